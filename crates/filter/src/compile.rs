@@ -1,0 +1,206 @@
+//! From a filter to a program.
+//!
+//! Installing costs about as many nanoseconds as there are instructions to translate plus steps to emulate: the kernel
+//! runs the filter once for every call number, to learn which are always allowed. So the number decides by a balanced
+//! search over ranges with equal outcome, and everything equal is shared. The stages: each call's alternatives become a
+//! decision graph ([`lower`]); the graphs of all numbers are joined by a search ([`search`]); the whole is laid out
+//! backwards, so that every jump goes to what is already placed ([`emit`]).
+
+mod emit;
+mod graph;
+mod lower;
+mod search;
+#[cfg(test)]
+mod tests;
+
+use crate::arch::Arch;
+use crate::filter::{Action, Alternative, ENOSYS, Filter};
+use crate::program::{Program, ret};
+use crate::table::{self, CallId};
+use graph::{Branch, Graph, NodeId, WORD_ARCH, WORD_NUMBER};
+
+/// The highest errno that the kernel returns from a filter (`MAX_ERRNO`).
+const MAX_ERRNO: u16 = 4095;
+
+/// Who carries out what the program says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Backend {
+    /// A supervisor listens: `Refuse`, `Log` and `Kill` become notifications, on which it decides again with
+    /// [`Filter::decide`], records, and answers.
+    Supervised,
+    /// Nobody listens: the kernel does it all.
+    Alone,
+}
+
+impl Backend {
+    /// The value that a program returns for `action`.
+    #[must_use]
+    pub fn returns(self, action: Action) -> u32 {
+        match (self, action) {
+            (_, Action::Allow) => ret::ALLOW,
+            (_, Action::Errno(errno)) | (Self::Alone, Action::Refuse(errno)) => {
+                ret::ERRNO | u32::from(errno)
+            }
+            (_, Action::Trap) => ret::TRAP,
+            (Self::Supervised, Action::Refuse(_) | Action::Log | Action::Kill) => ret::USER_NOTIF,
+            (Self::Alone, Action::Log) => ret::LOG,
+            (Self::Alone, Action::Kill) => ret::KILL_PROCESS,
+        }
+    }
+}
+
+/// A filter cannot be made into a program.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// A rule permits io_uring, whose operations go around every filter.
+    #[error("rule {rule} permits `{call}`, which would go around the filter")]
+    IoUring {
+        /// The index of the rule.
+        rule: usize,
+        /// The call that it permits.
+        call: &'static str,
+    },
+    /// An action's errno is not one that the kernel can return.
+    #[error("errno {errno} is above {MAX_ERRNO}")]
+    Errno {
+        /// The errno.
+        errno: u16,
+        /// The index of the rule; `None` for the default action.
+        rule: Option<usize>,
+    },
+    /// The program would be longer than the kernel takes.
+    #[error("the filter needs more than {} instructions", Program::MAX_LEN)]
+    TooLong,
+}
+
+impl Filter {
+    /// Compiles the filter for `arch`. Calls that exist only on other architectures are left out.
+    ///
+    /// # Errors
+    ///
+    /// When a rule permits io_uring, an errno is out of range, or the program would exceed [`Program::MAX_LEN`].
+    pub fn compile(&self, arch: Arch, backend: Backend) -> Result<Program, CompileError> {
+        self.check()?;
+        let mut graph = Graph::default();
+        let unknown = graph.ret(backend.returns(Action::Refuse(ENOSYS)))?;
+        let by_number = self.alternatives_by_number(arch);
+        let mut rest = &by_number[..];
+        let mut ranges = search::Ranges::default();
+        for number in 0..=table::newest(arch) {
+            let (alternatives, later) =
+                rest.split_at(rest.partition_point(|(of, _)| *of <= number));
+            rest = later;
+            let outcome = match CallId::numbered(arch, number) {
+                Some(call) => self.outcome(&mut graph, call, alternatives, arch, backend)?,
+                None => unknown,
+            };
+            ranges.push(number, outcome);
+        }
+        ranges.push(table::newest(arch) + 1, unknown);
+        let native = search::tree(&mut graph, WORD_NUMBER, &ranges)?;
+        let root = graph.test(
+            WORD_ARCH,
+            None,
+            Branch::Equal(arch.audit()),
+            native,
+            unknown,
+        )?;
+        emit::program(&graph, root)
+    }
+
+    fn check(&self) -> Result<(), CompileError> {
+        let actions = self
+            .rules()
+            .iter()
+            .enumerate()
+            .map(|(index, (_, action))| (Some(index), *action));
+        for (rule, action) in actions.chain([(None, self.default_action())]) {
+            match action {
+                Action::Errno(errno) | Action::Refuse(errno) if errno > MAX_ERRNO => {
+                    return Err(CompileError::Errno { errno, rule });
+                }
+                _ => {}
+            }
+        }
+        for (index, (rule, action)) in self.rules().iter().enumerate() {
+            let io_uring = rule
+                .members()
+                .iter()
+                .find(|member| member.call.is_io_uring());
+            if let (Some(member), true) = (io_uring, action.permits()) {
+                return Err(CompileError::IoUring {
+                    rule: index,
+                    call: member.call.name(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What could match each call of `arch`, by ascending number; for one call in order, as [`Filter::alternatives`].
+    fn alternatives_by_number(&self, arch: Arch) -> Vec<(u32, Alternative<'_>)> {
+        let mut alternatives = Vec::new();
+        for (index, (rule, action)) in self.rules().iter().enumerate() {
+            for member in rule.members() {
+                match member.call.number(arch) {
+                    Some(number) if rule.is_direct() || !member.call.is_clone3() => {
+                        alternatives.push((
+                            number,
+                            Alternative {
+                                member,
+                                action: *action,
+                                rule: index,
+                            },
+                        ));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        alternatives.sort_by_key(|(number, _)| *number);
+        alternatives
+    }
+
+    /// The decision about one call, as a graph.
+    fn outcome(
+        &self,
+        graph: &mut Graph,
+        call: CallId,
+        alternatives: &[(u32, Alternative<'_>)],
+        arch: Arch,
+        backend: Backend,
+    ) -> Result<NodeId, CompileError> {
+        // What stands before an unconditional alternative never decides.
+        let unconditional = alternatives
+            .iter()
+            .rposition(|(_, alternative)| alternative.member.conditions.is_empty());
+        let (fallback, rest) = match unconditional {
+            Some(position) => (
+                alternatives[position].1.action,
+                &alternatives[position + 1..],
+            ),
+            None => (self.fallback(call).action, alternatives),
+        };
+        let mut node = graph.ret(backend.returns(fallback))?;
+        let mut set = lower::Set::default();
+        for (_, alternative) in rest {
+            let leaning = alternative.action.leaning();
+            let decided = graph.ret(backend.returns(alternative.action))?;
+            let conditions: Vec<_> = alternative
+                .member
+                .conditions
+                .iter()
+                .map(|condition| condition.resolve(arch, leaning))
+                .collect();
+            if set.absorb(&conditions, decided) {
+                continue;
+            }
+            node = std::mem::take(&mut set).lower(graph, node)?;
+            if !set.absorb(&conditions, decided) {
+                node = lower::all(graph, &conditions, decided, node)?;
+            }
+        }
+        set.lower(graph, node)
+    }
+}

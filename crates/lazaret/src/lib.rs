@@ -1,0 +1,1 @@
+//! Run a risky command in a fresh sandbox and get a typed verdict

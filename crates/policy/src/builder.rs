@@ -1,0 +1,218 @@
+use crate::check::{self, Fault};
+use crate::error::{Place, PolicyError, Problem};
+use crate::layer::{Layer, Tier};
+use crate::limits::LimitKey;
+use crate::policy::{Bind, Cow, Device, EnvValue, EnvVar, Policy};
+use crate::source::{Source, Sourced};
+
+/// Sets values on top of a loaded policy: what the options of a command line and programs ask for.
+///
+/// ```
+/// # use lazaret_policy::{Loader, PolicyError, Source};
+/// let mut builder = Loader::new().profile("default")?.builder();
+/// builder.limit("memory=1GiB", Source::option("--limit"))?;
+/// let policy = builder.build();
+/// assert_eq!(policy.limits.memory.bytes(), 1 << 30);
+/// assert_eq!(policy.limits.memory.source.to_string(), "--limit");
+/// # Ok::<(), PolicyError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct PolicyBuilder {
+    policy: Policy,
+}
+
+impl Policy {
+    /// Begins changes on top of this policy.
+    pub fn builder(self) -> PolicyBuilder {
+        PolicyBuilder { policy: self }
+    }
+}
+
+impl PolicyBuilder {
+    /// Sets a limit, written `KEY=VALUE`.
+    ///
+    /// # Errors
+    ///
+    /// The key is unknown, or the value is no such quantity or out of bounds.
+    pub fn limit(&mut self, written: &str, source: Source) -> Result<&mut Self, PolicyError> {
+        let option = Written {
+            text: written,
+            source: &source,
+        };
+        let Some((key, value)) = written.split_once('=') else {
+            return Err(option.fault(
+                Fault::new(
+                    format!("`{written}` sets nothing"),
+                    "write KEY=VALUE, such as memory=1GiB",
+                ),
+                0,
+            ));
+        };
+        let limit: LimitKey = key
+            .parse()
+            .map_err(|error| option.key_fault(Fault::from(error), key))?;
+        self.policy
+            .limits
+            .set(limit, value, source.clone())
+            .map_err(|error| {
+                let fault = Fault::from(error);
+                option.fault(
+                    Fault::new(format!("limit `{limit}`: {}", fault.message), fault.hint),
+                    key.len() + 1,
+                )
+            })?;
+        Ok(self)
+    }
+
+    /// Lets a layer be missing.
+    ///
+    /// # Errors
+    ///
+    /// The layer is unknown, or the jail is no jail without it.
+    pub fn degrade(&mut self, written: &str, source: Source) -> Result<&mut Self, PolicyError> {
+        let option = Written {
+            text: written,
+            source: &source,
+        };
+        let layer = Layer::parse_degradable(written)
+            .map_err(|error| option.fault(Fault::from(error), 0))?;
+        replace(
+            &mut self.policy.degrade,
+            Sourced::new(layer, source),
+            |a, b| a == b,
+        );
+        Ok(self)
+    }
+
+    /// Sets an environment variable, written `NAME=VALUE`; a `NAME` alone is passed on from the caller.
+    ///
+    /// # Errors
+    ///
+    /// The name is empty, or something holds a NUL byte.
+    pub fn environment(&mut self, written: &str, source: Source) -> Result<&mut Self, PolicyError> {
+        let (name, value) = match written.split_once('=') {
+            Some((name, value)) => (name, EnvValue::Set(value.to_owned())),
+            None => (written, EnvValue::FromCaller),
+        };
+        let good = check::variable_name(name).and_then(|()| check::variable_value(name, written));
+        good.map_err(|fault| {
+            Written {
+                text: written,
+                source: &source,
+            }
+            .fault(fault, 0)
+        })?;
+        let variable = EnvVar {
+            name: name.to_owned(),
+            value,
+        };
+        replace(
+            &mut self.policy.environment,
+            Sourced::new(variable, source),
+            |a, b| a.name == b.name,
+        );
+        Ok(self)
+    }
+
+    /// Adds a read-only bind; one at the same guest path is replaced.
+    ///
+    /// # Errors
+    ///
+    /// A path is not absolute, or lies where nothing can be bound.
+    pub fn read(&mut self, bind: Bind, source: Source) -> Result<&mut Self, PolicyError> {
+        let bind = check::bind(bind).map_err(|fault| unplaced(fault, &source))?;
+        replace(
+            &mut self.policy.files.read,
+            Sourced::new(bind, source),
+            |a, b| a.guest == b.guest,
+        );
+        Ok(self)
+    }
+
+    /// Adds a copy-on-write view; one at the same guest path is replaced.
+    ///
+    /// # Errors
+    ///
+    /// A path is not absolute, or lies where nothing can be bound.
+    pub fn cow(&mut self, cow: Cow, source: Source) -> Result<&mut Self, PolicyError> {
+        let cow = check::cow(cow).map_err(|fault| unplaced(fault, &source))?;
+        replace(
+            &mut self.policy.files.cow,
+            Sourced::new(cow, source),
+            |a, b| a.guest == b.guest,
+        );
+        Ok(self)
+    }
+
+    /// Adds a device node.
+    ///
+    /// # Errors
+    ///
+    /// The path does not lie beneath `/dev`, or is one that every jail makes itself.
+    pub fn device(&mut self, device: Device, source: Source) -> Result<&mut Self, PolicyError> {
+        let device = check::device(device).map_err(|fault| unplaced(fault, &source))?;
+        replace(
+            &mut self.policy.files.devices,
+            Sourced::new(device, source),
+            |a, b| a.path == b.path,
+        );
+        Ok(self)
+    }
+
+    /// Sets the tier.
+    pub fn tier(&mut self, tier: Tier, source: Source) -> &mut Self {
+        self.policy.tier = Sourced::new(tier, source);
+        self
+    }
+
+    /// The policy with the changes.
+    pub fn build(self) -> Policy {
+        self.policy
+    }
+}
+
+fn replace<T>(list: &mut Vec<Sourced<T>>, new: Sourced<T>, same: impl Fn(&T, &T) -> bool) {
+    match list.iter_mut().find(|old| same(&old.value, &new.value)) {
+        Some(old) => *old = new,
+        None => list.push(new),
+    }
+}
+
+fn unplaced(fault: Fault, source: &Source) -> PolicyError {
+    Problem::new(format!("{source}: {}", fault.message), fault.hint).into()
+}
+
+/// A value as the caller wrote it, for messages that point into it.
+struct Written<'a> {
+    text: &'a str,
+    source: &'a Source,
+}
+
+impl Written<'_> {
+    /// The fault, pointing at what stands from byte `from` on.
+    fn fault(&self, fault: Fault, from: usize) -> PolicyError {
+        self.place(fault, from, self.text.len())
+    }
+
+    /// The fault, pointing at the key at the beginning.
+    fn key_fault(&self, fault: Fault, key: &str) -> PolicyError {
+        self.place(fault, 0, key.len())
+    }
+
+    fn place(&self, fault: Fault, from: usize, to: usize) -> PolicyError {
+        let (name, before) = match self.source {
+            Source::CommandLine { option } => ("command line".to_owned(), format!("{option} ")),
+            other => (other.to_string(), String::new()),
+        };
+        let span = before.len() + from..before.len() + to;
+        let place = Place {
+            name,
+            text: format!("{before}{}", self.text).into(),
+            span,
+        };
+        Problem::new(fault.message, fault.hint).at(place).into()
+    }
+}
+
+#[cfg(test)]
+mod tests;

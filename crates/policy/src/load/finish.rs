@@ -1,0 +1,212 @@
+//! The last step: a draft in which everything is set becomes a policy.
+
+use std::path::Path;
+
+use super::draft::{Draft, DraftFiles, DraftLimits};
+use crate::error::Problem;
+use crate::limits::Limits;
+use crate::policy::{Bind, EnvValue, EnvVar, Files, Network, Policy, SystemCalls};
+use crate::source::{Source, Sourced};
+
+impl Draft {
+    /// The policy. Whatever is unset by now is an error: nothing has a hidden default.
+    pub(super) fn finish(self, name: String, chain: Vec<String>) -> Result<Policy, Problem> {
+        let mut unset = Unset(Vec::new());
+        let Self {
+            description,
+            extends: _,
+            tier,
+            degrade,
+            files,
+            loopback,
+            host_name,
+            environment,
+            call_default,
+            rules,
+            limits,
+            removals: _,
+        } = self;
+        let DraftFiles {
+            root,
+            read,
+            cow,
+            devices,
+            proc,
+            pts,
+            shm,
+            fonts,
+            locale,
+        } = files;
+        let DraftLimits {
+            wall,
+            cpu,
+            memory,
+            processes,
+            file_size,
+            disk,
+            output,
+            open_files,
+            cpus,
+            io_rate,
+        } = limits;
+        let tier = unset.check("tier", tier);
+        let root = unset.check("files.root", root);
+        let proc = unset.check("files.proc", proc);
+        let pts = unset.check("files.pts", pts);
+        let shm = unset.check("files.shm", shm);
+        let fonts = unset.check("files.fonts", fonts);
+        let locale = unset.check("files.locale", locale);
+        let loopback = unset.check("network.loopback", loopback);
+        let host_name = unset.check("network.host-name", host_name);
+        let call_default = unset.check("system-calls.default", call_default);
+        let wall = unset.check("limits.wall", wall);
+        let cpu = unset.check("limits.cpu", cpu);
+        let memory = unset.check("limits.memory", memory);
+        let processes = unset.check("limits.processes", processes);
+        let file_size = unset.check("limits.file-size", file_size);
+        let disk = unset.check("limits.disk", disk);
+        let output = unset.check("limits.output", output);
+        let open_files = unset.check("limits.open-files", open_files);
+        let complete = || -> Option<Policy> {
+            let files = Files {
+                root: root?,
+                read,
+                cow,
+                devices,
+                proc: proc?,
+                pts: pts?,
+                shm: shm?,
+                fonts: fonts?,
+                locale: locale?,
+            };
+            Some(Policy {
+                name: name.clone(),
+                description: description.unwrap_or_default(),
+                chain,
+                tier: tier?,
+                degrade,
+                files,
+                network: Network {
+                    loopback: loopback?,
+                    host_name: host_name?,
+                },
+                environment,
+                system_calls: SystemCalls {
+                    default: call_default?,
+                    rules,
+                },
+                limits: Limits {
+                    wall: wall?,
+                    cpu: cpu?,
+                    memory: memory?,
+                    processes: processes?,
+                    file_size: file_size?,
+                    disk: disk?,
+                    output: output?,
+                    open_files: open_files?,
+                    cpus,
+                    io_rate,
+                },
+            })
+        };
+        match complete() {
+            Some(mut policy) => {
+                expand_fonts(&mut policy);
+                expand_locale(&mut policy);
+                Ok(policy)
+            }
+            None => Err(Problem::new(
+                format!("`{name}` leaves unset: {}", unset.0.join(", ")),
+                "add `extends = \"default\"`, or set them; nothing has a hidden default",
+            )),
+        }
+    }
+}
+
+/// The keys that no text has set.
+struct Unset(Vec<&'static str>);
+
+impl Unset {
+    fn check<T>(&mut self, key: &'static str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            self.0.push(key);
+        }
+        value
+    }
+}
+
+/// Where fonts and their configuration lie on Debian, Ubuntu, Fedora and Alpine.
+const FONT_PATHS: [(&str, &str); 6] = [
+    ("/usr/share/fonts", "the host's fonts"),
+    (
+        "/usr/local/share/fonts",
+        "fonts that the host's administrator added",
+    ),
+    ("/usr/share/fontconfig", "fontconfig's rules"),
+    ("/etc/fonts", "fontconfig's configuration"),
+    (
+        "/var/cache/fontconfig",
+        "fontconfig's index, without which every start reads every font",
+    ),
+    (
+        "/var/lib/ghostscript/fonts",
+        "the Type 1 fonts that the Ghostscript font map names",
+    ),
+];
+
+fn expand_fonts(policy: &mut Policy) {
+    if !policy.files.fonts.value {
+        return;
+    }
+    let source = policy.files.fonts.source.clone();
+    for (path, why) in FONT_PATHS {
+        add_optional_bind(policy, path, &format!("fonts = true: {why}"), &source);
+    }
+}
+
+fn expand_locale(policy: &mut Policy) {
+    let Sourced {
+        value: locale,
+        source,
+    } = policy.files.locale.clone();
+    if !matches!(locale.as_str(), "C" | "POSIX") {
+        add_optional_bind(
+            policy,
+            "/usr/lib/locale",
+            &format!("locale = \"{locale}\": its data"),
+            &source,
+        );
+    }
+    if !policy
+        .environment
+        .iter()
+        .any(|variable| variable.name == "LANG")
+    {
+        let variable = EnvVar {
+            name: "LANG".to_owned(),
+            value: EnvValue::Set(locale),
+        };
+        policy.environment.push(Sourced::new(variable, source));
+    }
+}
+
+/// Adds a bind unless one of the policy's shows that host path at that place already.
+fn add_optional_bind(policy: &mut Policy, path: &str, why: &str, source: &Source) {
+    let path = Path::new(path);
+    let shown = policy.files.read.iter().any(|bind| {
+        path.starts_with(&bind.guest)
+            && (bind.guest == path
+                || path
+                    .strip_prefix(&bind.guest)
+                    .is_ok_and(|rest| bind.host.join(rest) == path))
+    });
+    if !shown {
+        let bind = Bind {
+            host: path.to_owned(),
+            guest: path.to_owned(),
+            optional: true,
+            why: why.to_owned(),
+        };
+        policy.files.read.push(Sourced::new(bind, source.clone()));
+    }
+}

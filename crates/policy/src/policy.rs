@@ -1,0 +1,258 @@
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::layer::{Layer, Tier};
+use crate::limits::Limits;
+use crate::source::Sourced;
+
+/// What a job may do: validated, with everything it extends merged in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Policy {
+    /// The profile's name, or the file's path as given.
+    pub name: String,
+    /// One line or more for people.
+    pub description: String,
+    /// The policies that it extends, base first, itself not among them.
+    pub chain: Vec<String>,
+    /// The kind of boundary.
+    pub tier: Sourced<Tier>,
+    /// The layers that may be missing. [`Policy::degrades`] also knows the layers that these carry.
+    pub degrade: Vec<Sourced<Layer>>,
+    /// Files, devices and file systems.
+    pub files: Files,
+    /// The network, as far as the jail has one.
+    pub network: Network,
+    /// Environment variables, each name once. The job has no others.
+    pub environment: Vec<Sourced<EnvVar>>,
+    /// System calls.
+    pub system_calls: SystemCalls,
+    /// Bounds of what it may use.
+    pub limits: Limits,
+}
+
+impl Policy {
+    /// The entry of the policy that lets `layer` be missing, when there is one: the layer's own, or that of a
+    /// layer that it cannot hold without.
+    pub fn degrades(&self, layer: Layer) -> Option<&Sourced<Layer>> {
+        let own = self.degrade.iter().find(|entry| entry.value == layer);
+        own.or_else(|| {
+            self.degrade
+                .iter()
+                .find(|entry| entry.carries().contains(&layer))
+        })
+    }
+}
+
+/// The job's file tree. `/job` and `/tmp` are always there, private and sized by the `disk` limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Files {
+    /// What lies at `/`.
+    pub root: Sourced<Root>,
+    /// Read-only binds of the host, each guest path once.
+    pub read: Vec<Sourced<Bind>>,
+    /// Copy-on-write views of host directories, each guest path once.
+    pub cow: Vec<Sourced<Cow>>,
+    /// Device nodes beside null, zero, full, random and urandom, each once.
+    pub devices: Vec<Sourced<Device>>,
+    /// What `/proc` shows.
+    pub proc: Sourced<ProcView>,
+    /// Whether there are pseudo-terminals of the job's own.
+    pub pts: Sourced<bool>,
+    /// Whether there is a `/dev/shm`, counted to the `disk` limit.
+    pub shm: Sourced<bool>,
+    /// Whether the host's fonts are readable. Their binds are among `read`.
+    pub fonts: Sourced<bool>,
+    /// The locale. Its variable is in the environment and its files among `read`.
+    pub locale: Sourced<String>,
+}
+
+/// What lies at the jail's `/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Root {
+    /// An empty, read-only tree that holds the binds and nothing else.
+    Host,
+    /// A directory of the host, read-only, beneath the binds.
+    Directory(PathBuf),
+}
+
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host => f.write_str("host"),
+            Self::Directory(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// A host path that is readable in the jail. A symbolic link on the host's side is made again as that link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Bind {
+    /// Absolute path on the host.
+    pub host: PathBuf,
+    /// Absolute path in the jail.
+    pub guest: PathBuf,
+    /// Whether the jail is built without it when the host has no such path.
+    pub optional: bool,
+    /// Why the program needs it. Empty when the policy does not say.
+    pub why: String,
+}
+
+/// A view of a host directory that the job may change without changing the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Cow {
+    /// Absolute path of the directory on the host.
+    pub host: PathBuf,
+    /// Absolute path in the jail.
+    pub guest: PathBuf,
+    /// Why the program needs it. Empty when the policy does not say.
+    pub why: String,
+}
+
+/// A device node of the host that the job may open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Device {
+    /// Absolute path beneath `/dev`, the same in the jail.
+    pub path: PathBuf,
+    /// Why the program needs it. Empty when the policy does not say.
+    pub why: String,
+}
+
+/// What `/proc` shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProcView {
+    /// There is no `/proc`.
+    None,
+    /// The job's processes only (`subset=pid`, `hidepid`).
+    Minimal,
+    /// Everything, with other users' processes hidden and sensitive paths masked.
+    Full,
+}
+
+impl ProcView {
+    /// Every view.
+    pub const ALL: &[Self] = &[Self::None, Self::Minimal, Self::Full];
+
+    /// The name in policies.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Full => "full",
+        }
+    }
+}
+
+impl fmt::Display for ProcView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The network. The jail's is empty; nothing here reaches beyond it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Network {
+    /// Whether the job's own loopback interface is up.
+    pub loopback: Sourced<bool>,
+    /// What the job is told the machine is called.
+    pub host_name: Sourced<String>,
+}
+
+/// One environment variable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EnvVar {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: EnvValue,
+}
+
+/// Where a variable's value comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnvValue {
+    /// The policy.
+    Set(String),
+    /// The caller's own environment, when the variable is set there.
+    FromCaller,
+}
+
+/// Which system calls the job may make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SystemCalls {
+    /// What becomes of a call that no rule names.
+    pub default: Sourced<CallAction>,
+    /// The rules, in order: the last that matches a call decides.
+    pub rules: Vec<Sourced<CallRule>>,
+}
+
+/// One rule of the system-call language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CallRule {
+    /// The rule's text: `@group`, `call`, or `call(condition)`.
+    pub rule: String,
+    /// What becomes of the calls it names.
+    pub action: CallAction,
+    /// Why the program needs it. Empty when the policy does not say.
+    pub why: String,
+}
+
+/// What becomes of a system call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallAction {
+    /// It is made.
+    Allow,
+    /// It is made and recorded in the report.
+    Log,
+    /// The thread gets SIGSYS.
+    Trap,
+    /// The job is killed; the verdict is a violation.
+    Kill,
+    /// It fails with EPERM and is recorded in the report.
+    Refuse,
+    /// It fails with EPERM, unrecorded.
+    Silent,
+}
+
+impl CallAction {
+    /// Every action, in the order in which one policy's lists apply.
+    pub const ALL: &[Self] = &[
+        Self::Allow,
+        Self::Log,
+        Self::Trap,
+        Self::Kill,
+        Self::Refuse,
+        Self::Silent,
+    ];
+
+    /// The name in policies: a list's key, and a value of `default`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Log => "log",
+            Self::Trap => "trap",
+            Self::Kill => "kill",
+            Self::Refuse => "refuse",
+            Self::Silent => "silent",
+        }
+    }
+}
+
+impl fmt::Display for CallAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,122 @@
+use serde_json::Value;
+
+use super::*;
+use crate::limits::LimitKey;
+
+fn sample() -> Report {
+    Report {
+        schema: ReportVersion::V1,
+        id: "l-1f".to_owned(),
+        command: vec!["convert".to_owned(), "photo.jpg".to_owned()],
+        policy: "imagemagick".to_owned(),
+        tier: Tier::Jail,
+        mode: Mode::Rootless,
+        verdict: Verdict::MemoryLimit {
+            limit: LimitHit::new(LimitKey::Memory, "2GiB"),
+        },
+        exit_status: 123,
+        limits_hit: vec![
+            LimitHit::new(LimitKey::Memory, "2GiB"),
+            LimitHit::new(LimitKey::OpenFiles, "256"),
+        ],
+        usage: Usage {
+            wall_us: 1,
+            peak_memory: Some(2 << 30),
+            ..Usage::default()
+        },
+        phases: Phases {
+            setup_steps: vec![StepTime {
+                name: "mount".to_owned(),
+                us: 92,
+            }],
+            ..Phases::default()
+        },
+        enforcement: vec![Control {
+            layer: Layer::CgroupMemory,
+            asked: "2GiB".to_owned(),
+            holding: Holding::Partly,
+            detail: "RLIMIT_AS of each process".to_owned(),
+            why_not: Some("no cgroup is delegated".to_owned()),
+            source: "profile imagemagick:30".to_owned(),
+        }],
+        streams: Streams::default(),
+        outputs: vec![OutputReport {
+            name: FileName::new("odd\nname").unwrap(),
+            to: None,
+            size: None,
+            sha256: None,
+            problem: Some(OutputProblem::TooLarge { bound: 7 }),
+        }],
+        changes: vec![Change {
+            path: "/data/x".to_owned(),
+            kind: ChangeKind::Deleted,
+        }],
+        refusals: vec![Refusal {
+            call: "socket".to_owned(),
+            number: 41,
+            args: [2, 1, 0, 0, 0, u64::MAX],
+            errno: 1,
+            count: 3,
+            rule: None,
+            suggestion: Some("socket(domain == AF_INET)".to_owned()),
+        }],
+        refusals_dropped: 0,
+        notes: vec!["a note".to_owned()],
+        stdout: b"kept out of the JSON form".to_vec(),
+        stderr: Vec::new(),
+    }
+}
+
+#[test]
+fn the_checked_in_schema_is_the_generated_one() {
+    let checked_in: Value =
+        serde_json::from_str(include_str!("../../../../schema/report.json")).unwrap();
+    let is_same = checked_in == Report::json_schema().to_value();
+    assert!(
+        is_same,
+        "run: cargo run -p lazaret-policy --example schema > schema/report.json"
+    );
+}
+
+#[test]
+fn a_report_fits_its_schema() {
+    let validator = jsonschema::validator_for(&Report::json_schema().to_value()).unwrap();
+    let report = serde_json::to_value(sample()).unwrap();
+    let errors: Vec<String> = validator
+        .iter_errors(&report)
+        .map(|error| error.to_string())
+        .collect();
+    assert_eq!(errors, [""; 0]);
+}
+
+#[test]
+fn the_schema_refuses_what_is_no_report() {
+    let validator = jsonschema::validator_for(&Report::json_schema().to_value()).unwrap();
+    let report = serde_json::to_value(sample()).unwrap();
+    for (pointer, wrong) in [
+        ("/schema", "lazaret.report/2"),
+        ("/verdict/kind", "oom"),
+        ("/verdict/limit/key", "ram"),
+        ("/exit_status", "123"),
+        ("/enforcement/0/layer", "magic"),
+        ("/outputs/0/problem/kind", "eaten"),
+    ] {
+        let mut report = report.clone();
+        *report.pointer_mut(pointer).unwrap() = Value::from(wrong);
+        assert!(!validator.is_valid(&report), "{pointer}");
+    }
+}
+
+#[test]
+fn a_report_survives_json_without_its_captured_streams() {
+    let json = serde_json::to_string(&sample()).unwrap();
+    assert!(!json.contains("kept out"));
+    let read: Report = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        read,
+        Report {
+            stdout: Vec::new(),
+            ..sample()
+        }
+    );
+}

@@ -1,0 +1,98 @@
+//! Landlock: the rights and structures of its system calls. Source: landlock(7), include/uapi/linux/landlock.h.
+
+use std::io;
+
+/// Rights over files, bits of [`RulesetAttr::handled_access_fs`] and [`PathBeneath::allowed_access`].
+pub mod access {
+    /// Execute a file.
+    pub const EXECUTE: u64 = 1;
+    /// Open a file for writing.
+    pub const WRITE_FILE: u64 = 1 << 1;
+    /// Open a file for reading.
+    pub const READ_FILE: u64 = 1 << 2;
+    /// List a directory.
+    pub const READ_DIR: u64 = 1 << 3;
+    /// Remove an empty directory.
+    pub const REMOVE_DIR: u64 = 1 << 4;
+    /// Unlink or rename a file.
+    pub const REMOVE_FILE: u64 = 1 << 5;
+    /// Make a character device.
+    pub const MAKE_CHAR: u64 = 1 << 6;
+    /// Make a directory.
+    pub const MAKE_DIR: u64 = 1 << 7;
+    /// Make a regular file.
+    pub const MAKE_REG: u64 = 1 << 8;
+    /// Make a Unix socket.
+    pub const MAKE_SOCK: u64 = 1 << 9;
+    /// Make a FIFO.
+    pub const MAKE_FIFO: u64 = 1 << 10;
+    /// Make a block device.
+    pub const MAKE_BLOCK: u64 = 1 << 11;
+    /// Make a symbolic link.
+    pub const MAKE_SYM: u64 = 1 << 12;
+    /// Link or rename across directories; ABI 2.
+    pub const REFER: u64 = 1 << 13;
+    /// Truncate a file; ABI 3.
+    pub const TRUNCATE: u64 = 1 << 14;
+    /// ioctl on a device; ABI 5.
+    pub const IOCTL_DEV: u64 = 1 << 15;
+
+    /// Every right that `abi` knows.
+    pub fn known(abi: u32) -> u64 {
+        match abi {
+            0 => 0,
+            1 => REFER - 1,
+            2 => TRUNCATE - 1,
+            3 | 4 => IOCTL_DEV - 1,
+            _ => (IOCTL_DEV << 1) - 1,
+        }
+    }
+}
+
+/// TCP bind and connect: ABI 4.
+pub const NETWORK_KNOWN: u64 = 0b11;
+/// Abstract Unix sockets and signals: ABI 6.
+pub const SCOPE_KNOWN: u64 = 0b11;
+/// `rule_type` of [`PathBeneath`].
+pub const RULE_PATH_BENEATH: u64 = 1;
+
+/// struct landlock_ruleset_attr, as of ABI 6.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RulesetAttr {
+    /// File rights that are refused unless a rule allows them.
+    pub handled_access_fs: u64,
+    /// TCP rights that are refused unless a rule allows them.
+    pub handled_access_net: u64,
+    /// What must not cross the domain's border.
+    pub scoped: u64,
+}
+
+impl RulesetAttr {
+    /// How many bytes of the structure a kernel of `abi` expects.
+    pub fn size(abi: u32) -> usize {
+        match abi {
+            0..=3 => 8,
+            4 | 5 => 16,
+            _ => 24,
+        }
+    }
+}
+
+/// The Landlock ABI of this kernel; 0 when it has none or it is not enabled at boot.
+///
+/// Source: landlock_create_ruleset(2), `LANDLOCK_CREATE_RULESET_VERSION`; Linux 5.13.
+///
+/// # Errors
+///
+/// Any errno but `ENOSYS` and `EOPNOTSUPP`, for instance `EPERM` under a filter that refuses the call.
+pub fn abi() -> io::Result<u32> {
+    const VERSION: libc::c_ulong = 1;
+    // SAFETY: with this flag the kernel reads no memory: the attribute pointer is null and its size 0.
+    let answer = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0_usize, 0_usize, VERSION) };
+    match crate::check(answer) {
+        Ok(abi) => Ok(u32::try_from(abi).unwrap_or(u32::MAX)),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EOPNOTSUPP)) => Ok(0),
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,130 @@
+//! seccomp: what the kernel has, and the supervisor's half of user notification. Source: seccomp(2), seccomp_unotify(2).
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Whether this kernel implements the filter action `action`, one of the `SECCOMP_RET_*` values.
+///
+/// Source: seccomp(2), `SECCOMP_GET_ACTION_AVAIL`; Linux 4.14.
+///
+/// # Errors
+///
+/// `EINVAL` before Linux 4.14, `ENOSYS` on kernels built without seccomp.
+pub fn has_action(action: u32) -> io::Result<bool> {
+    // SAFETY: the kernel reads four bytes at the address, which outlives the call.
+    let answer = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) };
+    match crate::check(answer) {
+        Ok(_) => Ok(true),
+        Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// A call that waits for the supervisor's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notification {
+    /// Names this very call; never used again.
+    pub id: u64,
+    /// The thread that made it, as a pid of the supervisor's namespace; 0 if it has none there.
+    pub pid: u32,
+    /// `AUDIT_ARCH_*` of the calling convention.
+    pub arch: u32,
+    /// System call number in that convention.
+    pub number: u32,
+    /// The argument registers.
+    pub args: [u64; 6],
+}
+
+/// What the supervisor answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The call fails with this errno.
+    Errno(i32),
+    /// The kernel performs the call as it is. Never a security decision: the arguments may have changed since.
+    Continue,
+}
+
+const IOC_WRITE_U64: u32 = 0x4008_2100;
+const NOTIF_RECV: u64 = 0xc050_2100;
+const NOTIF_SEND: u64 = 0xc018_2101;
+const NOTIF_SET_FLAGS: u64 = (IOC_WRITE_U64 | 4) as u64;
+const SYNC_WAKE_UP: u64 = 1;
+const FLAG_CONTINUE: u32 = 1;
+
+/// struct seccomp_notif.
+#[repr(C)]
+#[derive(Default)]
+struct RawNotification {
+    id: u64,
+    pid: u32,
+    flags: u32,
+    number: i32,
+    arch: u32,
+    instruction_pointer: u64,
+    args: [u64; 6],
+}
+
+/// struct seccomp_notif_resp.
+#[repr(C)]
+struct RawAnswer {
+    id: u64,
+    value: i64,
+    error: i32,
+    flags: u32,
+}
+
+/// Takes the next waiting call off `listener`; `None` if it went away meanwhile.
+///
+/// Blocks while none waits: poll(2) first.
+///
+/// Source: seccomp_unotify(2), `SECCOMP_IOCTL_NOTIF_RECV`; Linux 5.0.
+///
+/// # Errors
+///
+/// `EINTR`, or `EBADF` for a descriptor that is no listener.
+pub fn receive(listener: BorrowedFd<'_>) -> io::Result<Option<Notification>> {
+    let mut raw = RawNotification::default();
+    // SAFETY: the kernel fills the zeroed structure, which has the size that the request encodes.
+    let answer = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_RECV as _, &raw mut raw) };
+    match crate::check(answer.into()) {
+        Ok(_) => Ok(Some(Notification {
+            id: raw.id,
+            pid: raw.pid,
+            arch: raw.arch,
+            number: raw.number.cast_unsigned(),
+            args: raw.args,
+        })),
+        Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Answers the call `id`. A call that went away meanwhile is no error.
+///
+/// Source: seccomp_unotify(2), `SECCOMP_IOCTL_NOTIF_SEND`; Linux 5.0, continuing 5.5.
+///
+/// # Errors
+///
+/// `EINVAL` for an answer that this kernel does not know.
+pub fn answer(listener: BorrowedFd<'_>, id: u64, answer: Answer) -> io::Result<()> {
+    let mut raw = match answer {
+        Answer::Errno(errno) => RawAnswer { id, value: 0, error: -errno, flags: 0 },
+        Answer::Continue => RawAnswer { id, value: 0, error: 0, flags: FLAG_CONTINUE },
+    };
+    // SAFETY: the kernel reads the structure, which has the size that the request encodes.
+    let answer = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_SEND as _, &raw mut raw) };
+    match crate::check(answer.into()) {
+        Ok(_) => Ok(()),
+        Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
+/// Asks the kernel to let the supervisor and the job share a CPU when they wake each other.
+///
+/// Returns whether the kernel knows how. Source: `SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP`; Linux 6.6.
+pub fn wake_in_place(listener: BorrowedFd<'_>) -> bool {
+    // SAFETY: the argument is a number, not an address.
+    let answer = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_SET_FLAGS as _, SYNC_WAKE_UP) };
+    answer == 0
+}

@@ -1,0 +1,229 @@
+//! Why a job could not be planned or run. A job's own fate is no error: it is in the report.
+
+use crate::steps::Part;
+use lazaret_policy::{FileName, JobError, Layer, Source};
+use std::io;
+use std::path::PathBuf;
+
+/// Why no plan could be made. Nothing has been started or changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The job itself is wrong.
+    #[error("the job is not valid: {0}")]
+    Job(JobError),
+    /// A path that the policy needs is not there.
+    #[error("cannot show `{}` in the jail ({asked_by}): it does not exist", path.display())]
+    MissingPath {
+        /// The host path.
+        path: PathBuf,
+        /// Where the policy asks for it.
+        asked_by: Source,
+    },
+    /// A path that the policy names cannot be used as it asks.
+    #[error("cannot show `{}` in the jail ({asked_by}): {problem}", path.display())]
+    BadPath {
+        /// The host path.
+        path: PathBuf,
+        /// Where the policy asks for it.
+        asked_by: Source,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// A system-call rule cannot be compiled.
+    #[error("the system-call rules cannot be enforced: {problem}")]
+    Filter {
+        /// What the compiler says.
+        problem: String,
+    },
+    /// An input cannot be used.
+    #[error("cannot use `{}` as input: {problem}", path.display())]
+    Input {
+        /// The host path.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: InputProblem,
+    },
+    /// This host lacks a layer that the policy requires; no weaker jail is tried.
+    #[error("this host cannot enforce {}", list(.0))]
+    Unenforceable(Vec<Missing>),
+}
+
+/// What is wrong with an input.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InputProblem {
+    /// It cannot be opened.
+    #[error("{0}")]
+    Open(io::Error),
+    /// It is no regular file.
+    #[error("it is a {0}, not a regular file")]
+    Kind(&'static str),
+    /// It does not fit.
+    #[error("its {size} bytes are more than the disk limit of {disk} ({asked_by}) leaves")]
+    Size {
+        /// Bytes.
+        size: u64,
+        /// The limit, as written.
+        disk: String,
+        /// Where it was written.
+        asked_by: Source,
+    },
+}
+
+/// A layer that is required and missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// The layer.
+    pub layer: Layer,
+    /// Why it is missing here.
+    pub why: String,
+    /// What would make it available.
+    pub fix: String,
+}
+
+fn list(missing: &[Missing]) -> String {
+    let layers: Vec<String> = missing.iter().map(|m| format!("{} ({})", m.layer, m.why)).collect();
+    layers.join(", ")
+}
+
+impl PlanError {
+    /// What the user can do.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Job(error) => error.hint(),
+            Self::MissingPath { .. } => "create it, mark it `optional = true`, or take it out with [remove]".to_owned(),
+            Self::BadPath { .. } => "name another path with `at`, or take it out with [remove]".to_owned(),
+            Self::Filter { .. } => "use fewer argument conditions, or groups".to_owned(),
+            Self::Input { problem: InputProblem::Size { size, .. }, .. } => {
+                let mib = (size >> 20) + 64;
+                format!("raise it: --limit disk={mib}MiB (and memory, which holds the files of a job)")
+            }
+            Self::Input { .. } => "name a regular file that this user may read".to_owned(),
+            Self::Unenforceable(missing) => {
+                let fixes: Vec<&str> = missing.iter().map(|m| m.fix.as_str()).collect();
+                let layers: Vec<&str> =
+                    missing.iter().filter(|m| m.layer.degradable()).map(|m| m.layer.name()).collect();
+                match layers.as_slice() {
+                    [] => fixes.join("; "),
+                    layers => format!(
+                        "{}; or accept the weaker jail by name: --degrade {}",
+                        fixes.join("; "),
+                        layers.join(" --degrade ")
+                    ),
+                }
+            }
+        }
+    }
+}
+
+/// Why a job could not be run. If the job had started, it is dead; what it left is gone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A step of the launch failed, before anything of the job ran.
+    #[error("cannot set the jail up: {}: {step}{}", part.name(), about(subject.as_ref()))]
+    Step {
+        /// What the step serves.
+        part: Part,
+        /// The step, as `lazaret plan --steps` prints it.
+        step: String,
+        /// A path or name.
+        subject: Option<String>,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The launching process could not be started or ended without a word.
+    #[error("cannot start the jail's first process: {what}")]
+    Launch {
+        /// What was tried.
+        what: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The job's cgroup could not be made or read.
+    #[error("cannot {what} the cgroup `{}`", path.display())]
+    Cgroup {
+        /// "make", "set", …
+        what: &'static str,
+        /// The directory or file.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// No unused user id could be had.
+    #[error("cannot take an unused user id for the job: {what}")]
+    Uid {
+        /// What was tried.
+        what: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A descriptor, pipe or memory could not be had.
+    #[error("cannot {what}")]
+    Resource {
+        /// What was tried.
+        what: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// An input changed between plan and run.
+    #[error("cannot use the input `{name}`")]
+    Input {
+        /// Its name in the job.
+        name: FileName,
+        /// What happened.
+        source: io::Error,
+    },
+    /// A good output could not be put where it belongs.
+    #[error("cannot write the output to `{}`", path.display())]
+    Deliver {
+        /// The destination.
+        path: PathBuf,
+        /// What happened.
+        source: io::Error,
+    },
+    /// The launch does not fit its block.
+    #[error("cannot lay the launch out: {problem}")]
+    Layout {
+        /// What is too much.
+        problem: String,
+    },
+}
+
+fn about(subject: Option<&String>) -> String {
+    subject.map_or_else(String::new, |subject| format!(" (for `{subject}`)"))
+}
+
+impl RunError {
+    /// What the user can do, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Step { part, source, .. } => step_hint(*part, source),
+            Self::Launch { source, .. } if source.raw_os_error() == Some(libc::EACCES) => {
+                Some("memory files may not be executed here: sysctl vm.memfd_noexec must not be 2".to_owned())
+            }
+            Self::Cgroup { .. } => {
+                Some("delegate a cgroup subtree to this user (`lazaret doctor` tells how), or --degrade cgroup".to_owned())
+            }
+            Self::Deliver { .. } => Some("the file that was there before, if any, is untouched".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+fn step_hint(part: Part, source: &io::Error) -> Option<String> {
+    let errno = source.raw_os_error();
+    match (part, errno) {
+        (Part::Namespaces | Part::IdMaps | Part::Root | Part::Pivot, Some(libc::EPERM | libc::EACCES)) => Some(
+            "this user may not make user namespaces or mount inside them: `lazaret doctor` names the sysctl, \
+             AppArmor profile or container flag"
+                .to_owned(),
+        ),
+        (Part::Namespaces, Some(libc::ENOSPC | libc::EUSERS)) => {
+            Some("raise user.max_user_namespaces and its siblings under /proc/sys/user".to_owned())
+        }
+        (Part::Inputs, Some(libc::ENOSPC)) => Some("raise it: --limit disk=…".to_owned()),
+        _ => None,
+    }
+}

@@ -1,0 +1,189 @@
+//! Decides what will be done: policy, job and support become a plan. Pure: nothing is read, started or changed.
+
+mod controls;
+mod filter;
+mod landlock;
+mod program;
+mod tree;
+
+pub use filter::FilterPlan;
+pub use landlock::{LandlockPlan, LandlockRule};
+pub use program::Program;
+pub(crate) use tree::EMPTY_DIRECTORY;
+pub use tree::{Entry, Tree};
+
+use crate::cgroup::{Controller, GroupLimits, Groups};
+use crate::error::PlanError;
+use crate::probe::{PathFacts, Support};
+use lazaret_policy::{Control, Job, Layer, Limits, Mode, Policy};
+
+/// The user and group id that a job sees itself as.
+pub const INNER_ID: u32 = 1000;
+
+/// The directory that a job works in.
+pub const JOB_DIRECTORY: &str = "/job";
+
+/// Exactly what will be done for one job.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Name of the policy.
+    pub policy: String,
+    /// Whose user id the job gets.
+    pub mode: Mode,
+    /// The caller's own ids, to which a rootless job's are mapped.
+    pub caller_ids: (u32, u32),
+    /// The optional namespaces that this host has.
+    pub namespaces: Namespaces,
+    /// The file tree.
+    pub tree: Tree,
+    /// Every limit.
+    pub limits: Limits,
+    /// Per-process limits of setrlimit(2): resource, its name, value.
+    pub rlimits: Vec<Rlimit>,
+    /// What the job's cgroup enforces, and where it is made.
+    pub group: Group,
+    /// The system-call filter.
+    pub filter: FilterPlan,
+    /// Landlock's rules.
+    pub landlock: LandlockPlan,
+    /// The host name that the job sees.
+    pub host_name: String,
+    /// Whether the loopback interface is up.
+    pub loopback: bool,
+    /// What is executed, with which arguments and environment.
+    pub program: Program,
+    /// Every control: what was asked for, and what will hold.
+    pub controls: Vec<Control>,
+    /// What the user should know beside.
+    pub notes: Vec<String>,
+}
+
+/// The namespaces that a jail can lack by a degradation; all others are always made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Namespaces {
+    /// Hide the host's cgroup paths.
+    pub cgroup: bool,
+    /// Hide how long the host has been up.
+    pub time: bool,
+}
+
+/// Whether a job gets a cgroup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Group {
+    /// A group below each of these parents, with these limits.
+    Limited {
+        /// Where.
+        groups: Groups,
+        /// What it enforces.
+        limits: GroupLimits,
+    },
+    /// None, by a degradation asked for: rlimits and supervision hold what they can.
+    Degraded,
+}
+
+/// One limit of setrlimit(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rlimit {
+    /// `RLIMIT_*`.
+    pub resource: u32,
+    /// Its name.
+    pub name: &'static str,
+    /// Soft and hard value.
+    pub value: u64,
+}
+
+impl Plan {
+    /// Decides.
+    ///
+    /// # Errors
+    ///
+    /// When the job or a path of the policy is wrong, or the host lacks a layer that the policy requires.
+    pub fn new(policy: &Policy, job: &Job, support: &Support, facts: &PathFacts) -> Result<Self, PlanError> {
+        job.check().map_err(PlanError::Job)?;
+        let missing = support.missing(policy);
+        if !missing.is_empty() {
+            return Err(PlanError::Unenforceable(missing));
+        }
+        let mut notes = Vec::new();
+        let namespaces = Namespaces { cgroup: support.cgroup_namespace, time: support.time_namespace };
+        let tree = Tree::new(policy, facts, &mut notes)?;
+        let filter = FilterPlan::new(policy, support.notifier)?;
+        let landlock = LandlockPlan::new(&tree, support.landlock.as_ref().copied().unwrap_or(0));
+        let program = Program::new(policy, job)?;
+        let group = group(policy, support, &tree);
+        let controls = controls::all(policy, support, &filter, &landlock, &tree);
+        Ok(Self {
+            policy: policy.name.clone(),
+            mode: support.mode,
+            caller_ids: support.ids,
+            namespaces,
+            rlimits: rlimits(&policy.limits, &group),
+            limits: policy.limits.clone(),
+            tree,
+            group,
+            filter,
+            landlock,
+            host_name: policy.network.host_name.value.clone(),
+            loopback: policy.network.loopback.value,
+            program,
+            controls,
+            notes,
+        })
+    }
+}
+
+/// Our own two tasks in a job's group: process 1, and the launcher until it is reaped.
+pub(crate) const OWN_TASKS: u64 = 2;
+
+fn group(policy: &Policy, support: &Support, tree: &Tree) -> Group {
+    // A host without groups gets here only when the policy degrades the layer.
+    let Ok(groups) = &support.groups else { return Group::Degraded };
+    let limits = &policy.limits;
+    let mut groups = groups.clone();
+    // A hierarchy that neither limits nor measures for this policy would only cost time.
+    if limits.cpus.is_none() {
+        groups.parents.remove(&Controller::Cpu);
+    }
+    Group::Limited {
+        groups,
+        limits: GroupLimits {
+            memory: limits.memory.bytes(),
+            tasks: u64::from(limits.processes.get()) + OWN_TASKS,
+            cpu_quota_us: limits.cpus.as_ref().map(|cpus| cpus.quota_us(crate::cgroup::CPU_PERIOD_US)),
+            io_rate: limits.io_rate.as_ref().map(|rate| (rate.bytes(), tree.devices.clone())),
+        },
+    }
+}
+
+fn rlimits(limits: &Limits, group: &Group) -> Vec<Rlimit> {
+    let limit = |resource, name, value| Rlimit { resource, name, value };
+    let cpu_seconds = limits.cpu.duration().as_secs() + 1;
+    let mut rlimits = vec![
+        limit(libc::RLIMIT_CORE, "RLIMIT_CORE", 0),
+        limit(libc::RLIMIT_FSIZE, "RLIMIT_FSIZE", limits.file_size.bytes()),
+        limit(libc::RLIMIT_NOFILE, "RLIMIT_NOFILE", limits.open_files.get().into()),
+        limit(libc::RLIMIT_NPROC, "RLIMIT_NPROC", u64::from(limits.processes.get()) + OWN_TASKS),
+        limit(libc::RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK", 64 << 10),
+        limit(libc::RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE", 0),
+        limit(libc::RLIMIT_RTPRIO, "RLIMIT_RTPRIO", 0),
+        limit(libc::RLIMIT_NICE, "RLIMIT_NICE", 0),
+        limit(libc::RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING", 1024),
+        // One second past the bound of the whole tree: the supervisor, which counts the whole tree, comes first.
+        limit(libc::RLIMIT_CPU, "RLIMIT_CPU", cpu_seconds),
+    ];
+    if matches!(group, Group::Degraded) || !has_memory(group) {
+        rlimits.push(limit(libc::RLIMIT_AS, "RLIMIT_AS", limits.memory.bytes()));
+    }
+    rlimits
+}
+
+fn has_memory(group: &Group) -> bool {
+    matches!(group, Group::Limited { groups, .. } if groups.parents.contains_key(&Controller::Memory))
+}
+
+impl Plan {
+    /// The control of `layer`.
+    pub fn control(&self, layer: Layer) -> Option<&Control> {
+        self.controls.iter().find(|control| control.layer == layer)
+    }
+}

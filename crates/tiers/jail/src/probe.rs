@@ -1,0 +1,149 @@
+//! What this host can enforce, and what the paths of a policy are. Found by looking and trying, never by versions.
+
+mod paths;
+
+pub use paths::{PathFacts, PathKind};
+
+use crate::cgroup::{self, Controller, Groups, Hierarchy, NoGroups};
+use crate::error::Missing;
+use lazaret_policy::{Layer, Mode, Policy};
+use rustix::thread::CapabilitySet;
+use std::fs;
+use std::path::Path;
+
+/// What a launch needs to know of the host. Namespaces are found by making them: the launch itself tries.
+#[derive(Debug, Clone)]
+pub struct Support {
+    /// Whether this process can give jobs user ids of their own.
+    pub mode: Mode,
+    /// Effective user and group id of this process.
+    pub ids: (u32, u32),
+    /// Why a process of root's can give no ids, if so.
+    pub no_job_uid: Option<String>,
+    /// Landlock's ABI, or why it is missing.
+    pub landlock: Result<u32, String>,
+    /// Where job groups can be made.
+    pub groups: Result<Groups, NoGroups>,
+    /// Whether swap can be bounded, or needs no bound as there is none.
+    pub swap: bool,
+    /// Whether the kernel has cgroup namespaces.
+    pub cgroup_namespace: bool,
+    /// Whether the kernel has time namespaces.
+    pub time_namespace: bool,
+    /// Whether refused calls can be reported.
+    pub notifier: bool,
+}
+
+const RET_USER_NOTIF: u32 = 0x7fc0_0000;
+
+impl Support {
+    /// Looks at the host. Takes a few dozen microseconds; keep the answer for the life of the process.
+    pub fn probe() -> Self {
+        let ids = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let no_job_uid = if ids.0 == 0 { missing_for_job_uid() } else { None };
+        let mode = if ids.0 == 0 && no_job_uid.is_none() { Mode::Root } else { Mode::Rootless };
+        let groups = cgroup::locate();
+        Self {
+            mode,
+            ids,
+            no_job_uid,
+            landlock: landlock(),
+            swap: groups.as_ref().is_ok_and(swap_can_be_bounded),
+            groups,
+            cgroup_namespace: Path::new("/proc/self/ns/cgroup").exists(),
+            time_namespace: Path::new("/proc/self/ns/time").exists(),
+            notifier: lazaret_sys::seccomp::has_action(RET_USER_NOTIF).unwrap_or(false),
+        }
+    }
+
+    /// The layers that `policy` requires and this host lacks, degraded ones left out.
+    pub fn missing(&self, policy: &Policy) -> Vec<Missing> {
+        let mut missing: Vec<Missing> = self.lacks(policy);
+        missing.retain(|m| policy.degrades(m.layer).is_none());
+        missing
+    }
+
+    /// The layers that `policy` asks for and this host lacks.
+    pub fn lacks(&self, policy: &Policy) -> Vec<Missing> {
+        let mut lacks = Vec::new();
+        let mut lack = |layer, why: &str, fix: &str| {
+            lacks.push(Missing { layer, why: why.to_owned(), fix: fix.to_owned() });
+        };
+        if let Some(why) = &self.no_job_uid {
+            lack(Layer::JobUid, why, "run as root with CAP_SETUID and CAP_SETGID, or as an ordinary user");
+        }
+        match &self.landlock {
+            Ok(0) => lack(
+                Layer::Landlock,
+                "this kernel has no Landlock, or does not enable it",
+                "use Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK, and `landlock` in the `lsm=` boot parameter",
+            ),
+            Ok(_) => {}
+            Err(why) => lack(Layer::Landlock, why, "let the container's filter pass the landlock_* calls"),
+        }
+        if !self.cgroup_namespace {
+            lack(Layer::CgroupNamespace, "this kernel has none", "use Linux 4.6 or later with CONFIG_CGROUPS");
+        }
+        if !self.time_namespace {
+            lack(Layer::TimeNamespace, "this kernel has none", "use Linux 5.6 or later with CONFIG_TIME_NS");
+        }
+        if !self.notifier {
+            lack(Layer::Notifier, "this kernel cannot notify a supervisor", "use Linux 5.5 or later");
+        }
+        match &self.groups {
+            Err(none) => lack(Layer::Cgroup, &none.why, &none.fix),
+            Ok(groups) => {
+                for (layer, controller) in needed_controllers(policy, groups.hierarchy) {
+                    if !groups.parents.contains_key(&controller) {
+                        let why = format!("the controller for it ({controller:?}) is not available");
+                        lack(layer, &why, "delegate the controller to this user's cgroup");
+                    }
+                }
+                if !self.swap {
+                    lack(Layer::CgroupSwap, "swap is on and not accounted", "boot with swapaccount=1, or `swapoff -a`");
+                }
+            }
+        }
+        lacks
+    }
+}
+
+fn needed_controllers(policy: &Policy, hierarchy: Hierarchy) -> Vec<(Layer, Controller)> {
+    let mut needed = vec![
+        (Layer::CgroupMemory, Controller::Memory),
+        (Layer::CgroupPids, Controller::Pids),
+        (Layer::CgroupCpu, Controller::CpuAccounting),
+    ];
+    if policy.limits.cpus.is_some() {
+        needed.push((Layer::CgroupCpu, Controller::Cpu));
+    }
+    if policy.limits.io_rate.is_some() {
+        needed.push((Layer::CgroupIo, Controller::Io));
+    }
+    debug_assert!(matches!(hierarchy, Hierarchy::V1 | Hierarchy::V2), "both hierarchies account processor time");
+    needed
+}
+
+fn missing_for_job_uid() -> Option<String> {
+    let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;
+    match rustix::thread::capabilities(None) {
+        Ok(sets) if sets.effective.contains(needed) => None,
+        Ok(_) => Some("this process of root's has no CAP_SETUID or CAP_SETGID".to_owned()),
+        Err(errno) => Some(format!("its capabilities cannot be read: {errno}")),
+    }
+}
+
+fn landlock() -> Result<u32, String> {
+    lazaret_sys::landlock::abi().map_err(|e| format!("landlock_create_ruleset is refused: {e}"))
+}
+
+fn swap_can_be_bounded(groups: &Groups) -> bool {
+    let Some(parent) = groups.parents.get(&Controller::Memory) else { return false };
+    let file = match groups.hierarchy {
+        Hierarchy::V1 => "memory.memsw.limit_in_bytes",
+        Hierarchy::V2 => "memory.swap.max",
+    };
+    // Without a line after the heading there is no swap, and nothing to bound.
+    let no_swap = || fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() <= 1);
+    parent.join(file).exists() || no_swap()
+}

@@ -1,0 +1,201 @@
+//! Runs a plan: launch, watch, collect, tear down. Decides nothing.
+
+mod collect;
+mod judge;
+mod launch;
+mod refusals;
+mod report;
+mod streams;
+mod watch;
+
+pub use collect::Destination;
+pub use streams::Sink;
+
+use crate::cgroup;
+use crate::error::{PlanError, RunError};
+use crate::plan::Plan;
+use crate::probe::{PathFacts, Support};
+use crate::uid::Uids;
+use lazaret_policy::{FileName, Job, Policy, Report};
+use rustix::fs::MemfdFlags;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Launches jobs. Make one and keep it: it knows the host and holds the program that becomes each jail's process 1.
+#[derive(Debug)]
+pub struct Launcher {
+    support: Support,
+    uids: Uids,
+    image: OwnedFd,
+    started: AtomicU64,
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub struct Finished {
+    /// Verdict, usage and all else that can be told.
+    pub report: Report,
+    /// The outputs that were asked for without a destination.
+    pub outputs: Vec<(FileName, Vec<u8>)>,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing was started.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The job could not be run, or not to its end.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+impl Error {
+    /// What the user can do, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Plan(error) => Some(error.hint()),
+            Self::Run(error) => error.hint(),
+        }
+    }
+}
+
+/// Ends jobs from outside: once it is cancelled, running jobs die and new ones are not started.
+#[derive(Debug, Clone)]
+pub struct Cancel {
+    event: Arc<OwnedFd>,
+}
+
+impl Cancel {
+    /// Not cancelled yet.
+    ///
+    /// # Errors
+    ///
+    /// When descriptors run out.
+    pub fn new() -> Result<Self, RunError> {
+        let event = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK);
+        let event = event.map_err(|errno| RunError::Resource { what: "make an event descriptor", source: errno.into() })?;
+        Ok(Self { event: Arc::new(event) })
+    }
+
+    /// Cancelled when `descriptor` becomes readable, as a signalfd(2) or an eventfd(2) does.
+    pub fn when_readable(descriptor: OwnedFd) -> Self {
+        Self { event: Arc::new(descriptor) }
+    }
+
+    /// Cancels.
+    pub fn cancel(&self) {
+        // An event counter that is full already says what this would say.
+        let told = rustix::io::write(&*self.event, &1_u64.to_ne_bytes());
+        debug_assert!(told.is_ok_and(|n| n == 8) || told == Err(rustix::io::Errno::AGAIN), "an event takes a count");
+    }
+
+    /// Whether it was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        let mut watched = [rustix::event::PollFd::new(&*self.event, rustix::event::PollFlags::IN)];
+        let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut watched, Some(&at_once)).is_ok_and(|ready| ready > 0)
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+}
+
+impl Launcher {
+    /// Looks at the host and prepares, with the default range of user ids.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors run out.
+    pub fn new() -> Result<Self, RunError> {
+        Self::with_uids(Uids::new(Uids::FIRST, Uids::COUNT, Uids::LOCK_FILE))
+    }
+
+    /// Looks at the host and prepares.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors run out.
+    pub fn with_uids(uids: Uids) -> Result<Self, RunError> {
+        let support = Support::probe();
+        if let Ok(groups) = &support.groups {
+            cgroup::sweep(groups);
+        }
+        Ok(Self { support, uids, image: image()?, started: AtomicU64::new(0) })
+    }
+
+    /// What this host can enforce.
+    pub fn support(&self) -> &Support {
+        &self.support
+    }
+
+    /// Decides how `job` would be run under `policy`, without running anything.
+    ///
+    /// # Errors
+    ///
+    /// See [`Plan::new`].
+    pub fn plan(&self, policy: &Policy, job: &Job) -> Result<Plan, PlanError> {
+        Plan::new(policy, job, &self.support, &PathFacts::gather(policy))
+    }
+
+    /// Runs `job` under `policy` in a fresh jail. When this returns, none of the job's processes lives and nothing of
+    /// the jail is left.
+    ///
+    /// # Errors
+    ///
+    /// Lazaret's own failures. The job's failures are in the report.
+    pub fn run(&self, policy: &Policy, job: &Job, sink: &Sink<'_>, cancel: Option<&Cancel>) -> Result<Finished, Error> {
+        let begun = Instant::now();
+        let plan = self.plan(policy, job)?;
+        let inputs = launch::open_inputs(job, &plan)?;
+        let destinations = collect::prepare(job)?;
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let planned = begun.elapsed();
+        let mut jail = launch::launch(&plan, self, number, &inputs, job, sink)?;
+        let watched = watch::watch(&plan, &mut jail, sink, cancel);
+        let ended = Instant::now();
+        let watched = match watched {
+            Ok(watched) => watched,
+            Err(error) => {
+                jail.kill();
+                jail.reap()?;
+                return Err(error.into());
+            }
+        };
+        let fate = judge::judge(&plan, &jail, &watched);
+        let collected = collect::collect(&plan, &jail, destinations, &fate, job)?;
+        let collecting = ended.elapsed();
+        let times = report::Times { planned, collecting, begun };
+        Ok(report::finish(plan, job, jail, watched, fate, collected, &times)?)
+    }
+}
+
+/// The program, in memory that can be executed and no longer written.
+fn image() -> Result<OwnedFd, RunError> {
+    use rustix::fs::SealFlags;
+    let failed = |errno: rustix::io::Errno| RunError::Resource { what: "prepare process 1", source: errno.into() };
+    let create = |flags| rustix::fs::memfd_create("lazaret-init", flags);
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Before Linux 6.3 there is no MFD_EXEC, and none is needed.
+    let image = match create(flags | MemfdFlags::EXEC) {
+        Err(rustix::io::Errno::INVAL) => create(flags),
+        other => other,
+    };
+    let image = image.map_err(failed)?;
+    let mut rest = lazaret_init::IMAGE;
+    while !rest.is_empty() {
+        let written = rustix::io::write(&image, rest).map_err(failed)?;
+        rest = &rest[written..];
+    }
+    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&image, seals).map_err(failed)?;
+    Ok(image)
+}
+
+/// Microseconds, as reports give them.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,198 @@
+//! Out of what was seen, counted and left behind: how the job ended.
+//!
+//! Nothing that a job says of itself counts. A limit is believed when the kernel counted it or its traces are there; a
+//! signal or an exit code alone is reported as just that.
+
+use super::launch::Jail;
+use super::watch::{self, Stop, Watched};
+use crate::cgroup::Measured;
+use crate::plan::Plan;
+use lazaret_init::format::Outcome;
+use lazaret_policy::{LimitHit, LimitKey, StartFailure, StartFailureKind, Verdict};
+use lazaret_sys::wait::Ended;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+use std::io;
+use std::mem::offset_of;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// How the job ended, before its outputs were looked at.
+#[derive(Debug)]
+pub(crate) struct Fate {
+    pub(crate) verdict: Verdict,
+    pub(crate) limits_hit: Vec<LimitHit>,
+    pub(crate) measured: Measured,
+    pub(crate) notes: Vec<String>,
+}
+
+/// Everything that a verdict is made of.
+struct Evidence {
+    stop: Option<Stop>,
+    start_failure: Option<StartFailure>,
+    /// How the job's first process ended, if it ended by itself.
+    ended: Option<Ended>,
+    measured: Measured,
+    cpu_used_up: bool,
+    disk_full: bool,
+    /// A file of the job's has the size that none may exceed.
+    file_at_limit: bool,
+}
+
+pub(crate) fn judge(plan: &Plan, jail: &Jail, watched: &Watched) -> Fate {
+    let measured = jail.group.as_ref().map(crate::cgroup::JobGroup::measure).unwrap_or_default();
+    let ended = (jail.outcome::<u32>(offset_of!(Outcome, ended)) == 1)
+        .then(|| Ended::from_status(jail.outcome(offset_of!(Outcome, wait_status))));
+    let failed = !matches!(ended, Some(Ended::Exited(0)));
+    let mut notes = Vec::new();
+    if watched.stop.is_none() && ended.is_none() && measured.oom_kills == 0 {
+        notes.push(format!("the jail's process 1 was ended from outside: {:?}", watched.init));
+    }
+    let evidence = Evidence {
+        stop: watched.stop.clone(),
+        start_failure: start_failure(plan, jail),
+        ended,
+        measured,
+        cpu_used_up: cpu_us(jail, &measured) >= super::micros(plan.limits.cpu.duration()),
+        disk_full: watched.disk_full || watch::is_full(jail),
+        file_at_limit: failed && file_of_size(jail, plan.limits.file_size.bytes()),
+    };
+    let limits_hit = limits_hit(plan, &evidence);
+    Fate { verdict: evidence.verdict(plan), limits_hit, measured, notes }
+}
+
+/// Processor time of the whole tree, or of the first process and those it waited for, where nothing else counts.
+pub(crate) fn cpu_us(jail: &Jail, measured: &Measured) -> u64 {
+    let (user, system) = cpu_split_us(jail, measured);
+    user + system
+}
+
+/// The same, in user mode and in the kernel.
+pub(crate) fn cpu_split_us(jail: &Jail, measured: &Measured) -> (u64, u64) {
+    if let (Some(user), Some(system)) = (measured.user_us, measured.system_us) {
+        return (user, system);
+    }
+    // struct rusage begins with two struct timeval.
+    let usage: [u64; 18] = jail.outcome(offset_of!(Outcome, usage));
+    (usage[0] * 1_000_000 + usage[1], usage[2] * 1_000_000 + usage[3])
+}
+
+impl Evidence {
+    fn verdict(&self, plan: &Plan) -> Verdict {
+        let limit = |key| Verdict::of_limit(plan.limits.hit(key));
+        let or_signal = |verdict: Option<Verdict>| verdict.unwrap_or_else(|| Verdict::signalled(libc::SIGKILL));
+        match (&self.stop, self.ended) {
+            (Some(Stop::Violation(verdict)), _) => return verdict.clone(),
+            (Some(Stop::Limit(LimitKey::Output)), _) => return or_signal(limit(LimitKey::Output)),
+            _ if self.measured.oom_kills > 0 => return or_signal(limit(LimitKey::Memory)),
+            // The end came before the supervisor's: then it is the job's own.
+            (Some(stop), None) => {
+                return match stop {
+                    Stop::Limit(key) => or_signal(limit(*key)),
+                    Stop::Cancelled => Verdict::Cancelled,
+                    Stop::Violation(verdict) => verdict.clone(),
+                };
+            }
+            _ => {}
+        }
+        if let Some(failure) = &self.start_failure {
+            return Verdict::not_started(failure.clone());
+        }
+        let own = match self.ended {
+            Some(Ended::Exited(code)) => Verdict::exited(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
+            Some(Ended::Signalled(signal)) => Verdict::signalled(signal),
+            None => Verdict::signalled(libc::SIGKILL),
+        };
+        if own.is_ok() {
+            return own;
+        }
+        let killed_for_time = matches!(self.ended, Some(Ended::Signalled(libc::SIGKILL | libc::SIGXCPU)));
+        let hit = if self.cpu_used_up && killed_for_time {
+            limit(LimitKey::Cpu)
+        } else if self.measured.forks_refused > 0 {
+            limit(LimitKey::Processes)
+        } else if self.file_at_limit {
+            limit(LimitKey::FileSize)
+        } else if self.disk_full {
+            limit(LimitKey::Disk)
+        } else {
+            None
+        };
+        hit.unwrap_or(own)
+    }
+}
+
+/// Every limit that was reached, whether or not the job died of it.
+fn limits_hit(plan: &Plan, evidence: &Evidence) -> Vec<LimitHit> {
+    let reached = [
+        (LimitKey::Memory, evidence.measured.oom_kills > 0),
+        (LimitKey::Processes, evidence.measured.forks_refused > 0),
+        (LimitKey::FileSize, evidence.file_at_limit),
+        (LimitKey::Disk, evidence.disk_full),
+        (LimitKey::Cpu, evidence.cpu_used_up),
+        (LimitKey::Wall, evidence.stop == Some(Stop::Limit(LimitKey::Wall))),
+        (LimitKey::Output, evidence.stop == Some(Stop::Limit(LimitKey::Output))),
+    ];
+    reached.into_iter().filter(|(_, hit)| *hit).map(|(key, _)| plan.limits.hit(key)).collect()
+}
+
+fn start_failure(plan: &Plan, jail: &Jail) -> Option<StartFailure> {
+    let errno: i32 = jail.outcome(offset_of!(Outcome, exec_errno));
+    if jail.outcome::<u32>(offset_of!(Outcome, reached_exec)) == 0 || errno == 0 {
+        return None;
+    }
+    let candidate: u32 = jail.outcome(offset_of!(Outcome, exec_candidate));
+    let exists = jail.outcome::<u32>(offset_of!(Outcome, exec_exists)) == 1;
+    let path = plan.program.candidates.get(candidate as usize);
+    let path = path.map_or_else(String::new, |path| path.to_string_lossy().into_owned());
+    let command = plan.program.arguments.first().map_or_else(String::new, |arg| arg.to_string_lossy().into_owned());
+    let (kind, detail) = match errno {
+        libc::ENOENT if exists => {
+            (StartFailureKind::BadInterpreter, format!("`{path}` is there, but the interpreter that it names is not"))
+        }
+        libc::ENOENT | libc::ENOTDIR if command.contains('/') => {
+            (StartFailureKind::NotFound, "there is no such file in the jail".to_owned())
+        }
+        libc::ENOENT | libc::ENOTDIR => {
+            (StartFailureKind::NotFound, "it is in no directory of PATH in the jail".to_owned())
+        }
+        libc::EACCES | libc::EPERM => (StartFailureKind::NotExecutable, format!("`{path}` may not be executed")),
+        libc::ENOEXEC => {
+            (StartFailureKind::NotExecutable, format!("`{path}` is neither a program nor a script with a `#!` line"))
+        }
+        errno => (StartFailureKind::Other, format!("`{path}`: {}", io::Error::from_raw_os_error(errno))),
+    };
+    Some(StartFailure { kind, command, errno, detail })
+}
+
+/// How many entries are looked at, at most: a job may leave as many as its file system holds.
+const MOST_ENTRIES: usize = 20_000;
+
+/// Whether a regular file of at least `size` bytes is anywhere in /job, /tmp or /dev/shm.
+fn file_of_size(jail: &Jail, size: u64) -> bool {
+    let Some(scratch) = &jail.handed[1] else { return false };
+    let Ok(top) = scratch.try_clone() else { return false };
+    let (mut open, mut seen) = (vec![top], 0);
+    while let Some(directory) = open.pop() {
+        let Ok(entries) = Dir::read_from(&directory) else { continue };
+        for entry in entries.flatten() {
+            seen += 1;
+            let name = entry.file_name();
+            if seen > MOST_ENTRIES || matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let Ok(stat) = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::RegularFile if u64::try_from(stat.st_size).is_ok_and(|found| found >= size) => return true,
+                // Breadth costs descriptors: deep and wide trees are cut, not followed.
+                FileType::Directory if open.len() < 64 => open.extend(directory_below(directory.as_fd(), name)),
+                _ => {}
+            }
+        }
+    }
+    false
+}
+
+fn directory_below(directory: BorrowedFd<'_>, name: &std::ffi::CStr) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    rustix::fs::openat2(directory, name, flags, Mode::empty(), resolve).ok()
+}

@@ -1,0 +1,95 @@
+//! Answers and records the calls that the filter does not let through.
+
+use crate::error::RunError;
+use crate::plan::FilterPlan;
+use lazaret_filter::{Action, Arch, Call, Filter, groups, table};
+use lazaret_policy::{Refusal, Verdict};
+use lazaret_sys::seccomp::{self, Answer, Notification};
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// How many different refusals are kept; more are counted.
+const KEPT: usize = 64;
+
+/// What was refused so far.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    pub(crate) kept: Vec<Refusal>,
+    pub(crate) dropped: u64,
+    /// The call that the job must die for.
+    pub(crate) violation: Option<Verdict>,
+}
+
+impl Refusals {
+    /// Takes one waiting call and answers it.
+    pub(crate) fn answer_next(&mut self, listener: BorrowedFd<'_>, plan: &FilterPlan) -> Result<(), RunError> {
+        let failed = |source: io::Error| RunError::Resource { what: "answer a system call of the job", source };
+        let notification = match seccomp::receive(listener) {
+            Ok(Some(notification)) => notification,
+            Ok(None) => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            Err(e) => return Err(failed(e)),
+        };
+        let call = Call { audit_arch: notification.arch, nr: notification.number, args: notification.args };
+        let decision = plan.filter.decide(&call);
+        let rule = decision.rule.and_then(|index| plan.filter.rules().get(index)).map(|(rule, _)| rule.to_string());
+        let answer = match decision.action {
+            Action::Refuse(errno) | Action::Errno(errno) => Answer::Errno(errno.into()),
+            // Allowed either way: the answer decides nothing, it lets the call happen after it was noted.
+            Action::Allow | Action::Log => Answer::Continue,
+            Action::Kill | Action::Trap => {
+                self.violation = Some(violation(&notification, rule));
+                return Ok(());
+            }
+        };
+        self.record(&notification, answer, rule, &plan.filter);
+        seccomp::answer(listener, notification.id, answer).map_err(failed)
+    }
+
+    fn record(&mut self, notification: &Notification, answer: Answer, rule: Option<String>, filter: &Filter) {
+        let errno = match answer {
+            Answer::Errno(errno) => errno,
+            Answer::Continue => 0,
+        };
+        let number = notification.number;
+        if let Some(known) = self.kept.iter_mut().find(|kept| kept.number == number && kept.errno == errno) {
+            known.count += 1;
+            return;
+        }
+        if self.kept.len() >= KEPT {
+            self.dropped += 1;
+            return;
+        }
+        let call = call_name(notification);
+        let suggestion = (errno != 0).then(|| suggestion(&call, filter)).flatten();
+        self.kept.push(Refusal { call, number, args: notification.args, errno, count: 1, rule, suggestion });
+    }
+}
+
+fn violation(notification: &Notification, rule: Option<String>) -> Verdict {
+    Verdict::Violation {
+        call: call_name(notification),
+        number: notification.number,
+        args: notification.args,
+        rule,
+        arch: Arch::from_audit(notification.arch).map_or_else(|| "foreign".to_owned(), |arch| format!("{arch:?}")),
+    }
+}
+
+fn call_name(notification: &Notification) -> String {
+    let arch = Arch::from_audit(notification.arch);
+    let name = arch.and_then(|arch| table::name(arch, notification.number));
+    name.map_or_else(|| format!("#{}", notification.number), str::to_owned)
+}
+
+/// The line of TOML that would allow it: the smallest group that has it, or the call itself.
+fn suggestion(call: &str, filter: &Filter) -> Option<String> {
+    if call.starts_with('#') || call.starts_with("io_uring") {
+        return None;
+    }
+    let held: Vec<String> = filter.rules().iter().map(|(rule, _)| rule.to_string()).collect();
+    let has = |group: &groups::Group| group.calls.contains(&call) && !held.iter().any(|rule| rule == group.name);
+    let group = groups::all().filter(|group| has(group)).min_by_key(|group| group.calls.len());
+    let risk = group.map_or_else(String::new, |group| format!("; or the group {}, {}", group.name, group.risk));
+    Some(format!("[system-calls] allow = [\"{call}\"]{risk}"))
+}

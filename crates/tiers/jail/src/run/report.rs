@@ -1,0 +1,121 @@
+//! Takes the jail down and writes the report.
+
+use super::collect::Collected;
+use super::judge::{self, Fate};
+use super::launch::Jail;
+use super::watch::Watched;
+use super::{Finished, micros};
+use crate::error::RunError;
+use crate::plan::{OWN_TASKS, Plan};
+use lazaret_policy::{
+    Holding, Job, Layer, Phases, Report, ReportVersion, StepTime, StreamReport, Streams, Tier, Usage,
+};
+use std::time::{Duration, Instant};
+
+/// How long what took, as far as it is known before the end.
+pub(crate) struct Times {
+    pub(crate) planned: Duration,
+    pub(crate) collecting: Duration,
+    pub(crate) begun: Instant,
+}
+
+pub(crate) fn finish(
+    mut plan: Plan,
+    job: &Job,
+    mut jail: Jail,
+    watched: Watched,
+    fate: Fate,
+    collected: Collected,
+    times: &Times,
+) -> Result<Finished, RunError> {
+    let teardown = Instant::now();
+    let (user_us, system_us) = judge::cpu_split_us(&jail, &fate.measured);
+    let marks = jail.marks();
+    let setup_us = setup_us(&marks);
+    let wall = watched.ended.saturating_duration_since(jail.launched);
+    let run_us = micros(wall).saturating_sub(setup_us);
+    if let Some(group) = jail.group.take() {
+        if !group.swap_bounded()
+            && let Some(control) = plan.controls.iter_mut().find(|control| control.layer == Layer::CgroupSwap)
+            && control.holding == Holding::Yes
+        {
+            control.detail = "there is no swap".to_owned();
+        }
+        group.remove()?;
+    }
+    let streams = Streams {
+        stdout: StreamReport { bytes: jail.streams.stdout.taken, truncated: jail.streams.stdout.truncated },
+        stderr: StreamReport { bytes: jail.streams.stderr.taken, truncated: jail.streams.stderr.truncated },
+    };
+    let (stdout, stderr) =
+        (std::mem::take(&mut jail.streams.stdout.captured), std::mem::take(&mut jail.streams.stderr.captured));
+    drop(jail);
+
+    let verdict = collected.verdict.unwrap_or(fate.verdict);
+    let mut notes = plan.notes;
+    notes.extend(fate.notes);
+    let report = Report {
+        schema: ReportVersion::V1,
+        id: id(),
+        command: plan.program.arguments.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+        policy: plan.policy,
+        tier: Tier::Jail,
+        mode: plan.mode,
+        exit_status: verdict.exit_status(),
+        verdict,
+        limits_hit: fate.limits_hit,
+        usage: Usage {
+            wall_us: run_us,
+            user_us,
+            system_us,
+            peak_memory: fate.measured.peak_memory,
+            processes: fate.measured.peak_tasks.map(|tasks| tasks.saturating_sub(OWN_TASKS)),
+            read_bytes: fate.measured.read_bytes,
+            written_bytes: fate.measured.written_bytes,
+        },
+        phases: Phases {
+            plan_us: micros(times.planned),
+            setup_us,
+            setup_steps: setup_steps(&marks),
+            run_us,
+            collect_us: micros(times.collecting),
+            teardown_us: micros(teardown.elapsed()),
+        },
+        enforcement: plan.controls,
+        streams,
+        outputs: collected.reports,
+        changes: Vec::new(),
+        refusals: watched.refusals.kept,
+        refusals_dropped: watched.refusals.dropped,
+        notes,
+        stdout,
+        stderr,
+    };
+    debug_assert!(times.begun <= teardown, "time goes on");
+    debug_assert!(job.outputs.len() == report.outputs.len(), "every output is reported");
+    Ok(Finished { report, outputs: collected.held })
+}
+
+/// From the first mark to the one before the filter, which is the job's last step but its exec.
+fn setup_us(marks: &[(&'static str, u64)]) -> u64 {
+    match (marks.first(), marks.iter().map(|(_, time)| *time).max()) {
+        (Some((_, first)), Some(last)) => last.saturating_sub(*first) / 1000,
+        _ => 0,
+    }
+}
+
+/// The time from each mark to the next.
+fn setup_steps(marks: &[(&'static str, u64)]) -> Vec<StepTime> {
+    let mut marks = marks.to_vec();
+    marks.sort_by_key(|(_, time)| *time);
+    let pairs = marks.windows(2);
+    pairs.map(|pair| StepTime { name: pair[0].0.to_owned(), us: pair[1].1.saturating_sub(pair[0].1) / 1000 }).collect()
+}
+
+fn id() -> String {
+    let mut bytes = [0_u8; 16];
+    // The kernel's generator answers at once after boot; an id is a name, not a secret.
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    debug_assert!(filled.is_ok(), "getrandom answers");
+    format!("{:032x}", u128::from_ne_bytes(bytes))
+}

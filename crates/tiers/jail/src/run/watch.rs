@@ -1,0 +1,317 @@
+//! The supervisor's loop: waits for the job's end and stops it at its bounds. Every wait has an end.
+
+use super::launch::Jail;
+use super::refusals::Refusals;
+use super::streams::{Incoming, Sink};
+use super::Cancel;
+use crate::error::RunError;
+use crate::plan::Plan;
+use lazaret_policy::{LimitKey, Verdict};
+use lazaret_sys::wait::Ended;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{PidfdFlags, pidfd_open};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// Why the supervisor ended the job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// A limit was reached.
+    Limit(LimitKey),
+    /// The policy has the job die for a call.
+    Violation(Verdict),
+    /// From outside.
+    Cancelled,
+}
+
+/// What the loop saw.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) stop: Option<Stop>,
+    pub(crate) refusals: Refusals,
+    /// Whether /job and /tmp were ever seen full.
+    pub(crate) disk_full: bool,
+    /// How process 1 ended.
+    pub(crate) init: Option<Ended>,
+    /// When it was all over.
+    pub(crate) ended: Instant,
+}
+
+/// How often the fill of /job and /tmp is looked at: a job that fills it and cleans up before it fails would otherwise
+/// leave no trace.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long what was written before the end may take to be passed on to a slow reader.
+const PASS_ON: Duration = Duration::from_secs(10);
+
+pub(crate) fn watch(
+    plan: &Plan,
+    jail: &mut Jail,
+    sink: &Sink<'_>,
+    cancel: Option<&Cancel>,
+) -> Result<Watched, RunError> {
+    let mut watcher = Watcher { plan, sink, cancel, stop: None, refusals: Refusals::default(), disk_full: false };
+    let handed = watcher.until_handed_over(jail)?;
+    if handed {
+        watcher.until_the_end(jail)?;
+    }
+    let init = jail.reap()?;
+    let ended = Instant::now();
+    // The job's processes are dead: what the pipes still hold is all there will ever be.
+    watcher.drain(jail)?;
+    match jail.failure() {
+        Some(failure) if watcher.stop.is_none() => Err(failure),
+        _ => Ok(Watched {
+            stop: watcher.stop,
+            refusals: watcher.refusals,
+            disk_full: watcher.disk_full,
+            init,
+            ended,
+        }),
+    }
+}
+
+struct Watcher<'a> {
+    plan: &'a Plan,
+    sink: &'a Sink<'a>,
+    cancel: Option<&'a Cancel>,
+    stop: Option<Stop>,
+    refusals: Refusals,
+    disk_full: bool,
+}
+
+impl<'a> Watcher<'a> {
+    fn deadline(&self, jail: &Jail) -> Instant {
+        jail.launched + self.plan.limits.wall.duration()
+    }
+
+    /// Waits for process 1's message. Returns whether it came; a launch that failed hangs up instead.
+    fn until_handed_over(&mut self, jail: &mut Jail) -> Result<bool, RunError> {
+        loop {
+            let left = self.deadline(jail).saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.end(jail, Stop::Limit(LimitKey::Wall));
+            }
+            let mut watched = vec![PollFd::new(&jail.channel, PollFlags::IN)];
+            let cancel = self.cancel.filter(|_| self.stop.is_none()).map(Cancel::descriptor);
+            watched.extend(cancel.as_ref().map(|descriptor| PollFd::new(descriptor, PollFlags::IN)));
+            let timeout = if self.stop.is_some() { None } else { Some(left) };
+            wait(&mut watched, timeout)?;
+            let (message, cancelled) = (ready(&watched, 0), ready(&watched, 1));
+            drop(watched);
+            if cancelled {
+                self.end(jail, Stop::Cancelled);
+            }
+            if message {
+                return receive(jail);
+            }
+        }
+    }
+
+    fn until_the_end(&mut self, jail: &mut Jail) -> Result<(), RunError> {
+        let Some(init) = jail.init_pid() else { return Ok(()) };
+        // Our unreaped child: the id is its own still.
+        let process = pidfd_open(init, PidfdFlags::empty())
+            .map_err(|errno| RunError::Resource { what: "watch the jail's first process", source: errno.into() })?;
+        let mut next_look = Instant::now() + LOOK;
+        let mut cpu_check = self.next_cpu_check(jail);
+        loop {
+            let mut next = self.deadline(jail).min(next_look);
+            if let Some(check) = cpu_check {
+                next = next.min(check);
+            }
+            let ended = self.turn(jail, &process, next)?;
+            if ended {
+                return Ok(());
+            }
+            let now = Instant::now();
+            if let Some(violation) = self.refusals.violation.take() {
+                self.end(jail, Stop::Violation(violation));
+            }
+            if now >= self.deadline(jail) {
+                self.end(jail, Stop::Limit(LimitKey::Wall));
+            }
+            if cpu_check.is_some_and(|check| now >= check) {
+                cpu_check = self.next_cpu_check(jail);
+                if cpu_check.is_some_and(|check| check <= now) {
+                    self.end(jail, Stop::Limit(LimitKey::Cpu));
+                    cpu_check = None;
+                }
+            }
+            if now >= next_look {
+                self.disk_full |= is_full(jail);
+                next_look = now + LOOK;
+            }
+        }
+    }
+
+    /// The earliest moment at which all processors together can have used up the rest of the processor time; now, when
+    /// it is used up. `None` without accounting.
+    fn next_cpu_check(&self, jail: &Jail) -> Option<Instant> {
+        let used = Duration::from_micros(jail.group.as_ref()?.cpu_us()?);
+        let left = self.plan.limits.cpu.duration().saturating_sub(used);
+        let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
+        if left.is_zero() {
+            return Some(Instant::now());
+        }
+        Some(Instant::now() + (left / processors).max(Duration::from_millis(1)))
+    }
+
+    /// Waits until something happens or `until`, and sees to it. Returns whether process 1 is dead.
+    fn turn(&mut self, jail: &mut Jail, process: &OwnedFd, until: Instant) -> Result<bool, RunError> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Event {
+            Process,
+            Cancel,
+            Listener,
+            Stdout,
+            Stderr,
+            Stdin,
+        }
+        let (stdout, stderr, stdin) = self.readers();
+        let stopped = self.stop.is_some();
+        let mut interests: Vec<(Event, BorrowedFd<'_>, PollFlags)> = vec![(Event::Process, process.as_fd(), PollFlags::IN)];
+        if let Some(cancel) = self.cancel.filter(|_| !stopped) {
+            interests.push((Event::Cancel, cancel.descriptor(), PollFlags::IN));
+        }
+        if let Some(listener) = jail.handed[3].as_ref().filter(|_| !stopped) {
+            interests.push((Event::Listener, listener.as_fd(), PollFlags::IN));
+        }
+        let streams = &jail.streams;
+        if !stopped {
+            interests.extend(streams.stdout.interest(stdout).map(|(fd, flags)| (Event::Stdout, fd, flags)));
+            interests.extend(streams.stderr.interest(stderr).map(|(fd, flags)| (Event::Stderr, fd, flags)));
+            interests.extend(streams.stdin.interest(stdin).map(|(fd, flags)| (Event::Stdin, fd, flags)));
+        }
+        let mut watched: Vec<PollFd<'_>> = interests.iter().map(|(_, fd, flags)| PollFd::new(fd, *flags)).collect();
+        let left = until.saturating_duration_since(Instant::now());
+        wait(&mut watched, if stopped { None } else { Some(left) })?;
+        let happened: Vec<(Event, PollFlags)> =
+            interests.iter().zip(&watched).map(|((event, ..), fd)| (*event, fd.revents())).collect();
+        drop(watched);
+        drop(interests);
+
+        for (event, flags) in happened.into_iter().filter(|(_, flags)| !flags.is_empty()) {
+            match event {
+                Event::Process => return Ok(true),
+                Event::Cancel => self.end(jail, Stop::Cancelled),
+                Event::Listener if flags.contains(PollFlags::IN) => {
+                    let listener = jail.handed[3].as_ref().map(AsFd::as_fd);
+                    if let Some(listener) = listener {
+                        self.refusals.answer_next(listener, &self.plan.filter)?;
+                    }
+                }
+                // Nobody is left under the filter.
+                Event::Listener => jail.handed[3] = None,
+                Event::Stdout => {
+                    let bound = self.plan.limits.output.bytes();
+                    jail.streams.stdout.advance(stdout, bound)?;
+                    self.check_output(jail);
+                }
+                Event::Stderr => {
+                    let bound = self.plan.limits.output.bytes();
+                    jail.streams.stderr.advance(stderr, bound)?;
+                    self.check_output(jail);
+                }
+                Event::Stdin => jail.streams.stdin.advance(stdin),
+            }
+        }
+        Ok(false)
+    }
+
+    fn check_output(&mut self, jail: &Jail) {
+        if jail.streams.stdout.truncated || jail.streams.stderr.truncated {
+            self.end(jail, Stop::Limit(LimitKey::Output));
+        }
+    }
+
+    fn readers(&self) -> (Option<BorrowedFd<'a>>, Option<BorrowedFd<'a>>, Option<BorrowedFd<'a>>) {
+        match self.sink {
+            Sink::Capture => (None, None, None),
+            Sink::Forward { stdout, stderr, stdin } => (Some(*stdout), Some(*stderr), Some(*stdin)),
+        }
+    }
+
+    /// Ends the job; the first reason counts.
+    fn end(&mut self, jail: &Jail, stop: Stop) {
+        if self.stop.is_none() {
+            self.stop = Some(stop);
+            jail.kill();
+        }
+    }
+
+    /// Reads and passes on what is left, for a bounded time.
+    fn drain(&mut self, jail: &mut Jail) -> Result<(), RunError> {
+        jail.streams.stdin = Incoming::Closed;
+        let (stdout, stderr, _) = self.readers();
+        let bound = self.plan.limits.output.bytes();
+        let patience = Instant::now() + PASS_ON;
+        loop {
+            let streams = &jail.streams;
+            let out = streams.stdout.interest(stdout);
+            let err = streams.stderr.interest(stderr);
+            if (out.is_none() && err.is_none()) || Instant::now() >= patience {
+                break;
+            }
+            let mut watched: Vec<PollFd<'_>> =
+                [&out, &err].into_iter().flatten().map(|(fd, flags)| PollFd::new(fd, *flags)).collect();
+            wait(&mut watched, Some(patience.saturating_duration_since(Instant::now())))?;
+            let first = ready(&watched, 0);
+            let second = ready(&watched, usize::from(out.is_some()));
+            let (out, err) = (out.is_some() && first, err.is_some() && second);
+            drop(watched);
+            if out {
+                jail.streams.stdout.advance(stdout, bound)?;
+            }
+            if err {
+                jail.streams.stderr.advance(stderr, bound)?;
+            }
+        }
+        let streams = &mut jail.streams;
+        streams.stdout.truncated |= !streams.stdout.is_done();
+        streams.stderr.truncated |= !streams.stderr.is_done();
+        if (streams.stdout.truncated || streams.stderr.truncated) && self.stop.is_none() {
+            self.stop = Some(Stop::Limit(LimitKey::Output));
+        }
+        Ok(())
+    }
+}
+
+fn ready(watched: &[PollFd<'_>], index: usize) -> bool {
+    watched.get(index).is_some_and(|fd| !fd.revents().is_empty())
+}
+
+/// Waits for at most `timeout`; interruptions count as nothing having happened.
+fn wait(watched: &mut [PollFd<'_>], timeout: Option<Duration>) -> Result<(), RunError> {
+    let timeout = timeout.and_then(|t| Timespec::try_from(t).ok());
+    match poll(watched, timeout.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(errno) => Err(RunError::Resource { what: "wait for the job", source: errno.into() }),
+    }
+}
+
+/// Takes process 1's one message. Each byte tells the place of a descriptor.
+fn receive(jail: &mut Jail) -> Result<bool, RunError> {
+    let mut places = [0_u8; 8];
+    let received = lazaret_sys::descriptor::receive(jail.channel.as_fd(), &mut places);
+    let (count, descriptors) =
+        received.map_err(|source| RunError::Resource { what: "take descriptors from the jail", source })?;
+    if count == 0 {
+        return Ok(false);
+    }
+    for (place, descriptor) in places[..count].iter().zip(descriptors) {
+        if let Some(handed) = jail.handed.get_mut(usize::from(*place)) {
+            *handed = Some(descriptor);
+        }
+    }
+    if let Some(listener) = &jail.handed[3] {
+        // Faster where the kernel can; no less right where it cannot.
+        lazaret_sys::seccomp::wake_in_place(listener.as_fd());
+    }
+    Ok(true)
+}
+
+/// Whether the job's file system has no room, or no file, left.
+pub(crate) fn is_full(jail: &Jail) -> bool {
+    let Some(scratch) = &jail.handed[1] else { return false };
+    rustix::fs::fstatvfs(scratch).is_ok_and(|stat| stat.f_bfree == 0 || stat.f_ffree == 0)
+}

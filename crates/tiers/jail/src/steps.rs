@@ -1,0 +1,339 @@
+//! A launch as data: the system calls that build a jail, in order, before any process is made.
+//!
+//! [`Steps`] is what `lazaret plan --steps` prints and what [`block`] lays out for the launched processes.
+
+pub(crate) mod block;
+pub(crate) mod build;
+pub(crate) mod enter;
+pub(crate) mod mounts;
+pub(crate) mod start;
+
+pub use lazaret_init::format::List;
+
+pub(crate) use start::{Settings, Slots};
+
+use crate::plan::{Group, Plan, Program};
+use crate::uid::Uids;
+use lazaret_policy::{FileName, Layer, Mode};
+use std::borrow::Cow;
+use std::ffi::CString;
+use std::fmt;
+
+/// A place that holds a descriptor during a launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Slot(pub(crate) u8);
+
+/// A system call or an operation of the walker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    pub(crate) number: i64,
+    pub(crate) name: &'static str,
+}
+
+/// The call whose libc constant is given: `call!(SYS_openat)`.
+macro_rules! call {
+    ($name:ident) => {
+        $crate::steps::Call { number: libc::$name, name: stringify!($name) }
+    };
+    (op $name:ident) => {
+        $crate::steps::Call { number: lazaret_init::format::op::$name as i64, name: stringify!($name) }
+    };
+}
+pub(crate) use call;
+
+/// One argument of a step.
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// A number.
+    Number(u64),
+    /// A number that is known by a name.
+    Named(u64, &'static str),
+    /// A NUL-terminated string, passed by address.
+    Text(CString),
+    /// A structure, passed by address, shown by its name.
+    Structure(Structure),
+    /// The descriptor in a slot.
+    Descriptor(Slot),
+}
+
+/// Bytes in memory, in which some words are addresses of other bytes.
+#[derive(Debug, Clone)]
+pub struct Structure {
+    /// How to show it.
+    pub shown: Cow<'static, str>,
+    /// Its bytes, in the kernel's layout.
+    pub bytes: Vec<u8>,
+    /// Offsets in `bytes` of 64-bit words to be replaced by the address of a copy of the bytes beside.
+    pub addresses: Vec<(usize, Vec<u8>)>,
+}
+
+impl Structure {
+    /// A structure of 64-bit words.
+    pub fn words(shown: impl Into<Cow<'static, str>>, words: &[u64]) -> Self {
+        let bytes = words.iter().flat_map(|w| w.to_ne_bytes()).collect();
+        Self { shown: shown.into(), bytes, addresses: Vec::new() }
+    }
+}
+
+/// What a step serves: it tells a failure's meaning, and under which name its time is summed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Part {
+    /// Enter the job's cgroups.
+    Cgroup,
+    /// Take the job's user id.
+    Identity,
+    /// Make the namespaces.
+    Namespaces,
+    /// Map the job's ids into its user namespace.
+    IdMaps,
+    /// The time namespace.
+    Time,
+    /// Host name, keyring, limits of nested namespaces.
+    Isolation,
+    /// Assemble the root.
+    Root,
+    /// Copy the inputs.
+    Inputs,
+    /// Make the new root the only one.
+    Pivot,
+    /// Bring the loopback interface up.
+    Loopback,
+    /// Give up every capability.
+    Capabilities,
+    /// Landlock.
+    Landlock,
+    /// Start the job's process.
+    Fork,
+    /// Session, limits, signals of the job's process.
+    Process,
+    /// The system-call filter.
+    Filter,
+    /// Hand descriptors to the caller.
+    Handover,
+}
+
+impl Part {
+    /// Its name, as in the report's `setup_steps`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Identity => "identity",
+            Self::Namespaces => "namespaces",
+            Self::IdMaps => "id-maps",
+            Self::Time => "time",
+            Self::Isolation => "isolation",
+            Self::Root => "root",
+            Self::Inputs => "inputs",
+            Self::Pivot => "pivot",
+            Self::Loopback => "loopback",
+            Self::Capabilities => "capabilities",
+            Self::Landlock => "landlock",
+            Self::Fork => "fork",
+            Self::Process => "process",
+            Self::Filter => "filter",
+            Self::Handover => "handover",
+        }
+    }
+
+    /// The layer that a failure of this part takes away.
+    pub fn layer(self) -> Option<Layer> {
+        match self {
+            Self::Cgroup => Some(Layer::Cgroup),
+            Self::Identity => Some(Layer::JobUid),
+            Self::Namespaces | Self::IdMaps => Some(Layer::UserNamespace),
+            Self::Time => Some(Layer::TimeNamespace),
+            Self::Root | Self::Pivot => Some(Layer::MountNamespace),
+            Self::Loopback => Some(Layer::NetworkNamespace),
+            Self::Landlock => Some(Layer::Landlock),
+            Self::Filter => Some(Layer::Seccomp),
+            Self::Isolation | Self::Inputs | Self::Capabilities | Self::Fork | Self::Process | Self::Handover => None,
+        }
+    }
+}
+
+/// Which failures of a step count as success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tolerate {
+    /// None.
+    Nothing,
+    /// This errno.
+    Errno(i32),
+    /// Any: the step is one more layer behind others that hold without it.
+    Anything,
+}
+
+/// One step of a launch.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub(crate) call: Call,
+    pub(crate) args: Vec<Value>,
+    pub(crate) save: Option<Slot>,
+    pub(crate) tolerate: Tolerate,
+    pub(crate) part: Part,
+    /// What it is about, for errors: a path, an input's name.
+    pub(crate) subject: Option<String>,
+}
+
+/// All steps of a launch and the program at its end.
+#[derive(Debug, Clone, Default)]
+pub struct Steps {
+    lists: [Vec<Step>; List::COUNT],
+    slot_names: Vec<Cow<'static, str>>,
+    marks: Vec<(List, Part)>,
+    temporaries: [Option<Slot>; 2],
+    pub(crate) program: ProgramVectors,
+}
+
+/// What to execute, as execve(2) takes it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ProgramVectors {
+    pub(crate) candidates: Vec<CString>,
+    pub(crate) arguments: Vec<CString>,
+    pub(crate) environment: Vec<CString>,
+}
+
+impl Steps {
+    /// A new slot. Slots are few: a launch that needs more than the block has is refused by [`block::lay_out`].
+    pub(crate) fn slot(&mut self, name: impl Into<Cow<'static, str>>) -> Slot {
+        self.slot_names.push(name.into());
+        Slot(u8::try_from(self.slot_names.len() - 1).unwrap_or(u8::MAX))
+    }
+
+    /// Adds a step to the end of `list`.
+    pub(crate) fn add(&mut self, list: List, part: Part, call: Call, args: Vec<Value>) -> &mut Step {
+        let steps = &mut self.lists[list as usize];
+        steps.push(Step { call, args, save: None, tolerate: Tolerate::Nothing, part, subject: None });
+        let last = steps.len() - 1;
+        &mut steps[last]
+    }
+
+    /// Notes the time before the steps of `part`.
+    pub(crate) fn mark(&mut self, list: List, part: Part) {
+        let mark = self.marks.len() as u64;
+        self.marks.push((list, part));
+        self.add(list, part, call!(op MARK), vec![Value::Named(mark, part.name())]);
+    }
+
+    /// A slot for a descriptor that lives for a few steps only. They are used in turn, because two such lives overlap
+    /// at most (a file system's context and its mount).
+    pub(crate) fn scratch_slot(&mut self) -> Slot {
+        self.temporaries.rotate_left(1);
+        if let Some(slot) = self.temporaries[0] {
+            return slot;
+        }
+        let slot = self.slot("fd");
+        self.temporaries[0] = Some(slot);
+        slot
+    }
+
+    /// Which parts the marks stand before, in the order of their numbers.
+    pub(crate) fn marks(&self) -> &[(List, Part)] {
+        &self.marks
+    }
+
+    /// The steps of one list.
+    pub fn list(&self, list: List) -> &[Step] {
+        &self.lists[list as usize]
+    }
+
+    /// How many slots are in use.
+    pub(crate) fn slots(&self) -> usize {
+        self.slot_names.len()
+    }
+
+    fn slot_name(&self, slot: Slot) -> &str {
+        self.slot_names.get(usize::from(slot.0)).map_or("?", |name| name)
+    }
+
+    /// One step as text, in the manner of strace(1).
+    pub fn show(&self, step: &Step) -> String {
+        use fmt::Write;
+        let mut text = String::new();
+        let name = step.call.name.strip_prefix("SYS_").unwrap_or(step.call.name);
+        let args: Vec<String> = step.args.iter().map(|a| self.show_value(a)).collect();
+        let written = write!(text, "{name}({})", args.join(", "));
+        debug_assert!(written.is_ok(), "writing to a String does not fail");
+        if let Some(slot) = step.save {
+            text.push_str(" → ");
+            text.push_str(self.slot_name(slot));
+        }
+        text
+    }
+
+    fn show_value(&self, value: &Value) -> String {
+        match value {
+            Value::Number(n) => format!("{}", n.cast_signed()),
+            Value::Named(_, name) => (*name).to_owned(),
+            Value::Text(text) => format!("{text:?}"),
+            Value::Structure(structure) => structure.shown.clone().into_owned(),
+            Value::Descriptor(slot) => format!("<{}>", self.slot_name(*slot)),
+        }
+    }
+}
+
+impl Step {
+    /// Keeps the answer in `slot`.
+    pub(crate) fn save(&mut self, slot: Slot) -> &mut Self {
+        self.save = Some(slot);
+        self
+    }
+
+    /// Lets a failure pass.
+    pub(crate) fn tolerate(&mut self, tolerate: Tolerate) -> &mut Self {
+        self.tolerate = tolerate;
+        self
+    }
+
+    /// Says what the step is about.
+    pub(crate) fn about(&mut self, subject: impl Into<String>) -> &mut Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    /// What the step serves.
+    pub fn part(&self) -> Part {
+        self.part
+    }
+}
+
+/// The steps of `plan`, and the slots that its caller fills.
+pub(crate) fn of(plan: &Plan, settings: &Settings) -> (Steps, Slots) {
+    let mut steps = Steps::default();
+    let slots = Slots::new(&mut steps, settings);
+    start::add(&mut steps, &slots, plan, settings);
+    build::add(&mut steps, &slots, plan, settings);
+    enter::add(&mut steps, &slots, plan);
+    let Program { candidates, arguments, environment } = plan.program.clone();
+    steps.program = ProgramVectors { candidates, arguments, environment };
+    (steps, slots)
+}
+
+/// The steps of `plan`, for looking at: with the first id of the default range, and clocks that stand at zero.
+pub fn preview(plan: &Plan, inputs: &[FileName]) -> Steps {
+    let host_id = match plan.mode {
+        Mode::Root => (Uids::FIRST, Uids::FIRST),
+        Mode::Rootless => plan.caller_ids,
+    };
+    let doors = match &plan.group {
+        Group::Limited { groups, .. } => groups.directories().len(),
+        Group::Degraded => 0,
+    };
+    let inputs = inputs.iter().map(|name| name.as_bytes().to_vec()).collect();
+    of(plan, &Settings { host_id, clocks: (0, 0), doors, inputs }).0
+}
+
+/// A string argument. Callers pass no NUL: paths and names were checked when the plan was made.
+pub(crate) fn text(bytes: impl Into<Vec<u8>>) -> Value {
+    let mut bytes = bytes.into();
+    bytes.retain(|byte| *byte != 0);
+    Value::Text(CString::new(bytes).unwrap_or_default())
+}
+
+/// A named constant.
+macro_rules! named {
+    ($($name:ident)|+) => {
+        $crate::steps::Value::Named($(libc::$name as u64)|+, concat!($("|", stringify!($name)),+).split_at(1).1)
+    };
+}
+pub(crate) use named;
