@@ -34,13 +34,11 @@ const fn row(call: &'static str, arguments: &'static str) -> Row {
 fn documented(call: CallId) -> impl Iterator<Item = (&'static str, Width)> {
     let at = rows::ROWS.binary_search_by(|row| row.call.cmp(call.name()));
     let arguments = at.map_or("", |at| rows::ROWS[at].arguments);
-    arguments
-        .split_ascii_whitespace()
-        .map(|argument| match argument.strip_suffix(['*', '?']) {
-            None => (argument, Width::Int),
-            Some(name) if argument.ends_with('*') => (name, Width::Long),
-            Some(name) => (name, Width::Either),
-        })
+    arguments.split_ascii_whitespace().map(|argument| match argument.strip_suffix(['*', '?']) {
+        None => (argument, Width::Int),
+        Some(name) if argument.ends_with('*') => (name, Width::Long),
+        Some(name) => (name, Width::Either),
+    })
 }
 
 /// An argument of a call, found by name.
@@ -53,19 +51,14 @@ pub(crate) struct Argument {
 /// Whether `name` is one of `arg2` to `arg5` of a call whose manual page counts its arguments from one, while this
 /// language counts from zero. Taking either meaning would silently compare the wrong argument for half the readers.
 pub(crate) fn is_ambiguous(call: CallId, name: &str) -> bool {
-    matches!(call.name(), "keyctl" | "prctl" | "sysfs")
-        && matches!(name, "arg2" | "arg3" | "arg4" | "arg5")
+    matches!(call.name(), "keyctl" | "prctl" | "sysfs") && matches!(name, "arg2" | "arg3" | "arg4" | "arg5")
 }
 
 /// The argument of `call` called `name`: its documented name, or `arg0` to `arg5`.
 pub(crate) fn find(call: CallId, name: &str) -> Option<Argument> {
     let by_position = || {
-        let index = name
-            .strip_prefix("arg")
-            .filter(|digits| digits.len() == 1)?
-            .parse()
-            .ok()
-            .filter(|index| *index < 6)?;
+        let index =
+            name.strip_prefix("arg").filter(|digits| digits.len() == 1)?.parse().ok().filter(|index| *index < 6)?;
         Some(at(call, index))
     };
     let by_name = || {
@@ -77,25 +70,19 @@ pub(crate) fn find(call: CallId, name: &str) -> Option<Argument> {
 
 /// The argument of `call` at `index`.
 pub(crate) fn at(call: CallId, index: u8) -> Argument {
-    let width = documented(call)
-        .nth(usize::from(index))
-        .map_or(Width::Either, |(_, width)| width);
+    let width = documented(call).nth(usize::from(index)).map_or(Width::Either, |(_, width)| width);
     Argument { index, width }
 }
 
 /// The documented name of the argument of `call` at `index`, if it has one.
 pub(crate) fn name(call: CallId, index: u8) -> Option<&'static str> {
-    documented(call)
-        .nth(usize::from(index))
-        .map(|(name, _)| name)
+    documented(call).nth(usize::from(index)).map(|(name, _)| name)
 }
 
 /// The names by which rules may speak of the arguments of `call`.
 pub(crate) fn names(call: CallId) -> impl Iterator<Item = &'static str> {
     let documented = documented(call).map(|(name, _)| name);
-    documented
-        .chain(["arg0", "arg1", "arg2", "arg3", "arg4", "arg5"])
-        .filter(move |name| !is_ambiguous(call, name))
+    documented.chain(["arg0", "arg1", "arg2", "arg3", "arg4", "arg5"]).filter(move |name| !is_ambiguous(call, name))
 }
 
 #[cfg(test)]
@@ -116,13 +103,7 @@ mod tests {
         let ioctl = CallId::named("ioctl").expect("ioctl is known");
 
         assert_eq!(find(ioctl, "arg1"), find(ioctl, "request"));
-        assert_eq!(
-            find(ioctl, "arg5"),
-            Some(Argument {
-                index: 5,
-                width: Width::Either
-            })
-        );
+        assert_eq!(find(ioctl, "arg5"), Some(Argument { index: 5, width: Width::Either }));
         assert_eq!(find(ioctl, "arg6"), None);
     }
 }

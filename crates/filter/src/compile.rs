@@ -38,9 +38,7 @@ impl Backend {
     pub fn returns(self, action: Action) -> u32 {
         match (self, action) {
             (_, Action::Allow) => ret::ALLOW,
-            (_, Action::Errno(errno)) | (Self::Alone, Action::Refuse(errno)) => {
-                ret::ERRNO | u32::from(errno)
-            }
+            (_, Action::Errno(errno)) | (Self::Alone, Action::Refuse(errno)) => ret::ERRNO | u32::from(errno),
             (_, Action::Trap) => ret::TRAP,
             (Self::Supervised, Action::Refuse(_) | Action::Log | Action::Kill) => ret::USER_NOTIF,
             (Self::Alone, Action::Log) => ret::LOG,
@@ -88,8 +86,7 @@ impl Filter {
         let mut rest = &by_number[..];
         let mut ranges = search::Ranges::default();
         for number in 0..=table::newest(arch) {
-            let (alternatives, later) =
-                rest.split_at(rest.partition_point(|(of, _)| *of <= number));
+            let (alternatives, later) = rest.split_at(rest.partition_point(|(of, _)| *of <= number));
             rest = later;
             let outcome = match CallId::numbered(arch, number) {
                 Some(call) => self.outcome(&mut graph, call, alternatives, arch, backend)?,
@@ -99,22 +96,12 @@ impl Filter {
         }
         ranges.push(table::newest(arch) + 1, unknown);
         let native = search::tree(&mut graph, WORD_NUMBER, &ranges)?;
-        let root = graph.test(
-            WORD_ARCH,
-            None,
-            Branch::Equal(arch.audit()),
-            native,
-            unknown,
-        )?;
+        let root = graph.test(WORD_ARCH, None, Branch::Equal(arch.audit()), native, unknown)?;
         emit::program(&graph, root)
     }
 
     fn check(&self) -> Result<(), CompileError> {
-        let actions = self
-            .rules()
-            .iter()
-            .enumerate()
-            .map(|(index, (_, action))| (Some(index), *action));
+        let actions = self.rules().iter().enumerate().map(|(index, (_, action))| (Some(index), *action));
         for (rule, action) in actions.chain([(None, self.default_action())]) {
             match action {
                 Action::Errno(errno) | Action::Refuse(errno) if errno > MAX_ERRNO => {
@@ -124,15 +111,9 @@ impl Filter {
             }
         }
         for (index, (rule, action)) in self.rules().iter().enumerate() {
-            let io_uring = rule
-                .members()
-                .iter()
-                .find(|member| member.call.is_io_uring());
+            let io_uring = rule.members().iter().find(|member| member.call.is_io_uring());
             if let (Some(member), true) = (io_uring, action.permits()) {
-                return Err(CompileError::IoUring {
-                    rule: index,
-                    call: member.call.name(),
-                });
+                return Err(CompileError::IoUring { rule: index, call: member.call.name() });
             }
         }
         Ok(())
@@ -145,14 +126,7 @@ impl Filter {
             for member in rule.members() {
                 match member.call.number(arch) {
                     Some(number) if rule.is_direct() || !member.call.is_clone3() => {
-                        alternatives.push((
-                            number,
-                            Alternative {
-                                member,
-                                action: *action,
-                                rule: index,
-                            },
-                        ));
+                        alternatives.push((number, Alternative { member, action: *action, rule: index }));
                     }
                     _ => {}
                 }
@@ -172,14 +146,9 @@ impl Filter {
         backend: Backend,
     ) -> Result<NodeId, CompileError> {
         // What stands before an unconditional alternative never decides.
-        let unconditional = alternatives
-            .iter()
-            .rposition(|(_, alternative)| alternative.member.conditions.is_empty());
+        let unconditional = alternatives.iter().rposition(|(_, alternative)| alternative.member.conditions.is_empty());
         let (fallback, rest) = match unconditional {
-            Some(position) => (
-                alternatives[position].1.action,
-                &alternatives[position + 1..],
-            ),
+            Some(position) => (alternatives[position].1.action, &alternatives[position + 1..]),
             None => (self.fallback(call).action, alternatives),
         };
         let mut node = graph.ret(backend.returns(fallback))?;
@@ -187,12 +156,8 @@ impl Filter {
         for (_, alternative) in rest {
             let leaning = alternative.action.leaning();
             let decided = graph.ret(backend.returns(alternative.action))?;
-            let conditions: Vec<_> = alternative
-                .member
-                .conditions
-                .iter()
-                .map(|condition| condition.resolve(arch, leaning))
-                .collect();
+            let conditions: Vec<_> =
+                alternative.member.conditions.iter().map(|condition| condition.resolve(arch, leaning)).collect();
             if set.absorb(&conditions, decided) {
                 continue;
             }

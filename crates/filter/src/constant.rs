@@ -12,35 +12,23 @@ pub(crate) struct Row {
 }
 
 const fn same(name: &'static str, value: i64) -> Row {
-    Row {
-        name,
-        values: [value, value],
-    }
+    Row { name, values: [value, value] }
 }
 
 const fn split(name: &'static str, x86_64: i64, aarch64: i64) -> Row {
-    Row {
-        name,
-        values: [x86_64, aarch64],
-    }
+    Row { name, values: [x86_64, aarch64] }
 }
 
 const THEMES: [&[Row]; 4] = [file::ROWS, ioctl::ROWS, process::ROWS, socket::ROWS];
 
 /// The constant named `name`.
 pub(crate) fn find(name: &str) -> Option<&'static Row> {
-    THEMES.iter().find_map(|rows| {
-        rows.binary_search_by(|row| row.name.cmp(name))
-            .ok()
-            .map(|at| &rows[at])
-    })
+    THEMES.iter().find_map(|rows| rows.binary_search_by(|row| row.name.cmp(name)).ok().map(|at| &rows[at]))
 }
 
 /// The names of all constants.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    THEMES
-        .iter()
-        .flat_map(|rows| rows.iter().map(|row| row.name))
+    THEMES.iter().flat_map(|rows| rows.iter().map(|row| row.name))
 }
 
 #[cfg(test)]
@@ -55,11 +43,7 @@ mod tests {
         all.dedup();
 
         assert_eq!(all.len(), count);
-        assert!(
-            THEMES
-                .iter()
-                .all(|rows| rows.is_sorted_by(|a, b| a.name < b.name))
-        );
+        assert!(THEMES.iter().all(|rows| rows.is_sorted_by(|a, b| a.name < b.name)));
     }
 
     #[test]

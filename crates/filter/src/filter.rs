@@ -39,11 +39,7 @@ impl Action {
     }
 
     pub(crate) fn leaning(self) -> Leaning {
-        if self.permits() {
-            Leaning::Permit
-        } else {
-            Leaning::Refuse
-        }
+        if self.permits() { Leaning::Permit } else { Leaning::Refuse }
     }
 }
 
@@ -90,11 +86,7 @@ pub struct Decision {
 
 impl Decision {
     fn fixed(action: Action, reason: Reason) -> Self {
-        Self {
-            action,
-            rule: None,
-            reason,
-        }
+        Self { action, rule: None, reason }
     }
 }
 
@@ -113,10 +105,7 @@ impl Filter {
     /// A filter without rules.
     #[must_use]
     pub fn new(default: Action) -> Self {
-        Self {
-            default,
-            rules: Vec::new(),
-        }
+        Self { default, rules: Vec::new() }
     }
 
     /// The filter with one more rule, which prevails over the earlier ones.
@@ -164,19 +153,11 @@ impl Filter {
             .rev()
             .find(|alternative| {
                 let leaning = alternative.action.leaning();
-                alternative
-                    .member
-                    .conditions
-                    .iter()
-                    .all(|condition| condition.resolve(arch, leaning).holds(&call.args))
+                alternative.member.conditions.iter().all(|condition| condition.resolve(arch, leaning).holds(&call.args))
             })
             .map_or_else(
                 || self.fallback(id),
-                |found| Decision {
-                    action: found.action,
-                    rule: Some(found.rule),
-                    reason: Reason::Rule,
-                },
+                |found| Decision { action: found.action, rule: Some(found.rule), reason: Reason::Rule },
             );
         if id.is_io_uring() && decision.action.permits() {
             return Decision::fixed(Action::Refuse(EPERM), Reason::IoUring);
@@ -185,21 +166,12 @@ impl Filter {
     }
 
     /// What could match the call, in order: the last that does decides.
-    pub(crate) fn alternatives(
-        &self,
-        call: CallId,
-    ) -> impl DoubleEndedIterator<Item = Alternative<'_>> {
-        self.rules
-            .iter()
-            .enumerate()
-            .filter(move |(_, (rule, _))| rule.is_direct() || !call.is_clone3())
-            .flat_map(move |(index, (rule, action))| {
-                rule.members_of(call).iter().map(move |member| Alternative {
-                    member,
-                    action: *action,
-                    rule: index,
-                })
-            })
+    pub(crate) fn alternatives(&self, call: CallId) -> impl DoubleEndedIterator<Item = Alternative<'_>> {
+        self.rules.iter().enumerate().filter(move |(_, (rule, _))| rule.is_direct() || !call.is_clone3()).flat_map(
+            move |(index, (rule, action))| {
+                rule.members_of(call).iter().map(move |member| Alternative { member, action: *action, rule: index })
+            },
+        )
     }
 
     /// What becomes of the call when no rule matches.

@@ -63,8 +63,7 @@ fn members(group: &Group) -> &'static [Member] {
 fn expand(group: &Group) -> Vec<Member> {
     let mut members: Vec<Member> = Vec::new();
     for text in group.calls {
-        let rule = Rule::parse(text)
-            .unwrap_or_else(|error| panic!("`{text}` of {} is no rule: {error}", group.name));
+        let rule = Rule::parse(text).unwrap_or_else(|error| panic!("`{text}` of {} is no rule: {error}", group.name));
         match rule.into_target() {
             Ok(nested) => members.extend(expand(nested)),
             Err(member) => members.push(member),
@@ -74,15 +73,8 @@ fn expand(group: &Group) -> Vec<Member> {
     let mut kept: Vec<Member> = Vec::with_capacity(members.len());
     for member in members {
         // An unconditional member, sorted first, makes the others of its call redundant.
-        let redundant = |other: &Member| {
-            other.call == member.call && (other.conditions.is_empty() || *other == member)
-        };
-        if !kept
-            .iter()
-            .rev()
-            .take_while(|other| other.call == member.call)
-            .any(redundant)
-        {
+        let redundant = |other: &Member| other.call == member.call && (other.conditions.is_empty() || *other == member);
+        if !kept.iter().rev().take_while(|other| other.call == member.call).any(redundant) {
             kept.push(member);
         }
     }

@@ -45,9 +45,7 @@ impl Operation {
     }
 
     pub(crate) fn decode(code: u16) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|operation| operation.code() == code)
+        Self::ALL.into_iter().find(|operation| operation.code() == code)
     }
 }
 
@@ -75,12 +73,10 @@ pub fn trace(program: &Program, call: &Call) -> (u32, usize) {
                 None => break,
             },
             Some(Operation::And) => accumulator &= k,
-            Some(Operation::Jump) => {
-                match usize::try_from(k).ok().and_then(|k| at.checked_add(k)) {
-                    Some(target) => at = target,
-                    None => break,
-                }
-            }
+            Some(Operation::Jump) => match usize::try_from(k).ok().and_then(|k| at.checked_add(k)) {
+                Some(target) => at = target,
+                None => break,
+            },
             Some(Operation::JumpEqual) => at += branch(accumulator == k),
             Some(Operation::JumpGreater) => at += branch(accumulator > k),
             Some(Operation::JumpGreaterOrEqual) => at += branch(accumulator >= k),
@@ -100,11 +96,7 @@ fn load(call: &Call, offset: u32) -> Option<u32> {
         8 | 12 => Some(0),
         16..64 if offset.is_multiple_of(4) => {
             let argument = call.args[usize::try_from((offset - 16) / 8).ok()?];
-            let half = if offset.is_multiple_of(8) {
-                argument
-            } else {
-                argument >> 32
-            };
+            let half = if offset.is_multiple_of(8) { argument } else { argument >> 32 };
             u32::try_from(half & u64::from(u32::MAX)).ok()
         }
         _ => None,

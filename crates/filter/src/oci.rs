@@ -40,11 +40,7 @@ struct Entry {
     action: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     errno_ret: Option<u32>,
-    #[serde(
-        default,
-        deserialize_with = "or_default",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     args: Vec<Arg>,
     #[serde(default, deserialize_with = "or_default", skip_serializing)]
     includes: Circumstances,
@@ -75,8 +71,6 @@ struct Circumstances {
 }
 
 /// Profiles write `null` for an empty list.
-fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(
-    deserializer: D,
-) -> Result<T, D::Error> {
+fn or_default<'de, D: serde::Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }

@@ -31,9 +31,7 @@ impl Program {
     pub const MAX_LEN: usize = 4096;
 
     pub(crate) fn new(instructions: Vec<Instruction>) -> Self {
-        Self {
-            instructions: instructions.into(),
-        }
+        Self { instructions: instructions.into() }
     }
 
     /// The instructions in order.

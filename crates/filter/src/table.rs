@@ -19,10 +19,7 @@ struct Row {
 }
 
 const fn row(name: &'static str, x86_64: u16, aarch64: u16) -> Row {
-    Row {
-        name,
-        numbers: [x86_64, aarch64],
-    }
+    Row { name, numbers: [x86_64, aarch64] }
 }
 
 /// From number to position in `ROWS`, per architecture.
@@ -34,10 +31,7 @@ const fn by_number(column: usize) -> [u16; SPAN] {
     while (at as usize) < ROWS.len() {
         let number = ROWS[at as usize].numbers[column];
         if number != ABSENT {
-            assert!(
-                index[number as usize] == ABSENT,
-                "two calls have one number"
-            );
+            assert!(index[number as usize] == ABSENT, "two calls have one number");
             index[number as usize] = at;
         }
         at += 1;
@@ -108,9 +102,7 @@ pub fn newest(arch: Arch) -> u32 {
 
 /// Every call of `arch` with its number, by ascending number.
 pub fn iter(arch: Arch) -> impl Iterator<Item = (u32, &'static str)> {
-    (0_u32..)
-        .zip(&BY_NUMBER[arch.column()])
-        .filter_map(|(number, at)| Some((number, ROWS.get(usize::from(*at))?.name)))
+    (0_u32..).zip(&BY_NUMBER[arch.column()]).filter_map(|(number, at)| Some((number, ROWS.get(usize::from(*at))?.name)))
 }
 
 /// Every name on any architecture, sorted.

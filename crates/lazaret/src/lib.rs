@@ -1,1 +1,69 @@
-//! Run a risky command in a fresh sandbox and get a typed verdict
+//! Run a risky command in a fresh sandbox and get a typed verdict.
+//!
+//! A [`Job`] is one command with its inputs and the outputs that are wanted; a [`Policy`] says what it may do. Each run
+//! gets a jail of its own: namespaces, a private file tree, limits on the whole tree of processes, a system-call filter
+//! and Landlock. When it returns, all of the job's processes are dead and nothing of the jail is left.
+//!
+//! ```
+//! use lazaret::{Job, Verdict};
+//!
+//! let policy = lazaret::profile("default")?;
+//! let report = Job::new("tr").args(["a-z", "A-Z"]).stdin(b"quarantine\n").run(&policy)?;
+//!
+//! assert_eq!(report.verdict, Verdict::Ok);
+//! assert_eq!(report.stdout, b"QUARANTINE\n");
+//! # Ok::<(), lazaret::Error>(())
+//! ```
+//!
+//! A job's own fate is data, never an `Err`:
+//!
+//! ```
+//! use lazaret::{Job, Verdict};
+//!
+//! let policy = lazaret::profile("default")?;
+//! let policy = lazaret::change(policy).limit("wall=100ms")?.build();
+//! let report = Job::new("sleep").args(["60"]).run(&policy)?;
+//!
+//! assert!(matches!(report.verdict, Verdict::Timeout { .. }));
+//! println!("{}", report.verdict); // names the limit, its value and the key that raises it
+//! # Ok::<(), lazaret::Error>(())
+//! ```
+//!
+//! Files go in under their base names and come out whole or not at all:
+//!
+//! ```
+//! # let directory = std::env::temp_dir().join(format!("lazaret-doc-{}", std::process::id()));
+//! # std::fs::create_dir_all(&directory)?;
+//! # let photo = directory.join("list.txt");
+//! # std::fs::write(&photo, "b\na\n")?;
+//! let policy = lazaret::profile("default")?;
+//! let report = lazaret::Job::new("sort")
+//!     .args(["-o", "sorted.txt", "list.txt"])
+//!     .input(&photo)
+//!     .output("sorted.txt")
+//!     .run(&policy)?;
+//!
+//! assert_eq!(report.output("sorted.txt"), Some(&b"a\nb\n"[..]));
+//! # std::fs::remove_dir_all(directory)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! On a Tokio runtime, with the feature `tokio`, `Job::run_async` does the same; dropping its future ends the job.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod job;
+mod load;
+mod report;
+
+pub use error::Error;
+pub use job::{Job, launcher};
+pub use lazaret_jail::run::{Cancel, Launcher, Sink};
+pub use lazaret_jail::{plan, probe, steps, uid};
+pub use lazaret_policy::{
+    Bytes, Control, FileName, Holding, Layer, LimitHit, LimitKey, Limits, Mode, OutputProblem, Policy, PolicyError,
+    Source, StartFailure, StartFailureKind, Tier, Usage, Verdict,
+};
+pub use load::{Change, change, policy_file, policy_text, profile, profiles};
+pub use report::Report;

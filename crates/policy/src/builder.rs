@@ -35,32 +35,16 @@ impl PolicyBuilder {
     ///
     /// The key is unknown, or the value is no such quantity or out of bounds.
     pub fn limit(&mut self, written: &str, source: Source) -> Result<&mut Self, PolicyError> {
-        let option = Written {
-            text: written,
-            source: &source,
-        };
+        let option = Written { text: written, source: &source };
         let Some((key, value)) = written.split_once('=') else {
-            return Err(option.fault(
-                Fault::new(
-                    format!("`{written}` sets nothing"),
-                    "write KEY=VALUE, such as memory=1GiB",
-                ),
-                0,
-            ));
+            return Err(option
+                .fault(Fault::new(format!("`{written}` sets nothing"), "write KEY=VALUE, such as memory=1GiB"), 0));
         };
-        let limit: LimitKey = key
-            .parse()
-            .map_err(|error| option.key_fault(Fault::from(error), key))?;
-        self.policy
-            .limits
-            .set(limit, value, source.clone())
-            .map_err(|error| {
-                let fault = Fault::from(error);
-                option.fault(
-                    Fault::new(format!("limit `{limit}`: {}", fault.message), fault.hint),
-                    key.len() + 1,
-                )
-            })?;
+        let limit: LimitKey = key.parse().map_err(|error| option.key_fault(Fault::from(error), key))?;
+        self.policy.limits.set(limit, value, source.clone()).map_err(|error| {
+            let fault = Fault::from(error);
+            option.fault(Fault::new(format!("limit `{limit}`: {}", fault.message), fault.hint), key.len() + 1)
+        })?;
         Ok(self)
     }
 
@@ -70,17 +54,9 @@ impl PolicyBuilder {
     ///
     /// The layer is unknown, or the jail is no jail without it.
     pub fn degrade(&mut self, written: &str, source: Source) -> Result<&mut Self, PolicyError> {
-        let option = Written {
-            text: written,
-            source: &source,
-        };
-        let layer = Layer::parse_degradable(written)
-            .map_err(|error| option.fault(Fault::from(error), 0))?;
-        replace(
-            &mut self.policy.degrade,
-            Sourced::new(layer, source),
-            |a, b| a == b,
-        );
+        let option = Written { text: written, source: &source };
+        let layer = Layer::parse_degradable(written).map_err(|error| option.fault(Fault::from(error), 0))?;
+        replace(&mut self.policy.degrade, Sourced::new(layer, source), |a, b| a == b);
         Ok(self)
     }
 
@@ -95,22 +71,9 @@ impl PolicyBuilder {
             None => (written, EnvValue::FromCaller),
         };
         let good = check::variable_name(name).and_then(|()| check::variable_value(name, written));
-        good.map_err(|fault| {
-            Written {
-                text: written,
-                source: &source,
-            }
-            .fault(fault, 0)
-        })?;
-        let variable = EnvVar {
-            name: name.to_owned(),
-            value,
-        };
-        replace(
-            &mut self.policy.environment,
-            Sourced::new(variable, source),
-            |a, b| a.name == b.name,
-        );
+        good.map_err(|fault| Written { text: written, source: &source }.fault(fault, 0))?;
+        let variable = EnvVar { name: name.to_owned(), value };
+        replace(&mut self.policy.environment, Sourced::new(variable, source), |a, b| a.name == b.name);
         Ok(self)
     }
 
@@ -121,11 +84,7 @@ impl PolicyBuilder {
     /// A path is not absolute, or lies where nothing can be bound.
     pub fn read(&mut self, bind: Bind, source: Source) -> Result<&mut Self, PolicyError> {
         let bind = check::bind(bind).map_err(|fault| unplaced(fault, &source))?;
-        replace(
-            &mut self.policy.files.read,
-            Sourced::new(bind, source),
-            |a, b| a.guest == b.guest,
-        );
+        replace(&mut self.policy.files.read, Sourced::new(bind, source), |a, b| a.guest == b.guest);
         Ok(self)
     }
 
@@ -136,11 +95,7 @@ impl PolicyBuilder {
     /// A path is not absolute, or lies where nothing can be bound.
     pub fn cow(&mut self, cow: Cow, source: Source) -> Result<&mut Self, PolicyError> {
         let cow = check::cow(cow).map_err(|fault| unplaced(fault, &source))?;
-        replace(
-            &mut self.policy.files.cow,
-            Sourced::new(cow, source),
-            |a, b| a.guest == b.guest,
-        );
+        replace(&mut self.policy.files.cow, Sourced::new(cow, source), |a, b| a.guest == b.guest);
         Ok(self)
     }
 
@@ -151,11 +106,7 @@ impl PolicyBuilder {
     /// The path does not lie beneath `/dev`, or is one that every jail makes itself.
     pub fn device(&mut self, device: Device, source: Source) -> Result<&mut Self, PolicyError> {
         let device = check::device(device).map_err(|fault| unplaced(fault, &source))?;
-        replace(
-            &mut self.policy.files.devices,
-            Sourced::new(device, source),
-            |a, b| a.path == b.path,
-        );
+        replace(&mut self.policy.files.devices, Sourced::new(device, source), |a, b| a.path == b.path);
         Ok(self)
     }
 
@@ -205,11 +156,7 @@ impl Written<'_> {
             other => (other.to_string(), String::new()),
         };
         let span = before.len() + from..before.len() + to;
-        let place = Place {
-            name,
-            text: format!("{before}{}", self.text).into(),
-            span,
-        };
+        let place = Place { name, text: format!("{before}{}", self.text).into(), span };
         Problem::new(fault.message, fault.hint).at(place).into()
     }
 }

@@ -17,10 +17,7 @@ pub(crate) struct Fault {
 
 impl Fault {
     pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            hint: hint.into(),
-        }
+        Self { message: message.into(), hint: hint.into() }
     }
 }
 
@@ -37,13 +34,7 @@ impl From<UnknownName> for Fault {
 }
 
 /// Device nodes that every jail has.
-const STANDARD_DEVICES: [&str; 5] = [
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/random",
-    "/dev/urandom",
-];
+const STANDARD_DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 
 /// An absolute path without `.`, `..`, a NUL byte or a slash too many.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Fault> {
@@ -51,10 +42,7 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Fault> {
     let bytes = path.as_os_str().as_bytes();
     let shown = text::escape(bytes);
     if bytes.contains(&0) {
-        return Err(Fault::new(
-            format!("`{shown}` holds a NUL byte"),
-            "remove the NUL byte",
-        ));
+        return Err(Fault::new(format!("`{shown}` holds a NUL byte"), "remove the NUL byte"));
     }
     if path.to_str().is_none() {
         return Err(Fault::new(
@@ -63,16 +51,10 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Fault> {
         ));
     }
     if !path.is_absolute() {
-        return Err(Fault::new(
-            format!("`{shown}` is not an absolute path"),
-            "write the path from `/` on",
-        ));
+        return Err(Fault::new(format!("`{shown}` is not an absolute path"), "write the path from `/` on"));
     }
     if path.components().any(|part| part == Component::ParentDir) {
-        return Err(Fault::new(
-            format!("`{shown}` holds `..`"),
-            "write the path without `..`",
-        ));
+        return Err(Fault::new(format!("`{shown}` holds `..`"), "write the path without `..`"));
     }
     Ok(path.components().collect())
 }
@@ -88,25 +70,13 @@ fn guest(path: &Path) -> Result<PathBuf, Fault> {
         ));
     }
     for (own, hint) in [
-        (
-            "/job",
-            "bind it elsewhere with `at`; files for the job go in as inputs",
-        ),
-        (
-            "/tmp",
-            "bind it elsewhere with `at`; files for the job go in as inputs",
-        ),
+        ("/job", "bind it elsewhere with `at`; files for the job go in as inputs"),
+        ("/tmp", "bind it elsewhere with `at`; files for the job go in as inputs"),
         ("/proc", "set `proc` under [files]"),
-        (
-            "/dev",
-            "name device nodes under `devices`; for /dev/pts and /dev/shm set `pts` and `shm`",
-        ),
+        ("/dev", "name device nodes under `devices`; for /dev/pts and /dev/shm set `pts` and `shm`"),
     ] {
         if path.starts_with(own) {
-            return Err(Fault::new(
-                format!("`{shown}` lies in `{own}`, which is the jail's own"),
-                hint,
-            ));
+            return Err(Fault::new(format!("`{shown}` lies in `{own}`, which is the jail's own"), hint));
         }
     }
     Ok(path)
@@ -115,15 +85,9 @@ fn guest(path: &Path) -> Result<PathBuf, Fault> {
 /// A host path to be bound: the host's processes and devices are never bound as files.
 fn host(path: &Path) -> Result<PathBuf, Fault> {
     let path = absolute(path)?;
-    for (own, hint) in [
-        ("/proc", "set `proc` under [files]"),
-        ("/dev", "name device nodes under `devices`"),
-    ] {
+    for (own, hint) in [("/proc", "set `proc` under [files]"), ("/dev", "name device nodes under `devices`")] {
         if path.starts_with(own) {
-            return Err(Fault::new(
-                format!("`{}` of the host cannot be bound as files", path.display()),
-                hint,
-            ));
+            return Err(Fault::new(format!("`{}` of the host cannot be bound as files", path.display()), hint));
         }
     }
     Ok(path)
@@ -131,32 +95,14 @@ fn host(path: &Path) -> Result<PathBuf, Fault> {
 
 /// The bind with its paths checked and normalised.
 pub(crate) fn bind(bind: Bind) -> Result<Bind, Fault> {
-    let Bind {
-        host: from,
-        guest: at,
-        optional,
-        why,
-    } = bind;
-    Ok(Bind {
-        host: host(&from)?,
-        guest: guest(&at)?,
-        optional,
-        why,
-    })
+    let Bind { host: from, guest: at, optional, why } = bind;
+    Ok(Bind { host: host(&from)?, guest: guest(&at)?, optional, why })
 }
 
 /// The view with its paths checked and normalised.
 pub(crate) fn cow(cow: Cow) -> Result<Cow, Fault> {
-    let Cow {
-        host: from,
-        guest: at,
-        why,
-    } = cow;
-    Ok(Cow {
-        host: host(&from)?,
-        guest: guest(&at)?,
-        why,
-    })
+    let Cow { host: from, guest: at, why } = cow;
+    Ok(Cow { host: host(&from)?, guest: guest(&at)?, why })
 }
 
 /// The device with its path checked and normalised.
@@ -170,20 +116,10 @@ pub(crate) fn device(device: Device) -> Result<Device, Fault> {
             "name a device node such as `/dev/dri/renderD128`",
         ));
     }
-    if STANDARD_DEVICES
-        .iter()
-        .any(|standard| Path::new(standard) == path)
-    {
-        return Err(Fault::new(
-            format!("`{shown}` is in every jail"),
-            "leave it out",
-        ));
+    if STANDARD_DEVICES.iter().any(|standard| Path::new(standard) == path) {
+        return Err(Fault::new(format!("`{shown}` is in every jail"), "leave it out"));
     }
-    for (own, key) in [
-        ("/dev/pts", "pts"),
-        ("/dev/ptmx", "pts"),
-        ("/dev/shm", "shm"),
-    ] {
+    for (own, key) in [("/dev/pts", "pts"), ("/dev/ptmx", "pts"), ("/dev/shm", "shm")] {
         if path.starts_with(own) {
             return Err(Fault::new(
                 format!("`{shown}` of the host is not given to jobs"),
@@ -220,40 +156,27 @@ pub(crate) fn variable_name(name: &str) -> Result<(), Fault> {
 
 pub(crate) fn variable_value(name: &str, value: &str) -> Result<(), Fault> {
     if value.contains('\0') {
-        return Err(Fault::new(
-            format!("the value of `{name}` holds a NUL byte"),
-            "remove the NUL byte",
-        ));
+        return Err(Fault::new(format!("the value of `{name}` holds a NUL byte"), "remove the NUL byte"));
     }
     Ok(())
 }
 
 pub(crate) fn host_name(name: &str) -> Result<(), Fault> {
     let good = (1..=64).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
     if good {
         return Ok(());
     }
     let shown = text::escape(name.as_bytes());
-    Err(Fault::new(
-        format!("`{shown}` cannot be a host name"),
-        "use 1 to 64 letters, digits, `-` and `.`",
-    ))
+    Err(Fault::new(format!("`{shown}` cannot be a host name"), "use 1 to 64 letters, digits, `-` and `.`"))
 }
 
 pub(crate) fn locale(name: &str) -> Result<(), Fault> {
     let good = (1..=64).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@'));
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@'));
     if good {
         return Ok(());
     }
     let shown = text::escape(name.as_bytes());
-    Err(Fault::new(
-        format!("`{shown}` cannot be a locale"),
-        "write it as `C.UTF-8` or `de_DE.UTF-8`",
-    ))
+    Err(Fault::new(format!("`{shown}` cannot be a locale"), "write it as `C.UTF-8` or `de_DE.UTF-8`"))
 }

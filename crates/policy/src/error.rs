@@ -22,19 +22,13 @@ impl PolicyError {
 
     /// `Err` when there are problems, otherwise `value`.
     pub(crate) fn unless_empty<T>(problems: Vec<Problem>, value: T) -> Result<T, Self> {
-        if problems.is_empty() {
-            Ok(value)
-        } else {
-            Err(Self { problems })
-        }
+        if problems.is_empty() { Ok(value) } else { Err(Self { problems }) }
     }
 }
 
 impl From<Problem> for PolicyError {
     fn from(problem: Problem) -> Self {
-        Self {
-            problems: vec![problem],
-        }
+        Self { problems: vec![problem] }
     }
 }
 
@@ -79,16 +73,8 @@ pub(crate) struct Place {
 impl Problem {
     /// A problem that lies in no text. What a terminal would act on is escaped: both quote what users wrote.
     pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        let (message, hint) = (
-            text::printable(message.into()),
-            text::printable(hint.into()),
-        );
-        Self {
-            message,
-            label: String::new(),
-            hint,
-            place: None,
-        }
+        let (message, hint) = (text::printable(message.into()), text::printable(hint.into()));
+        Self { message, label: String::new(), hint, place: None }
     }
 
     pub(crate) fn at(mut self, place: Place) -> Self {
@@ -128,9 +114,7 @@ impl Problem {
 
     /// The line where it begins, counted from 1.
     pub fn line(&self) -> Option<usize> {
-        self.place
-            .as_ref()
-            .map(|place| line_of(&place.text, place.span.start))
+        self.place.as_ref().map(|place| line_of(&place.text, place.span.start))
     }
 }
 
@@ -141,36 +125,17 @@ impl fmt::Display for Problem {
             None => f.write_str(&self.message)?,
             Some(place) => {
                 let mark = AnnotationKind::Primary.span(place.span.clone());
-                let mark = if self.label.is_empty() {
-                    mark
-                } else {
-                    mark.label(self.label.as_str())
-                };
-                let snippet = Snippet::source(&*place.text)
-                    .path(place.name.as_str())
-                    .annotation(mark);
+                let mark = if self.label.is_empty() { mark } else { mark.label(self.label.as_str()) };
+                let snippet = Snippet::source(&*place.text).path(place.name.as_str()).annotation(mark);
                 let group = title.element(snippet);
-                f.write_str(
-                    &Renderer::plain()
-                        .decor_style(DecorStyle::Ascii)
-                        .render(&[group]),
-                )?;
+                f.write_str(&Renderer::plain().decor_style(DecorStyle::Ascii).render(&[group]))?;
             }
         }
-        if self.hint.is_empty() {
-            Ok(())
-        } else {
-            write!(f, "\nhint: {}", self.hint)
-        }
+        if self.hint.is_empty() { Ok(()) } else { write!(f, "\nhint: {}", self.hint) }
     }
 }
 
 /// The line, counted from 1, that holds byte `offset`.
 pub(crate) fn line_of(text: &str, offset: usize) -> usize {
-    text.as_bytes()
-        .iter()
-        .take(offset)
-        .filter(|byte| **byte == b'\n')
-        .count()
-        + 1
+    text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count() + 1
 }

@@ -46,48 +46,28 @@ impl Job {
     ///
     /// An empty command, a NUL byte in a string, a bad variable name, two inputs or two outputs of one name.
     pub fn check(&self) -> Result<(), JobError> {
-        let Self {
-            command,
-            args,
-            environment,
-            inputs,
-            outputs,
-            stdin: _,
-        } = self;
+        let Self { command, args, environment, inputs, outputs, stdin: _ } = self;
         if command.is_empty() {
             return Err(JobError::EmptyCommand);
         }
-        if let Some(bad) = std::iter::once(command)
-            .chain(args)
-            .find(|text| text.as_bytes().contains(&0))
-        {
-            return Err(JobError::Nul {
-                text: text::escape(bad.as_bytes()),
-            });
+        if let Some(bad) = std::iter::once(command).chain(args).find(|text| text.as_bytes().contains(&0)) {
+            return Err(JobError::Nul { text: text::escape(bad.as_bytes()) });
         }
         for (name, value) in environment {
             if !is_variable_name(name) {
-                return Err(JobError::VariableName {
-                    name: text::escape(name.as_bytes()),
-                });
+                return Err(JobError::VariableName { name: text::escape(name.as_bytes()) });
             }
             if value.contains('\0') {
-                return Err(JobError::Nul {
-                    text: format!("{name}={}", text::escape(value.as_bytes())),
-                });
+                return Err(JobError::Nul { text: format!("{name}={}", text::escape(value.as_bytes())) });
             }
         }
         let mut seen = HashSet::new();
         if let Some(input) = inputs.iter().find(|input| !seen.insert(&input.name)) {
-            return Err(JobError::DuplicateInput {
-                name: input.name.clone(),
-            });
+            return Err(JobError::DuplicateInput { name: input.name.clone() });
         }
         let mut seen = HashSet::new();
         if let Some(output) = outputs.iter().find(|output| !seen.insert(&output.name)) {
-            return Err(JobError::DuplicateOutput {
-                name: output.name.clone(),
-            });
+            return Err(JobError::DuplicateOutput { name: output.name.clone() });
         }
         Ok(())
     }
@@ -140,9 +120,7 @@ impl JobError {
         match self {
             Self::EmptyCommand => "name a command".to_owned(),
             Self::Nul { .. } => "remove the NUL byte".to_owned(),
-            Self::VariableName { .. } => {
-                "names are not empty and hold neither `=` nor NUL".to_owned()
-            }
+            Self::VariableName { .. } => "names are not empty and hold neither `=` nor NUL".to_owned(),
             Self::DuplicateInput { name } => {
                 format!("give one of them another name, `--in HOST:NAME`, NAME not `{name}`")
             }
@@ -171,28 +149,19 @@ impl Input {
     pub fn file(path: impl Into<PathBuf>) -> Result<Self, JobError> {
         let path = path.into();
         match path.file_name().map(FileName::new) {
-            Some(name) => Ok(Self {
-                name: name.map_err(JobError::FileName)?,
-                from: InputFrom::File(path),
-            }),
+            Some(name) => Ok(Self { name: name.map_err(JobError::FileName)?, from: InputFrom::File(path) }),
             None => Err(JobError::NoBaseName { path }),
         }
     }
 
     /// A host file under another name.
     pub fn renamed(path: impl Into<PathBuf>, name: FileName) -> Self {
-        Self {
-            from: InputFrom::File(path.into()),
-            name,
-        }
+        Self { from: InputFrom::File(path.into()), name }
     }
 
     /// A file of these bytes.
     pub fn bytes(name: FileName, bytes: impl Into<Vec<u8>>) -> Self {
-        Self {
-            from: InputFrom::Bytes(bytes.into()),
-            name,
-        }
+        Self { from: InputFrom::Bytes(bytes.into()), name }
     }
 }
 
@@ -245,12 +214,8 @@ impl FileName {
             [] => Err(FileNameError::Empty),
             b"." | b".." => Err(FileNameError::Dots),
             _ if name.len() > 255 => Err(FileNameError::TooLong { bytes: name.len() }),
-            _ if name.contains(&b'/') => Err(FileNameError::Slash {
-                name: text::escape(name),
-            }),
-            _ if name.contains(&0) => Err(FileNameError::Nul {
-                name: text::escape(name),
-            }),
+            _ if name.contains(&b'/') => Err(FileNameError::Slash { name: text::escape(name) }),
+            _ if name.contains(&0) => Err(FileNameError::Nul { name: text::escape(name) }),
             _ => Ok(Self(name.to_vec())),
         }
     }
@@ -314,8 +279,8 @@ impl<'de> Deserialize<'de> for FileName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error as _;
         let written = String::deserialize(deserializer)?;
-        let bytes = text::unescape(&written)
-            .ok_or_else(|| D::Error::custom("a backslash must begin `\\\\` or `\\xNN`"))?;
+        let bytes =
+            text::unescape(&written).ok_or_else(|| D::Error::custom("a backslash must begin `\\\\` or `\\xNN`"))?;
         Self::new(OsString::from_vec(bytes)).map_err(D::Error::custom)
     }
 }
@@ -365,8 +330,7 @@ pub enum FileNameError {
 
 impl FileNameError {
     /// What a name must be.
-    pub const HINT: &str =
-        "files lie in /job itself: give a plain name, 1 to 255 bytes, without a slash";
+    pub const HINT: &str = "files lie in /job itself: give a plain name, 1 to 255 bytes, without a slash";
 }
 
 /// Whether the kernel and `getenv` can tell a variable of that name from its value.

@@ -20,15 +20,8 @@ impl UnknownName {
         &self.hint
     }
 
-    pub(crate) fn new<'a>(
-        kind: &str,
-        given: &str,
-        known: impl IntoIterator<Item = &'a str> + Clone,
-    ) -> Self {
-        Self {
-            message: format!("unknown {kind} `{given}`"),
-            hint: text::name_hint(given, known),
-        }
+    pub(crate) fn new<'a>(kind: &str, given: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Self {
+        Self { message: format!("unknown {kind} `{given}`"), hint: text::name_hint(given, known) }
     }
 }
 
@@ -71,11 +64,7 @@ impl FromStr for Tier {
                 hint: "this version has `jail`".to_owned(),
             });
         }
-        Err(UnknownName::new(
-            "tier",
-            text,
-            Self::ALL.iter().map(|tier| tier.name()),
-        ))
+        Err(UnknownName::new("tier", text, Self::ALL.iter().map(|tier| tier.name())))
     }
 }
 
@@ -169,13 +158,7 @@ impl Layer {
     /// namespace is not among them: it hides paths whether or not the job has a cgroup of its own.
     pub const fn carries(self) -> &'static [Self] {
         match self {
-            Self::Cgroup => &[
-                Self::CgroupMemory,
-                Self::CgroupSwap,
-                Self::CgroupPids,
-                Self::CgroupCpu,
-                Self::CgroupIo,
-            ],
+            Self::Cgroup => &[Self::CgroupMemory, Self::CgroupSwap, Self::CgroupPids, Self::CgroupCpu, Self::CgroupIo],
             Self::Landlock => &[Self::LandlockNetwork, Self::LandlockScope],
             _ => &[],
         }
@@ -191,17 +174,10 @@ impl Layer {
         if layer.degradable() {
             return Ok(layer);
         }
-        let names: Vec<&str> = Self::ALL
-            .iter()
-            .filter(|layer| layer.degradable())
-            .map(|layer| layer.name())
-            .collect();
+        let names: Vec<&str> = Self::ALL.iter().filter(|layer| layer.degradable()).map(|layer| layer.name()).collect();
         Err(UnknownName {
             message: format!("`{layer}` cannot be degraded: the jail is no jail without it"),
-            hint: format!(
-                "`lazaret doctor` tells how to make it available; degradable are {}",
-                names.join(", ")
-            ),
+            hint: format!("`lazaret doctor` tells how to make it available; degradable are {}", names.join(", ")),
         })
     }
 }
@@ -220,9 +196,7 @@ impl FromStr for Layer {
             .iter()
             .find(|layer| layer.name() == text)
             .copied()
-            .ok_or_else(|| {
-                UnknownName::new("layer", text, Self::ALL.iter().map(|layer| layer.name()))
-            })
+            .ok_or_else(|| UnknownName::new("layer", text, Self::ALL.iter().map(|layer| layer.name())))
     }
 }
 

@@ -69,18 +69,15 @@ pub use layer::{Layer, Mode, Tier, UnknownName};
 pub use limits::{LimitKey, Limits};
 pub use load::{Loader, RuleCheck, RuleProblem};
 pub use policy::{
-    Bind, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, Files, Network, Policy, ProcView,
-    Root, SystemCalls,
+    Bind, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, Files, Network, Policy, ProcView, Root, SystemCalls,
 };
 pub use quantity::{
-    Bytes, CountLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit,
-    OutputLimit, ProcessLimit, QuantityError, SizeLimit, TimeLimit,
+    Bytes, CountLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit,
+    QuantityError, SizeLimit, TimeLimit,
 };
 pub use report::{
-    Change, ChangeKind, Control, Holding, OutputReport, Phases, Refusal, Report, ReportVersion,
-    StepTime, StreamReport, Streams, Usage,
+    Change, ChangeKind, Control, Holding, OutputReport, Phases, Refusal, Report, ReportVersion, StepTime, StreamReport,
+    Streams, Usage,
 };
 pub use source::{Source, Sourced};
-pub use verdict::{
-    LimitHit, OutputProblem, StartFailure, StartFailureKind, Verdict, signal_name, signal_number,
-};
+pub use verdict::{LimitHit, OutputProblem, StartFailure, StartFailureKind, Verdict, signal_name, signal_number};

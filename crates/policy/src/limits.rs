@@ -6,16 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::layer::UnknownName;
 use crate::quantity::{
-    Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit,
-    QuantityError, TimeLimit,
+    Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit, QuantityError,
+    TimeLimit,
 };
 use crate::source::{Source, Sourced};
 use crate::verdict::LimitHit;
 
 /// The name of a limit: the key under `[limits]` in a policy and of `--limit KEY=VALUE`.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LimitKey {
     /// Wall-clock time from the start of the command.
@@ -76,9 +74,7 @@ impl LimitKey {
         match self {
             Self::Wall => "wall-clock time",
             Self::Cpu => "processor time of all processes together",
-            Self::Memory => {
-                "memory of all processes together, with swap and the files in /job and /tmp"
-            }
+            Self::Memory => "memory of all processes together, with swap and the files in /job and /tmp",
             Self::Processes => "processes and threads alive at once",
             Self::FileSize => "size of a single file",
             Self::Disk => "what /job and /tmp hold together",
@@ -167,14 +163,8 @@ impl Limits {
             LimitKey::Disk => self.disk.to_string(),
             LimitKey::Output => self.output.to_string(),
             LimitKey::OpenFiles => self.open_files.to_string(),
-            LimitKey::Cpus => self
-                .cpus
-                .as_ref()
-                .map_or_else(unbounded, |cpus| cpus.to_string()),
-            LimitKey::IoRate => self
-                .io_rate
-                .as_ref()
-                .map_or_else(unbounded, |rate| rate.to_string()),
+            LimitKey::Cpus => self.cpus.as_ref().map_or_else(unbounded, |cpus| cpus.to_string()),
+            LimitKey::IoRate => self.io_rate.as_ref().map_or_else(unbounded, |rate| rate.to_string()),
         }
     }
 

@@ -38,11 +38,7 @@ impl Policy {
     /// layer that it cannot hold without.
     pub fn degrades(&self, layer: Layer) -> Option<&Sourced<Layer>> {
         let own = self.degrade.iter().find(|entry| entry.value == layer);
-        own.or_else(|| {
-            self.degrade
-                .iter()
-                .find(|entry| entry.carries().contains(&layer))
-        })
+        own.or_else(|| self.degrade.iter().find(|entry| entry.carries().contains(&layer)))
     }
 }
 
@@ -229,14 +225,7 @@ pub enum CallAction {
 
 impl CallAction {
     /// Every action, in the order in which one policy's lists apply.
-    pub const ALL: &[Self] = &[
-        Self::Allow,
-        Self::Log,
-        Self::Trap,
-        Self::Kill,
-        Self::Refuse,
-        Self::Silent,
-    ];
+    pub const ALL: &[Self] = &[Self::Allow, Self::Log, Self::Trap, Self::Kill, Self::Refuse, Self::Silent];
 
     /// The name in policies: a list's key, and a value of `default`.
     pub const fn name(self) -> &'static str {

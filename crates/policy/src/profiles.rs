@@ -7,24 +7,11 @@ macro_rules! profiles {
     };
 }
 
-profiles!(
-    "default",
-    "pure",
-    "shell",
-    "python",
-    "node",
-    "imagemagick",
-    "ffmpeg",
-    "poppler",
-    "libreoffice"
-);
+profiles!("default", "pure", "shell", "python", "node", "imagemagick", "ffmpeg", "poppler", "libreoffice");
 
 /// The TOML text of a built-in profile.
 pub fn builtin(name: &str) -> Option<&'static str> {
-    BUILTIN
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, text)| *text)
+    BUILTIN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
 /// The names of the built-in profiles.

@@ -62,9 +62,7 @@ impl QuantityError {
     pub fn hint(&self) -> String {
         match self {
             Self::NotANumber { wanted, .. } => format!("write {wanted}"),
-            Self::Negative { .. } => {
-                "write a number that is not negative; limits cannot be switched off".to_owned()
-            }
+            Self::Negative { .. } => "write a number that is not negative; limits cannot be switched off".to_owned(),
             Self::TooLarge { .. } => "write a smaller number".to_owned(),
             Self::UnknownUnit { known, .. } => format!("units are {known}"),
             Self::MissingUnit { given, .. } => format!("for seconds write \"{given}s\""),
@@ -85,8 +83,7 @@ const BYTE_UNITS: [(&str, u64); 8] = [
     ("MB", 1_000_000),
     ("kB", 1_000),
 ];
-const BYTE_UNIT_NAMES: &str =
-    "B, KiB, MiB, GiB, TiB (powers of 1024) and kB, MB, GB, TB (powers of 1000)";
+const BYTE_UNIT_NAMES: &str = "B, KiB, MiB, GiB, TiB (powers of 1024) and kB, MB, GB, TB (powers of 1000)";
 const TIME_UNIT_NAMES: &str = "ms, s, m, h";
 
 /// A number of bytes. Written `512MiB`, `64KiB`, `2GB`, or as a plain integer.
@@ -102,9 +99,7 @@ impl Bytes {
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = BYTE_UNITS[..4]
-            .iter()
-            .find(|(_, size)| self.0 > 0 && self.0.is_multiple_of(*size));
+        let unit = BYTE_UNITS[..4].iter().find(|(_, size)| self.0 > 0 && self.0.is_multiple_of(*size));
         match unit {
             Some((name, size)) => write!(f, "{}{name}", self.0 / size),
             None => write!(f, "{}", self.0),
@@ -116,10 +111,7 @@ impl FromStr for Bytes {
     type Err = QuantityError;
 
     fn from_str(text: &str) -> Result<Self, QuantityError> {
-        let (number, unit) = split_number(
-            text,
-            "a size such as \"512MiB\" or an integer number of bytes",
-        )?;
+        let (number, unit) = split_number(text, "a size such as \"512MiB\" or an integer number of bytes")?;
         let unit = unit.trim();
         let size = match unit {
             "" | "B" => 1,
@@ -134,12 +126,7 @@ impl FromStr for Bytes {
                 }
             },
         };
-        number
-            .checked_mul(size)
-            .map(Self)
-            .ok_or_else(|| QuantityError::TooLarge {
-                given: text.to_owned(),
-            })
+        number.checked_mul(size).map(Self).ok_or_else(|| QuantityError::TooLarge { given: text.to_owned() })
     }
 }
 
@@ -249,10 +236,7 @@ impl<const LEAST: u32, const MOST: u32> FromStr for CountLimit<LEAST, MOST> {
         if rest.is_empty() {
             Self::new(count)
         } else {
-            Err(QuantityError::NotANumber {
-                given: text.to_owned(),
-                wanted,
-            })
+            Err(QuantityError::NotANumber { given: text.to_owned(), wanted })
         }
     }
 }
@@ -311,29 +295,17 @@ impl FromStr for TimeLimit {
         let given = text.trim();
         let wanted = "a time such as \"30s\", \"500ms\" or \"2m\"";
         if given.starts_with('-') {
-            return Err(QuantityError::Negative {
-                given: text.to_owned(),
-            });
+            return Err(QuantityError::Negative { given: text.to_owned() });
         }
         if !given.is_empty() && given.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(QuantityError::MissingUnit {
-                given: given.to_owned(),
-                known: TIME_UNIT_NAMES,
-            });
+            return Err(QuantityError::MissingUnit { given: given.to_owned(), known: TIME_UNIT_NAMES });
         }
         let duration = humantime::parse_duration(given).map_err(|error| match error {
-            humantime::DurationError::UnknownUnit { unit, .. } => QuantityError::UnknownUnit {
-                given: text.to_owned(),
-                unit,
-                known: TIME_UNIT_NAMES,
-            },
-            humantime::DurationError::NumberOverflow => QuantityError::TooLarge {
-                given: text.to_owned(),
-            },
-            _ => QuantityError::NotANumber {
-                given: text.to_owned(),
-                wanted,
-            },
+            humantime::DurationError::UnknownUnit { unit, .. } => {
+                QuantityError::UnknownUnit { given: text.to_owned(), unit, known: TIME_UNIT_NAMES }
+            }
+            humantime::DurationError::NumberOverflow => QuantityError::TooLarge { given: text.to_owned() },
+            _ => QuantityError::NotANumber { given: text.to_owned(), wanted },
         })?;
         Self::new(duration)
     }
@@ -396,29 +368,19 @@ impl FromStr for Cpus {
 
     fn from_str(text: &str) -> Result<Self, QuantityError> {
         let wanted = "a number of cores such as 1 or 1.5, with three decimals at most";
-        let not_a_number = || QuantityError::NotANumber {
-            given: text.to_owned(),
-            wanted,
-        };
+        let not_a_number = || QuantityError::NotANumber { given: text.to_owned(), wanted };
         let (whole, rest) = split_number(text, wanted)?;
         let thousandths = match rest.strip_prefix('.') {
             None if rest.is_empty() => 0,
-            Some(digits)
-                if (1..=3).contains(&digits.len())
-                    && digits.bytes().all(|byte| byte.is_ascii_digit()) =>
-            {
-                format!("{digits:0<3}")
-                    .parse::<u32>()
-                    .map_err(|_overflow| not_a_number())?
+            Some(digits) if (1..=3).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                format!("{digits:0<3}").parse::<u32>().map_err(|_overflow| not_a_number())?
             }
             _ => return Err(not_a_number()),
         };
         let millis = u32::try_from(whole)
             .ok()
             .and_then(|whole| whole.checked_mul(1000)?.checked_add(thousandths))
-            .ok_or_else(|| QuantityError::TooLarge {
-                given: text.to_owned(),
-            })?;
+            .ok_or_else(|| QuantityError::TooLarge { given: text.to_owned() })?;
         Self::from_millis(millis)
     }
 }
@@ -445,25 +407,16 @@ serialize_as_written!(
 fn split_number<'a>(text: &'a str, wanted: &'static str) -> Result<(u64, &'a str), QuantityError> {
     let given = text.trim();
     if given.starts_with('-') {
-        return Err(QuantityError::Negative {
-            given: text.to_owned(),
-        });
+        return Err(QuantityError::Negative { given: text.to_owned() });
     }
-    let end = given
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(given.len());
+    let end = given.find(|c: char| !c.is_ascii_digit()).unwrap_or(given.len());
     let (digits, rest) = given.split_at(end);
     if digits.is_empty() {
-        return Err(QuantityError::NotANumber {
-            given: text.to_owned(),
-            wanted,
-        });
+        return Err(QuantityError::NotANumber { given: text.to_owned(), wanted });
     }
     match digits.parse() {
         Ok(number) => Ok((number, rest)),
-        Err(_overflow) => Err(QuantityError::TooLarge {
-            given: text.to_owned(),
-        }),
+        Err(_overflow) => Err(QuantityError::TooLarge { given: text.to_owned() }),
     }
 }
 

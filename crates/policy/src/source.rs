@@ -33,9 +33,7 @@ pub enum Source {
 impl Source {
     /// The source of a value given by the command-line option `option`, dashes included.
     pub fn option(option: impl Into<String>) -> Self {
-        Self::CommandLine {
-            option: option.into(),
-        }
+        Self::CommandLine { option: option.into() }
     }
 }
 
@@ -73,10 +71,7 @@ impl<T> Sourced<T> {
 
     /// The same source with another value.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Sourced<U> {
-        Sourced {
-            value: change(self.value),
-            source: self.source,
-        }
+        Sourced { value: change(self.value), source: self.source }
     }
 }
 

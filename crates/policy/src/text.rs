@@ -1,27 +1,16 @@
 /// The known name nearest to `given`, when it is near enough to be what was meant.
-pub(crate) fn nearest<'a>(
-    given: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let normal = given.trim().to_ascii_lowercase().replace('_', "-");
     known
         .into_iter()
-        .map(|name| {
-            (
-                strsim::jaro_winkler(&normal, &name.to_ascii_lowercase()),
-                name,
-            )
-        })
+        .map(|name| (strsim::jaro_winkler(&normal, &name.to_ascii_lowercase()), name))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }
 
 /// The hint for an unknown name: the nearest known one, or all of them.
-pub(crate) fn name_hint<'a>(
-    given: &str,
-    known: impl IntoIterator<Item = &'a str> + Clone,
-) -> String {
+pub(crate) fn name_hint<'a>(given: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(given, known.clone()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => {
@@ -62,15 +51,7 @@ pub(crate) fn printable(text: String) -> String {
     if text.chars().all(is_printable) {
         return text;
     }
-    text.chars()
-        .map(|c| {
-            if is_printable(c) {
-                c.to_string()
-            } else {
-                c.escape_unicode().to_string()
-            }
-        })
-        .collect()
+    text.chars().map(|c| if is_printable(c) { c.to_string() } else { c.escape_unicode().to_string() }).collect()
 }
 
 /// The bytes that [`escape`] wrote as `text`, or `None` when a backslash begins neither `\\` nor `\xNN`.

@@ -90,28 +90,19 @@ impl Verdict {
     pub const fn exited(code: u8) -> Self {
         match code {
             0 => Self::Ok,
-            code => Self::Exit {
-                code,
-                start_failure: None,
-            },
+            code => Self::Exit { code, start_failure: None },
         }
     }
 
     /// The command could not be started. The code is 127 when it was not found, otherwise 126, as in a shell.
     pub const fn not_started(failure: StartFailure) -> Self {
         let code = failure.kind.exit_code();
-        Self::Exit {
-            code,
-            start_failure: Some(failure),
-        }
+        Self::Exit { code, start_failure: Some(failure) }
     }
 
     /// The command's first process was ended by signal `number`.
     pub fn signalled(number: i32) -> Self {
-        Self::Signal {
-            number,
-            name: signal_name(number),
-        }
+        Self::Signal { number, name: signal_name(number) }
     }
 
     /// The verdict for a limit that ended the job. `None` for the limits that only slow a job down or refuse a call
@@ -178,9 +169,7 @@ impl Verdict {
         match self {
             Self::Ok => 0,
             Self::Exit { code, .. } => *code,
-            Self::Signal { number, .. } => {
-                u8::try_from(number.saturating_add(128)).unwrap_or(u8::MAX)
-            }
+            Self::Signal { number, .. } => u8::try_from(number.saturating_add(128)).unwrap_or(u8::MAX),
             Self::Timeout { .. } | Self::CpuLimit { .. } => 124,
             Self::MemoryLimit { .. }
             | Self::ProcessLimit { .. }
@@ -198,14 +187,8 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ok => f.write_str("the job succeeded"),
-            Self::Exit {
-                code: _,
-                start_failure: Some(failure),
-            } => failure.fmt(f),
-            Self::Exit {
-                code,
-                start_failure: None,
-            } => write!(f, "the command exited with {code}"),
+            Self::Exit { code: _, start_failure: Some(failure) } => failure.fmt(f),
+            Self::Exit { code, start_failure: None } => write!(f, "the command exited with {code}"),
             Self::Signal { number, name } => {
                 write!(f, "the command was ended by {name} (signal {number})")
             }
@@ -218,23 +201,11 @@ impl fmt::Display for Verdict {
                 write!(f, "the job was stopped: what it wrote reached its {limit}")
             }
             Self::DiskLimit { limit } => write!(f, "the job filled its {limit}"),
-            Self::Violation {
-                call,
-                rule: Some(rule),
-                ..
-            } => {
-                write!(
-                    f,
-                    "the job was killed for the system call `{call}`, by the rule `{rule}`"
-                )
+            Self::Violation { call, rule: Some(rule), .. } => {
+                write!(f, "the job was killed for the system call `{call}`, by the rule `{rule}`")
             }
-            Self::Violation {
-                call, rule: None, ..
-            } => {
-                write!(
-                    f,
-                    "the job was killed for the system call `{call}`, by the policy's default"
-                )
+            Self::Violation { call, rule: None, .. } => {
+                write!(f, "the job was killed for the system call `{call}`, by the policy's default")
             }
             Self::Cancelled => f.write_str("the job was cancelled"),
             Self::OutputMissing { name, reason } => write!(f, "the output `{name}` {reason}"),
@@ -256,11 +227,7 @@ pub struct LimitHit {
 impl LimitHit {
     /// The limit `key` was hit at `value`.
     pub fn new(key: LimitKey, value: impl Into<String>) -> Self {
-        Self {
-            key,
-            value: value.into(),
-            raise: format!("--limit {key}=\u{2026} or [limits] {key}"),
-        }
+        Self { key, value: value.into(), raise: format!("--limit {key}=\u{2026} or [limits] {key}") }
     }
 }
 
@@ -286,12 +253,7 @@ pub struct StartFailure {
 
 impl fmt::Display for StartFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            kind,
-            command,
-            errno,
-            detail,
-        } = self;
+        let Self { kind, command, errno, detail } = self;
         let what = match kind {
             StartFailureKind::NotFound => "was not found",
             StartFailureKind::NotExecutable => "is not executable",
@@ -299,11 +261,7 @@ impl fmt::Display for StartFailure {
             StartFailureKind::Other => "could not be started",
         };
         write!(f, "the command `{command}` {what} (errno {errno})")?;
-        if detail.is_empty() {
-            Ok(())
-        } else {
-            write!(f, ": {detail}")
-        }
+        if detail.is_empty() { Ok(()) } else { write!(f, ": {detail}") }
     }
 }
 
@@ -374,10 +332,7 @@ impl fmt::Display for OutputProblem {
             Self::Socket => f.write_str("is a socket, not a regular file"),
             Self::HardLinked => f.write_str("has more than one hard link"),
             Self::TooLarge { bound } => {
-                write!(
-                    f,
-                    "is larger than the {bound} bytes that may be taken (file-size and disk under [limits])"
-                )
+                write!(f, "is larger than the {bound} bytes that may be taken (file-size and disk under [limits])")
             }
             Self::Unreadable { errno } => write!(f, "could not be read (errno {errno})"),
             Self::Escapes => f.write_str("lies outside /job"),
@@ -425,9 +380,7 @@ const SIGNALS: [&str; 31] = [
 ///
 /// Source: signal(7), `include/uapi/asm-generic/signal.h`.
 pub fn signal_name(number: i32) -> String {
-    let named = usize::try_from(number)
-        .ok()
-        .and_then(|number| SIGNALS.get(number.checked_sub(1)?));
+    let named = usize::try_from(number).ok().and_then(|number| SIGNALS.get(number.checked_sub(1)?));
     match (named, number) {
         (Some(name), _) => (*name).to_owned(),
         (None, 32) => "SIGRTMIN".to_owned(),

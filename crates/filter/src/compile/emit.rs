@@ -15,10 +15,7 @@ const REACH: usize = 255 - 2;
 /// The program that starts at `root`.
 pub(super) fn program(graph: &Graph, root: NodeId) -> Result<Program, CompileError> {
     let uses = uses(graph, root);
-    let mut layout = Layout {
-        backwards: Vec::new(),
-        places: vec![Place::default(); graph.nodes().len()],
-    };
+    let mut layout = Layout { backwards: Vec::new(), places: vec![Place::default(); graph.nodes().len()] };
     for (id, node) in graph.nodes().iter().enumerate() {
         if uses[id].is_reachable {
             layout.place(graph, NodeId(id), *node, uses[id]);
@@ -77,18 +74,12 @@ struct Uses {
 fn uses(graph: &Graph, root: NodeId) -> Vec<Uses> {
     let nodes = graph.nodes();
     let mut uses = vec![Uses::default(); nodes.len()];
-    uses[root.0] = Uses {
-        is_reachable: true,
-        from: entry(nodes[root.0], None),
-    };
+    uses[root.0] = Uses { is_reachable: true, from: entry(nodes[root.0], None) };
     for (id, node) in nodes.iter().enumerate().rev() {
         if let (Node::Test { yes, no, .. }, true) = (*node, uses[id].is_reachable) {
             for next in [yes, no] {
                 let from = entry(nodes[next.0], left_behind(*node)).max(uses[next.0].from);
-                uses[next.0] = Uses {
-                    is_reachable: true,
-                    from,
-                };
+                uses[next.0] = Uses { is_reachable: true, from };
             }
         }
     }
@@ -120,24 +111,12 @@ struct Layout {
 
 impl Layout {
     fn push(&mut self, operation: Operation, k: u32) -> usize {
-        self.backwards.push(Instruction {
-            code: operation.code(),
-            jt: 0,
-            jf: 0,
-            k,
-        });
+        self.backwards.push(Instruction { code: operation.code(), jt: 0, jf: 0, k });
         self.backwards.len()
     }
 
     fn place(&mut self, graph: &Graph, id: NodeId, node: Node, uses: Uses) {
-        let Node::Test {
-            word,
-            mask,
-            branch,
-            yes,
-            no,
-        } = node
-        else {
+        let Node::Test { word, mask, branch, yes, no } = node else {
             return;
         };
         let accumulator = left_behind(node);
@@ -151,19 +130,10 @@ impl Layout {
         };
         let from = self.backwards.len();
         let skip = |place: usize| {
-            u8::try_from(from - place)
-                .unwrap_or_else(|_| unreachable!("every target was brought within reach"))
+            u8::try_from(from - place).unwrap_or_else(|_| unreachable!("every target was brought within reach"))
         };
-        self.backwards.push(Instruction {
-            code: operation.code(),
-            jt: skip(yes),
-            jf: skip(no),
-            k,
-        });
-        let mut place = Place {
-            branch: self.backwards.len(),
-            ..Place::default()
-        };
+        self.backwards.push(Instruction { code: operation.code(), jt: skip(yes), jf: skip(no), k });
+        let mut place = Place { branch: self.backwards.len(), ..Place::default() };
         if uses.from >= Entry::Mask {
             place.mask = mask.map_or(place.branch, |mask| self.push(Operation::And, mask));
         }
@@ -182,15 +152,11 @@ impl Layout {
             _ if place != 0 && distance <= REACH => place,
             Node::Return(value) => {
                 let branch = self.push(Operation::Return, value);
-                self.places[id.0] = Place {
-                    branch,
-                    ..Place::default()
-                };
+                self.places[id.0] = Place { branch, ..Place::default() };
                 branch
             }
             Node::Test { .. } => {
-                let distance =
-                    u32::try_from(distance).unwrap_or_else(|_| unreachable!("programs are short"));
+                let distance = u32::try_from(distance).unwrap_or_else(|_| unreachable!("programs are short"));
                 self.push(Operation::Jump, distance)
             }
         }

@@ -36,13 +36,7 @@ pub(super) enum Branch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Node {
     Return(u32),
-    Test {
-        word: u32,
-        mask: Option<u32>,
-        branch: Branch,
-        yes: NodeId,
-        no: NodeId,
-    },
+    Test { word: u32, mask: Option<u32>, branch: Branch, yes: NodeId, no: NodeId },
 }
 
 /// Nodes, each different from all others.
@@ -77,13 +71,7 @@ impl Graph {
             _ if yes == no => Ok(yes),
             Branch::GreaterOrEqual(0) => Ok(yes),
             Branch::Greater(u32::MAX) | Branch::AnySet(0) => Ok(no),
-            _ => self.add(Node::Test {
-                word,
-                mask,
-                branch,
-                yes,
-                no,
-            }),
+            _ => self.add(Node::Test { word, mask, branch, yes, no }),
         }
     }
 

@@ -8,16 +8,8 @@ use crate::rule::{Comparison, Plain, Resolved};
 type Result = std::result::Result<NodeId, CompileError>;
 
 /// Leads to `yes` when all conditions hold and to `no` otherwise.
-pub(super) fn all(
-    graph: &mut Graph,
-    conditions: &[Resolved<'_>],
-    yes: NodeId,
-    no: NodeId,
-) -> Result {
-    conditions
-        .iter()
-        .rev()
-        .try_fold(yes, |yes, condition| one(graph, condition, yes, no))
+pub(super) fn all(graph: &mut Graph, conditions: &[Resolved<'_>], yes: NodeId, no: NodeId) -> Result {
+    conditions.iter().rev().try_fold(yes, |yes, condition| one(graph, condition, yes, no))
 }
 
 /// Values of one 32-bit argument that all lead to one outcome, collected from alternatives that follow each other.
@@ -27,21 +19,10 @@ pub(super) struct Set(Option<(u8, NodeId, Vec<u32>)>);
 impl Set {
     /// Takes in alternatives that only list values of the same argument, with the same outcome; tells whether it did.
     pub(super) fn absorb(&mut self, conditions: &[Resolved<'_>], outcome: NodeId) -> bool {
-        let [
-            condition @ Resolved {
-                index,
-                is_long: false,
-                ..
-            },
-        ] = conditions
-        else {
+        let [condition @ Resolved { index, is_long: false, .. }] = conditions else {
             return false;
         };
-        if self
-            .0
-            .as_ref()
-            .is_some_and(|(of, leading_to, _)| (of, leading_to) != (index, &outcome))
-        {
+        if self.0.as_ref().is_some_and(|(of, leading_to, _)| (of, leading_to) != (index, &outcome)) {
             return false;
         }
         let more = match condition.plain() {
@@ -57,70 +38,37 @@ impl Set {
     /// Leads to the outcome for the values, and to `no` for all others.
     pub(super) fn lower(self, graph: &mut Graph, no: NodeId) -> Result {
         match self.0 {
-            Some((index, outcome, values)) => {
-                search::tree(graph, low(index), &Ranges::of_set(values, outcome, no))
-            }
+            Some((index, outcome, values)) => search::tree(graph, low(index), &Ranges::of_set(values, outcome, no)),
             None => Ok(no),
         }
     }
 }
 
 fn one(graph: &mut Graph, condition: &Resolved<'_>, yes: NodeId, no: NodeId) -> Result {
-    let argument = Argument {
-        index: condition.index,
-        is_long: condition.is_long,
-    };
+    let argument = Argument { index: condition.index, is_long: condition.is_long };
     match condition.plain() {
         Plain::Compare(Comparison::Equal, value) => argument.equal(graph, value, yes, no),
         Plain::Compare(Comparison::NotEqual, value) => argument.equal(graph, value, no, yes),
-        Plain::Compare(Comparison::Greater, value) => {
-            argument.order(graph, value, Branch::Greater, yes, no)
-        }
-        Plain::Compare(Comparison::LessOrEqual, value) => {
-            argument.order(graph, value, Branch::Greater, no, yes)
-        }
+        Plain::Compare(Comparison::Greater, value) => argument.order(graph, value, Branch::Greater, yes, no),
+        Plain::Compare(Comparison::LessOrEqual, value) => argument.order(graph, value, Branch::Greater, no, yes),
         Plain::Compare(Comparison::GreaterOrEqual, value) => {
             argument.order(graph, value, Branch::GreaterOrEqual, yes, no)
         }
-        Plain::Compare(Comparison::Less, value) => {
-            argument.order(graph, value, Branch::GreaterOrEqual, no, yes)
-        }
-        Plain::Masked {
-            mask,
-            equal: true,
-            value,
-        } => argument.masked(graph, mask, value, yes, no),
-        Plain::Masked {
-            mask,
-            equal: false,
-            value,
-        } => argument.masked(graph, mask, value, no, yes),
+        Plain::Compare(Comparison::Less, value) => argument.order(graph, value, Branch::GreaterOrEqual, no, yes),
+        Plain::Masked { mask, equal: true, value } => argument.masked(graph, mask, value, yes, no),
+        Plain::Masked { mask, equal: false, value } => argument.masked(graph, mask, value, no, yes),
         Plain::In(values) if !condition.is_long => {
             let values = values.into_iter().map(|value| halves(value).0).collect();
-            search::tree(
-                graph,
-                low(condition.index),
-                &Ranges::of_set(values, yes, no),
-            )
+            search::tree(graph, low(condition.index), &Ranges::of_set(values, yes, no))
         }
-        Plain::In(values) => values
-            .into_iter()
-            .rev()
-            .try_fold(no, |no, value| argument.equal(graph, value, yes, no)),
+        Plain::In(values) => values.into_iter().rev().try_fold(no, |no, value| argument.equal(graph, value, yes, no)),
     }
 }
 
 /// The low and the high half of a register.
 fn halves(bits: u64) -> (u32, u32) {
     let bytes = bits.to_le_bytes();
-    let half = |from: usize| {
-        u32::from_le_bytes([
-            bytes[from],
-            bytes[from + 1],
-            bytes[from + 2],
-            bytes[from + 3],
-        ])
-    };
+    let half = |from: usize| u32::from_le_bytes([bytes[from], bytes[from + 1], bytes[from + 2], bytes[from + 3]]);
     (half(0), half(4))
 }
 
@@ -140,14 +88,7 @@ impl Argument {
     }
 
     /// `branch` compares the low halves when the high halves are equal.
-    fn order(
-        &self,
-        graph: &mut Graph,
-        value: u64,
-        branch: impl Fn(u32) -> Branch,
-        yes: NodeId,
-        no: NodeId,
-    ) -> Result {
+    fn order(&self, graph: &mut Graph, value: u64, branch: impl Fn(u32) -> Branch, yes: NodeId, no: NodeId) -> Result {
         let (value_low, value_high) = halves(value);
         let tied = graph.test(low(self.index), None, branch(value_low), yes, no)?;
         if !self.is_long {
@@ -158,13 +99,7 @@ impl Argument {
         } else {
             graph.test(high(self.index), None, Branch::Equal(value_high), tied, no)?
         };
-        graph.test(
-            high(self.index),
-            None,
-            Branch::Greater(value_high),
-            yes,
-            not_greater,
-        )
+        graph.test(high(self.index), None, Branch::Greater(value_high), yes, not_greater)
     }
 
     fn masked(&self, graph: &mut Graph, mask: u64, value: u64, yes: NodeId, no: NodeId) -> Result {
@@ -178,14 +113,7 @@ impl Argument {
     }
 }
 
-fn masked_word(
-    graph: &mut Graph,
-    word: u32,
-    mask: u32,
-    value: u32,
-    yes: NodeId,
-    no: NodeId,
-) -> Result {
+fn masked_word(graph: &mut Graph, word: u32, mask: u32, value: u32, yes: NodeId, no: NodeId) -> Result {
     if value & !mask != 0 {
         Ok(no)
     } else if value == 0 {

@@ -24,10 +24,7 @@ impl Ranges {
     /// Adds the outcome from `number` on, which joins the last range if it is the same.
     pub(super) fn push(&mut self, number: u32, outcome: NodeId) {
         if self.0.last().is_none_or(|last| last.outcome != outcome) {
-            self.0.push(Range {
-                first: number,
-                outcome,
-            });
+            self.0.push(Range { first: number, outcome });
         }
     }
 
@@ -76,20 +73,13 @@ fn spans(ranges: &[Range]) -> Vec<Span> {
     let mut outcomes: Vec<_> = ranges.iter().map(|range| range.outcome).collect();
     outcomes.sort_unstable();
     outcomes.dedup();
-    let is_single = |at: usize| {
-        ranges
-            .get(at + 1)
-            .is_some_and(|next| next.first == ranges[at].first + 1)
-    };
+    let is_single = |at: usize| ranges.get(at + 1).is_some_and(|next| next.first == ranges[at].first + 1);
     // For each range, and each outcome of the span that it is in: the cheapest way to get there.
     let mut table: Vec<Vec<Option<Step>>> = Vec::with_capacity(ranges.len());
     for (at, range) in ranges.iter().enumerate() {
         let before = table.last();
         let cheapest = before.and_then(|row| {
-            let costs = row
-                .iter()
-                .enumerate()
-                .filter_map(|(outcome, step)| Some((step.as_ref()?.cost, outcome)));
+            let costs = row.iter().enumerate().filter_map(|(outcome, step)| Some((step.as_ref()?.cost, outcome)));
             costs.min()
         });
         let row = outcomes.iter().enumerate().map(|(index, outcome)| {
@@ -101,29 +91,16 @@ fn spans(ranges: &[Range]) -> Vec<Span> {
             let begin = (*outcome == range.outcome)
                 .then(|| cheapest.map_or((0, None), |(cost, before)| (cost + 1, Some(before))));
             match (stay, begin) {
-                (Some(stay), Some((begin, before))) if begin < stay => Some(Step {
-                    cost: begin,
-                    begins_after: before,
-                }),
-                (Some(cost), _) => Some(Step {
-                    cost,
-                    begins_after: None,
-                }),
-                (None, Some((cost, before))) => Some(Step {
-                    cost,
-                    begins_after: before,
-                }),
+                (Some(stay), Some((begin, before))) if begin < stay => Some(Step { cost: begin, begins_after: before }),
+                (Some(cost), _) => Some(Step { cost, begins_after: None }),
+                (None, Some((cost, before))) => Some(Step { cost, begins_after: before }),
                 (None, None) => None,
             }
         });
         table.push(row.collect());
     }
     let last = table.last().map_or(&[][..], |row| row);
-    let cheapest = last
-        .iter()
-        .enumerate()
-        .filter_map(|(outcome, step)| Some((step.as_ref()?.cost, outcome)))
-        .min();
+    let cheapest = last.iter().enumerate().filter_map(|(outcome, step)| Some((step.as_ref()?.cost, outcome))).min();
     let mut outcome = cheapest.map_or(0, |(_, outcome)| outcome);
     let mut spans = Vec::new();
     let mut exceptions = Vec::new();
@@ -152,13 +129,7 @@ fn subtree(graph: &mut Graph, word: u32, spans: &[Span]) -> Result<NodeId, Compi
         let (left, right) = spans.split_at(middle);
         let below = subtree(graph, word, left)?;
         let above = subtree(graph, word, right)?;
-        return graph.test(
-            word,
-            None,
-            Branch::GreaterOrEqual(right[0].first),
-            above,
-            below,
-        );
+        return graph.test(word, None, Branch::GreaterOrEqual(right[0].first), above, below);
     };
     excepted(graph, word, &only.exceptions, only.outcome)
 }
@@ -175,34 +146,14 @@ fn middle(spans: &[Span]) -> usize {
     fitting.count().clamp(1, spans.len() - 1)
 }
 
-fn excepted(
-    graph: &mut Graph,
-    word: u32,
-    exceptions: &[Range],
-    otherwise: NodeId,
-) -> Result<NodeId, CompileError> {
+fn excepted(graph: &mut Graph, word: u32, exceptions: &[Range], otherwise: NodeId) -> Result<NodeId, CompileError> {
     if exceptions.len() > CHAIN {
         let (left, right) = exceptions.split_at(exceptions.len() / 2);
         let below = excepted(graph, word, left, otherwise)?;
         let above = excepted(graph, word, right, otherwise)?;
-        return graph.test(
-            word,
-            None,
-            Branch::GreaterOrEqual(right[0].first),
-            above,
-            below,
-        );
+        return graph.test(word, None, Branch::GreaterOrEqual(right[0].first), above, below);
     }
-    exceptions
-        .iter()
-        .rev()
-        .try_fold(otherwise, |node, exception| {
-            graph.test(
-                word,
-                None,
-                Branch::Equal(exception.first),
-                exception.outcome,
-                node,
-            )
-        })
+    exceptions.iter().rev().try_fold(otherwise, |node, exception| {
+        graph.test(word, None, Branch::Equal(exception.first), exception.outcome, node)
+    })
 }

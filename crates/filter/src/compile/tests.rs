@@ -9,11 +9,7 @@ fn rule(text: &str) -> Rule {
 }
 
 fn allowing(texts: &[&str]) -> Filter {
-    texts
-        .iter()
-        .fold(Filter::new(Action::Refuse(1)), |filter, text| {
-            filter.rule(rule(text), Action::Allow)
-        })
+    texts.iter().fold(Filter::new(Action::Refuse(1)), |filter, text| filter.rule(rule(text), Action::Allow))
 }
 
 proptest! {
@@ -53,38 +49,16 @@ fn jumps_reach_across_programs_of_thousands_of_instructions() {
         .filter(|(_, name)| !name.starts_with("io_uring_") && *name != "sysfs" && *name != "prctl")
         .take(230)
     {
-        filter.push(
-            rule(&format!("{name}(arg1 == {number}, arg5 == 0x7000)")),
-            Action::Allow,
-        );
-        filter.push(
-            rule(&format!(
-                "{name}(arg1 & 0xff00 == {})",
-                number << 8 & 0xff00
-            )),
-            Action::Errno(7),
-        );
+        filter.push(rule(&format!("{name}(arg1 == {number}, arg5 == 0x7000)")), Action::Allow);
+        filter.push(rule(&format!("{name}(arg1 & 0xff00 == {})", number << 8 & 0xff00)), Action::Errno(7));
     }
-    let program = filter
-        .compile(Arch::X86_64, Backend::Alone)
-        .expect("the filter compiles");
+    let program = filter.compile(Arch::X86_64, Backend::Alone).expect("the filter compiles");
 
     assert!(program.len() > 1000);
     for number in 0..480 {
-        for args in [
-            [0, u64::from(number), 0, 0, 0, 0x7000],
-            [0, u64::from(number) << 8, 0, 0, 0, 0],
-            [9; 6],
-        ] {
-            let call = Call {
-                audit_arch: Arch::X86_64.audit(),
-                nr: number,
-                args,
-            };
-            assert_eq!(
-                interpret::run(&program, &call),
-                Backend::Alone.returns(filter.decide(&call).action)
-            );
+        for args in [[0, u64::from(number), 0, 0, 0, 0x7000], [0, u64::from(number) << 8, 0, 0, 0, 0], [9; 6]] {
+            let call = Call { audit_arch: Arch::X86_64.audit(), nr: number, args };
+            assert_eq!(interpret::run(&program, &call), Backend::Alone.returns(filter.decide(&call).action));
         }
     }
 }
@@ -94,27 +68,17 @@ fn a_filter_of_more_than_4096_instructions_is_an_error() {
     let values: Vec<_> = (0..5000).map(|value| (2 * value).to_string()).collect();
     let filter = allowing(&[&format!("ioctl(request in [{}])", values.join(", "))]);
 
-    assert_eq!(
-        filter.compile(Arch::X86_64, Backend::Alone),
-        Err(CompileError::TooLong)
-    );
+    assert_eq!(filter.compile(Arch::X86_64, Backend::Alone), Err(CompileError::TooLong));
 }
 
 #[test]
 fn a_rule_that_permits_io_uring_is_an_error() {
-    for (text, action) in [
-        ("io_uring_setup", Action::Allow),
-        ("io_uring_enter(arg0 == 1)", Action::Log),
-        ("@io-uring", Action::Allow),
-    ] {
+    for (text, action) in
+        [("io_uring_setup", Action::Allow), ("io_uring_enter(arg0 == 1)", Action::Log), ("@io-uring", Action::Allow)]
+    {
         let filter = allowing(&["@default"]).rule(rule(text), action);
-        let error = filter
-            .compile(Arch::X86_64, Backend::Alone)
-            .expect_err("io_uring is never permitted");
-        assert!(
-            matches!(error, CompileError::IoUring { rule: 1, .. }),
-            "{text}"
-        );
+        let error = filter.compile(Arch::X86_64, Backend::Alone).expect_err("io_uring is never permitted");
+        assert!(matches!(error, CompileError::IoUring { rule: 1, .. }), "{text}");
     }
 }
 
@@ -122,42 +86,24 @@ fn a_rule_that_permits_io_uring_is_an_error() {
 fn an_errno_that_the_kernel_would_change_is_an_error() {
     let filter = Filter::new(Action::Refuse(1)).rule(rule("read"), Action::Errno(4096));
 
-    assert_eq!(
-        filter.compile(Arch::X86_64, Backend::Alone),
-        Err(CompileError::Errno {
-            errno: 4096,
-            rule: Some(0)
-        })
-    );
+    assert_eq!(filter.compile(Arch::X86_64, Backend::Alone), Err(CompileError::Errno { errno: 4096, rule: Some(0) }));
 }
 
 #[test]
 fn a_program_refuses_the_calls_of_the_other_architecture() {
     let filter = Filter::new(Action::Allow);
-    let program = filter
-        .compile(Arch::X86_64, Backend::Alone)
-        .expect("the filter compiles");
+    let program = filter.compile(Arch::X86_64, Backend::Alone).expect("the filter compiles");
 
-    let call = Call {
-        audit_arch: Arch::Aarch64.audit(),
-        nr: 0,
-        args: [0; 6],
-    };
+    let call = Call { audit_arch: Arch::Aarch64.audit(), nr: 0, args: [0; 6] };
 
-    assert_eq!(
-        interpret::run(&program, &call),
-        Backend::Alone.returns(Action::Refuse(ENOSYS))
-    );
+    assert_eq!(interpret::run(&program, &call), Backend::Alone.returns(Action::Refuse(ENOSYS)));
 }
 
 #[test]
 fn a_call_of_another_architecture_is_left_out() {
     let with_open = allowing(&["read", "open"]).compile(Arch::Aarch64, Backend::Alone);
 
-    assert_eq!(
-        with_open,
-        allowing(&["read"]).compile(Arch::Aarch64, Backend::Alone)
-    );
+    assert_eq!(with_open, allowing(&["read"]).compile(Arch::Aarch64, Backend::Alone));
 }
 
 #[test]
@@ -190,9 +136,7 @@ fn a_typical_allowlist_is_short() {
         "@terminal",
     ];
     for arch in Arch::ALL {
-        let program = allowing(&groups)
-            .compile(arch, Backend::Supervised)
-            .expect("the filter compiles");
+        let program = allowing(&groups).compile(arch, Backend::Supervised).expect("the filter compiles");
         assert!(program.len() < 255, "{}\n{program}", program.len());
     }
 }
@@ -200,37 +144,18 @@ fn a_typical_allowlist_is_short() {
 #[test]
 fn the_disassembly_numbers_its_lines_and_names_words_and_verdicts() {
     let filter = Filter::new(Action::Allow);
-    let text = filter
-        .compile(Arch::X86_64, Backend::Alone)
-        .expect("the filter compiles")
-        .to_string();
+    let text = filter.compile(Arch::X86_64, Backend::Alone).expect("the filter compiles").to_string();
 
-    assert!(
-        text.starts_with("   0: ld   arch\n   1: jeq  0xc000003e, "),
-        "{text}"
-    );
-    assert!(
-        text.contains("ret  errno 38\n") && text.contains("ret  allow\n"),
-        "{text}"
-    );
+    assert!(text.starts_with("   0: ld   arch\n   1: jeq  0xc000003e, "), "{text}");
+    assert!(text.contains("ret  errno 38\n") && text.contains("ret  allow\n"), "{text}");
 }
 
 #[test]
 fn bytes_have_the_layout_of_sock_filter() {
-    let program = Filter::new(Action::Allow)
-        .compile(Arch::X86_64, Backend::Alone)
-        .expect("the filter compiles");
+    let program = Filter::new(Action::Allow).compile(Arch::X86_64, Backend::Alone).expect("the filter compiles");
 
     let bytes = program.as_bytes();
 
     assert_eq!(bytes.len(), 8 * program.len());
-    assert_eq!(
-        bytes[..8],
-        [
-            0x20_u16.to_ne_bytes().as_slice(),
-            &[0, 0],
-            &4_u32.to_ne_bytes()
-        ]
-        .concat()
-    );
+    assert_eq!(bytes[..8], [0x20_u16.to_ne_bytes().as_slice(), &[0, 0], &4_u32.to_ne_bytes()].concat());
 }

@@ -125,12 +125,7 @@ pub(super) const GROUPS: &[Group] = &[
         name: "@cpu-emulation",
         summary: "descriptor tables and execution domains for emulators",
         risk: "old, intricate and little used kernel code; weaker address randomisation",
-        calls: &[
-            "modify_ldt",
-            "set_thread_area",
-            "get_thread_area",
-            "personality",
-        ],
+        calls: &["modify_ldt", "set_thread_area", "get_thread_area", "personality"],
     },
     Group {
         name: "@privileged",

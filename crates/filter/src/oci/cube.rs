@@ -18,10 +18,7 @@ impl Bits {
     /// Both at once; `None` when no number has the bits of both.
     fn intersect(self, other: Self) -> Option<Self> {
         let agree = (self.value ^ other.value) & self.mask & other.mask == 0;
-        agree.then_some(Self {
-            mask: self.mask | other.mask,
-            value: self.value | other.value,
-        })
+        agree.then_some(Self { mask: self.mask | other.mask, value: self.value | other.value })
     }
 }
 
@@ -72,65 +69,43 @@ impl Cube {
 
 /// The registers for which `condition` holds.
 pub(super) fn of(condition: &Resolved<'_>) -> Vec<Cube> {
-    let seen = if condition.is_long {
-        u64::MAX
-    } else {
-        u64::from(u32::MAX)
-    };
+    let seen = if condition.is_long { u64::MAX } else { u64::from(u32::MAX) };
     let cube = |mask, value| Cube::of(condition.index, Bits { mask, value });
     let all_but = |excluded: Cube| Cube::default().subtract(excluded);
     match condition.plain() {
         Plain::Compare(Comparison::Equal, value) => vec![cube(seen, value)],
         Plain::Compare(Comparison::NotEqual, value) => all_but(cube(seen, value)),
-        Plain::Compare(Comparison::Less, value) => below(value)
-            .map(|(mask, value)| cube(mask & seen, value))
-            .collect(),
+        Plain::Compare(Comparison::Less, value) => below(value).map(|(mask, value)| cube(mask & seen, value)).collect(),
         Plain::Compare(Comparison::GreaterOrEqual, value) => {
             let equal = std::iter::once(cube(seen, value));
-            equal
-                .chain(above(value, seen).map(|(mask, value)| cube(mask & seen, value)))
-                .collect()
+            equal.chain(above(value, seen).map(|(mask, value)| cube(mask & seen, value))).collect()
         }
-        Plain::Compare(Comparison::Greater, value) => above(value, seen)
-            .map(|(mask, value)| cube(mask & seen, value))
-            .collect(),
+        Plain::Compare(Comparison::Greater, value) => {
+            above(value, seen).map(|(mask, value)| cube(mask & seen, value)).collect()
+        }
         Plain::Compare(Comparison::LessOrEqual, value) => {
             let equal = std::iter::once(cube(seen, value));
-            equal
-                .chain(below(value).map(|(mask, value)| cube(mask & seen, value)))
-                .collect()
+            equal.chain(below(value).map(|(mask, value)| cube(mask & seen, value))).collect()
         }
         Plain::Masked { mask, value, .. } if value & !mask != 0 => Vec::new(),
-        Plain::Masked {
-            mask,
-            equal: true,
-            value,
-        } => vec![cube(mask, value)],
-        Plain::Masked {
-            mask,
-            equal: false,
-            value,
-        } => all_but(cube(mask, value)),
+        Plain::Masked { mask, equal: true, value } => vec![cube(mask, value)],
+        Plain::Masked { mask, equal: false, value } => all_but(cube(mask, value)),
         Plain::In(values) => values.into_iter().map(|value| cube(seen, value)).collect(),
     }
 }
 
 /// The numbers below `value`: those that agree with it above one of its ones, and have a zero there.
 fn below(value: u64) -> impl Iterator<Item = (u64, u64)> {
-    (0..64_u32)
-        .filter(move |bit| value >> bit & 1 == 1)
-        .map(move |bit| {
-            let mask = u64::MAX << bit;
-            (mask, value & mask & !(1 << bit))
-        })
+    (0..64_u32).filter(move |bit| value >> bit & 1 == 1).map(move |bit| {
+        let mask = u64::MAX << bit;
+        (mask, value & mask & !(1 << bit))
+    })
 }
 
 /// The numbers above `value`, among those of the bits in `seen`: likewise with its zeros.
 fn above(value: u64, seen: u64) -> impl Iterator<Item = (u64, u64)> {
-    (0..64_u32)
-        .filter(move |bit| seen & !value & 1 << bit != 0)
-        .map(move |bit| {
-            let mask = u64::MAX << bit;
-            (mask, value & mask | 1 << bit)
-        })
+    (0..64_u32).filter(move |bit| seen & !value & 1 << bit != 0).map(move |bit| {
+        let mask = u64::MAX << bit;
+        (mask, value & mask | 1 << bit)
+    })
 }

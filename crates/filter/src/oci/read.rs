@@ -143,41 +143,19 @@ fn action(name: &str, errno: Option<u32>) -> Result<Action, ReadError> {
                 _ => Err(ReadError::Errno { errno }),
             }
         }
-        _ => Err(ReadError::Action {
-            action: name.to_owned(),
-        }),
+        _ => Err(ReadError::Action { action: name.to_owned() }),
     }
 }
 
 fn applies(entry: &Entry, environment: &Environment) -> Result<bool, ReadError> {
-    let Circumstances {
-        caps,
-        arches,
-        min_kernel,
-    } = &entry.includes;
-    let included = caps
-        .iter()
-        .all(|cap| environment.capabilities.contains(cap))
+    let Circumstances { caps, arches, min_kernel } = &entry.includes;
+    let included = caps.iter().all(|cap| environment.capabilities.contains(cap))
         && (arches.is_empty() || arches.iter().any(|arch| is_named(environment.arch, arch)))
-        && min_kernel
-            .as_deref()
-            .map(version)
-            .transpose()?
-            .is_none_or(|version| environment.kernel >= version);
-    let Circumstances {
-        caps,
-        arches,
-        min_kernel,
-    } = &entry.excludes;
-    let excluded = caps
-        .iter()
-        .any(|cap| environment.capabilities.contains(cap))
+        && min_kernel.as_deref().map(version).transpose()?.is_none_or(|version| environment.kernel >= version);
+    let Circumstances { caps, arches, min_kernel } = &entry.excludes;
+    let excluded = caps.iter().any(|cap| environment.capabilities.contains(cap))
         || arches.iter().any(|arch| is_named(environment.arch, arch))
-        || min_kernel
-            .as_deref()
-            .map(version)
-            .transpose()?
-            .is_some_and(|version| environment.kernel >= version);
+        || min_kernel.as_deref().map(version).transpose()?.is_some_and(|version| environment.kernel >= version);
     Ok(included && !excluded)
 }
 
@@ -189,43 +167,24 @@ fn is_named(arch: Arch, name: &str) -> bool {
 }
 
 fn version(text: &str) -> Result<(u32, u32), ReadError> {
-    let parsed = text
-        .split_once('.')
-        .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-    parsed.ok_or_else(|| ReadError::Kernel {
-        version: text.to_owned(),
-    })
+    let parsed = text.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    parsed.ok_or_else(|| ReadError::Kernel { version: text.to_owned() })
 }
 
 /// The conditions of an entry, as alternatives: if some argument has several, each stands alone, as runc has it.
 fn conjunctions(call: CallId, args: &[Arg]) -> Result<Vec<Vec<Condition>>, ReadError> {
     let indices: BTreeSet<_> = args.iter().map(|arg| arg.index).collect();
-    let conditions = args
-        .iter()
-        .map(|arg| condition(call, arg))
-        .collect::<Result<Vec<_>, _>>()?;
+    let conditions = args.iter().map(|arg| condition(call, arg)).collect::<Result<Vec<_>, _>>()?;
     if indices.len() < args.len() {
-        Ok(conditions
-            .into_iter()
-            .map(|condition| vec![condition])
-            .collect())
+        Ok(conditions.into_iter().map(|condition| vec![condition]).collect())
     } else {
         Ok(vec![conditions])
     }
 }
 
 fn condition(call: CallId, arg: &Arg) -> Result<Condition, ReadError> {
-    let Arg {
-        index,
-        value,
-        value_two,
-        ref op,
-    } = *arg;
-    let impossible = || ReadError::Argument {
-        call: call.name(),
-        index,
-        value,
-    };
+    let Arg { index, value, value_two, ref op } = *arg;
+    let impossible = || ReadError::Argument { call: call.name(), index, value };
     if index > 5 {
         return Err(impossible());
     }
@@ -244,37 +203,18 @@ fn condition(call: CallId, arg: &Arg) -> Result<Condition, ReadError> {
             return if is_int && !(number.fits_int() && masked.fits_int()) {
                 Err(impossible())
             } else if is_int && value == u64::from(u32::MAX) {
-                Ok(Condition {
-                    argument,
-                    test: Test::Compare(Comparison::Equal, masked),
-                })
+                Ok(Condition { argument, test: Test::Compare(Comparison::Equal, masked) })
             } else {
-                Ok(Condition {
-                    argument,
-                    test: Test::Masked {
-                        mask: number,
-                        equal: true,
-                        value: masked,
-                    },
-                })
+                Ok(Condition { argument, test: Test::Masked { mask: number, equal: true, value: masked } })
             };
         }
         _ => {
-            return Err(ReadError::Operator {
-                operator: op.clone(),
-            });
+            return Err(ReadError::Operator { operator: op.clone() });
         }
     };
-    let fits = if comparison.is_ordering() {
-        number.fits_unsigned_int()
-    } else {
-        number.fits_int()
-    };
+    let fits = if comparison.is_ordering() { number.fits_unsigned_int() } else { number.fits_int() };
     if is_int && !fits {
         return Err(impossible());
     }
-    Ok(Condition {
-        argument,
-        test: Test::Compare(comparison, number),
-    })
+    Ok(Condition { argument, test: Test::Compare(comparison, number) })
 }

@@ -37,11 +37,7 @@ fn environment(capabilities: &[&str]) -> Environment {
 }
 
 fn call(name: &str, args: [u64; 6]) -> Call {
-    Call {
-        audit_arch: Arch::X86_64.audit(),
-        nr: table::number(Arch::X86_64, name).expect("the call is known"),
-        args,
-    }
+    Call { audit_arch: Arch::X86_64.audit(), nr: table::number(Arch::X86_64, name).expect("the call is known"), args }
 }
 
 #[test]
@@ -66,11 +62,7 @@ fn a_profile_of_dockers_shape_means_what_it_says() {
         ("socket", [16, 3, 9, 0, 0, 0], Action::Refuse(22)),
         ("socket", [2, 3, 9, 0, 0, 0], Action::Errno(38)),
     ] {
-        assert_eq!(
-            imported.filter.decide(&call(name, args)).action,
-            action,
-            "{name} {args:x?}"
-        );
+        assert_eq!(imported.filter.decide(&call(name, args)).action, action, "{name} {args:x?}");
     }
 }
 
@@ -81,11 +73,7 @@ fn what_has_no_place_in_a_filter_is_reported() {
     let unknown = |name: &str| Ignored::UnknownCall(name.to_owned());
     assert_eq!(
         imported.ignored,
-        [
-            unknown("bdflush"),
-            unknown("chown32"),
-            Ignored::IoUring("io_uring_setup".to_owned())
-        ]
+        [unknown("bdflush"), unknown("chown32"), Ignored::IoUring("io_uring_setup".to_owned())]
     );
 }
 
@@ -93,17 +81,8 @@ fn what_has_no_place_in_a_filter_is_reported() {
 fn capabilities_include_and_exclude_entries() {
     let imported = read(PROFILE, &environment(&["CAP_SYS_ADMIN"])).expect("the profile is sound");
 
-    assert_eq!(
-        imported.filter.decide(&call("mount", [0; 6])).action,
-        Action::Allow
-    );
-    assert_eq!(
-        imported
-            .filter
-            .decide(&call("clone", [17, 0, 0, 0, 0, 0]))
-            .action,
-        Action::Errno(38)
-    );
+    assert_eq!(imported.filter.decide(&call("mount", [0; 6])).action, Action::Allow);
+    assert_eq!(imported.filter.decide(&call("clone", [17, 0, 0, 0, 0, 0])).action, Action::Errno(38));
 }
 
 #[test]
@@ -114,13 +93,7 @@ fn a_rule_without_conditions_prevails_over_those_with() {
 
     let imported = read(json, &environment(&[])).expect("the profile is sound");
 
-    assert_eq!(
-        imported
-            .filter
-            .decide(&call("ioctl", [0, 1, 0, 0, 0, 0]))
-            .action,
-        Action::Allow
-    );
+    assert_eq!(imported.filter.decide(&call("ioctl", [0, 1, 0, 0, 0, 0])).action, Action::Allow);
 }
 
 #[test]
@@ -130,44 +103,22 @@ fn several_conditions_on_one_argument_are_alternatives() {
 
     let imported = read(json, &environment(&[])).expect("the profile is sound");
 
-    assert_eq!(
-        imported
-            .filter
-            .decide(&call("ioctl", [0, 2, 0, 0, 0, 0]))
-            .action,
-        Action::Allow
-    );
-    assert_eq!(
-        imported
-            .filter
-            .decide(&call("ioctl", [0, 3, 0, 0, 0, 0]))
-            .action,
-        Action::Kill
-    );
+    assert_eq!(imported.filter.decide(&call("ioctl", [0, 2, 0, 0, 0, 0])).action, Action::Allow);
+    assert_eq!(imported.filter.decide(&call("ioctl", [0, 3, 0, 0, 0, 0])).action, Action::Kill);
 }
 
 #[test]
 fn what_a_filter_cannot_say_is_an_error() {
     let with = |entry: &str| {
-        read(
-            &format!(r#"{{"defaultAction": "SCMP_ACT_KILL", "syscalls": [{entry}]}}"#),
-            &environment(&[]),
-        )
+        read(&format!(r#"{{"defaultAction": "SCMP_ACT_KILL", "syscalls": [{entry}]}}"#), &environment(&[]))
     };
 
-    assert!(matches!(
-        with(r#"{"names": [], "action": "SCMP_ACT_TRACE"}"#),
-        Err(ReadError::Action { .. })
-    ));
+    assert!(matches!(with(r#"{"names": [], "action": "SCMP_ACT_TRACE"}"#), Err(ReadError::Action { .. })));
     assert!(matches!(
         with(r#"{"names": [], "action": "SCMP_ACT_ERRNO", "errnoRet": 4096}"#),
         Err(ReadError::Errno { errno: 4096 })
     ));
-    let args = |args: &str| {
-        with(&format!(
-            r#"{{"names": ["ioctl"], "action": "SCMP_ACT_ALLOW", "args": [{args}]}}"#
-        ))
-    };
+    let args = |args: &str| with(&format!(r#"{{"names": ["ioctl"], "action": "SCMP_ACT_ALLOW", "args": [{args}]}}"#));
     assert!(matches!(
         args(r#"{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}"#),
         Err(ReadError::Argument { index: 6, .. })
@@ -176,10 +127,7 @@ fn what_a_filter_cannot_say_is_an_error() {
         args(r#"{"index": 1, "value": 4294967296, "op": "SCMP_CMP_EQ"}"#),
         Err(ReadError::Argument { .. })
     ));
-    assert!(matches!(
-        args(r#"{"index": 1, "value": 1, "op": "SCMP_CMP"}"#),
-        Err(ReadError::Operator { .. })
-    ));
+    assert!(matches!(args(r#"{"index": 1, "value": 1, "op": "SCMP_CMP"}"#), Err(ReadError::Operator { .. })));
     assert!(matches!(
         with(r#"{"names": [], "action": "SCMP_ACT_ALLOW", "includes": {"moon": "full"}}"#),
         Err(ReadError::Json(_))
@@ -202,9 +150,7 @@ fn an_ordered_filter_is_written_without_order() {
     });
     let json = write(&filter, Arch::X86_64).expect("the filter can be written");
 
-    let read_back = read(&json, &environment(&[]))
-        .expect("the profile is sound")
-        .filter;
+    let read_back = read(&json, &environment(&[])).expect("the profile is sound").filter;
 
     for (_, name) in table::iter(Arch::X86_64) {
         for arg in [
@@ -224,11 +170,7 @@ fn an_ordered_filter_is_written_without_order() {
         ] {
             let call = call(name, [arg; 6]);
             let returns = |filter: &Filter| Backend::Alone.returns(filter.decide(&call).action);
-            assert_eq!(
-                returns(&read_back),
-                returns(&filter),
-                "{name} {arg:#x}\n{json}"
-            );
+            assert_eq!(returns(&read_back), returns(&filter), "{name} {arg:#x}\n{json}");
         }
     }
 }

@@ -16,9 +16,7 @@ const MAX_CUBES: usize = 1024;
 #[non_exhaustive]
 pub enum WriteError {
     /// The format has no order and no negation, and saying it without takes too many entries.
-    #[error(
-        "the conditions on `{call}` need more than {MAX_CUBES} entries in a format without order"
-    )]
+    #[error("the conditions on `{call}` need more than {MAX_CUBES} entries in a format without order")]
     TooManyConditions {
         /// The call.
         call: &'static str,
@@ -44,23 +42,18 @@ pub fn write(filter: &Filter, arch: Arch) -> Result<String, WriteError> {
         let Some(call) = CallId::named(name) else {
             continue;
         };
-        for (outcome, cube) in decision(filter, call, arch, default)
-            .ok_or(WriteError::TooManyConditions { call: name })?
+        for (outcome, cube) in
+            decision(filter, call, arch, default).ok_or(WriteError::TooManyConditions { call: name })?
         {
             if cube == Cube::default() {
-                unconditional
-                    .entry(outcome)
-                    .or_default()
-                    .push(name.to_owned());
+                unconditional.entry(outcome).or_default().push(name.to_owned());
             } else {
                 conditional.push(outcome.entry(vec![name.to_owned()], args(cube)));
             }
         }
     }
-    let mut syscalls: Vec<_> = unconditional
-        .into_iter()
-        .map(|(outcome, names)| outcome.entry(names, Vec::new()))
-        .collect();
+    let mut syscalls: Vec<_> =
+        unconditional.into_iter().map(|(outcome, names)| outcome.entry(names, Vec::new())).collect();
     syscalls.append(&mut conditional);
     let architecture = match arch {
         Arch::X86_64 => "SCMP_ARCH_X86_64",
@@ -89,31 +82,18 @@ impl Outcome {
             Action::Log => ("SCMP_ACT_LOG", None),
             Action::Trap => ("SCMP_ACT_TRAP", None),
             Action::Kill => ("SCMP_ACT_KILL_PROCESS", None),
-            Action::Errno(errno) | Action::Refuse(errno) => {
-                ("SCMP_ACT_ERRNO", Some(u32::from(errno)))
-            }
+            Action::Errno(errno) | Action::Refuse(errno) => ("SCMP_ACT_ERRNO", Some(u32::from(errno))),
         };
         Self { action, errno }
     }
 
     fn entry(self, names: Vec<String>, args: Vec<Arg>) -> Entry {
-        Entry {
-            names,
-            action: self.action.to_owned(),
-            errno_ret: self.errno,
-            args,
-            ..Entry::default()
-        }
+        Entry { names, action: self.action.to_owned(), errno_ret: self.errno, args, ..Entry::default() }
     }
 }
 
 /// For which registers a call has an outcome other than the default one. `None` when that takes too many cubes.
-fn decision(
-    filter: &Filter,
-    call: CallId,
-    arch: Arch,
-    default: Outcome,
-) -> Option<Vec<(Outcome, Cube)>> {
+fn decision(filter: &Filter, call: CallId, arch: Arch, default: Outcome) -> Option<Vec<(Outcome, Cube)>> {
     let mut entries = Vec::new();
     // What no alternative has claimed yet, going from the last, which prevails, to the first.
     let mut residual = vec![Cube::default()];
@@ -131,19 +111,11 @@ fn decision(
         match &mut run {
             Some((same, claimed)) if *same == outcome => claimed.extend(cubes),
             _ => {
-                residual = claim(
-                    residual,
-                    run.replace((outcome, cubes)),
-                    default,
-                    &mut entries,
-                )?;
+                residual = claim(residual, run.replace((outcome, cubes)), default, &mut entries)?;
             }
         }
     }
-    if run
-        .as_ref()
-        .is_some_and(|(outcome, _)| *outcome == fallback)
-    {
+    if run.as_ref().is_some_and(|(outcome, _)| *outcome == fallback) {
         run = None;
     }
     residual = claim(residual, run, default, &mut entries)?;
@@ -164,17 +136,12 @@ fn claim(
         return Some(residual);
     };
     if outcome != default {
-        let claimed = residual
-            .iter()
-            .flat_map(|rest| cubes.iter().filter_map(|cube| rest.intersect(*cube)));
+        let claimed = residual.iter().flat_map(|rest| cubes.iter().filter_map(|cube| rest.intersect(*cube)));
         entries.extend(claimed.take(MAX_CUBES + 1).map(|cube| (outcome, cube)));
     }
     let mut rest = residual;
     for cube in cubes {
-        rest = rest
-            .into_iter()
-            .flat_map(|part| part.subtract(cube))
-            .collect();
+        rest = rest.into_iter().flat_map(|part| part.subtract(cube)).collect();
         if rest.len() > MAX_CUBES {
             return None;
         }
@@ -188,10 +155,7 @@ fn holds(alternative: &Alternative<'_>, arch: Arch) -> Option<Vec<Cube>> {
     let mut cubes = vec![Cube::default()];
     for condition in &alternative.member.conditions {
         let holding = cube::of(&condition.resolve(arch, leaning));
-        cubes = cubes
-            .iter()
-            .flat_map(|cube| holding.iter().filter_map(|other| cube.intersect(*other)))
-            .collect();
+        cubes = cubes.iter().flat_map(|cube| holding.iter().filter_map(|other| cube.intersect(*other))).collect();
         if cubes.len() > MAX_CUBES {
             return None;
         }
@@ -204,19 +168,9 @@ fn args(cube: Cube) -> Vec<Arg> {
     fixed
         .map(|(index, bits)| {
             if bits.mask == u64::MAX {
-                Arg {
-                    index,
-                    value: bits.value,
-                    value_two: 0,
-                    op: "SCMP_CMP_EQ".to_owned(),
-                }
+                Arg { index, value: bits.value, value_two: 0, op: "SCMP_CMP_EQ".to_owned() }
             } else {
-                Arg {
-                    index,
-                    value: bits.mask,
-                    value_two: bits.value,
-                    op: "SCMP_CMP_MASKED_EQ".to_owned(),
-                }
+                Arg { index, value: bits.mask, value_two: bits.value, op: "SCMP_CMP_MASKED_EQ".to_owned() }
             }
         })
         .collect()

@@ -77,8 +77,7 @@ impl Value {
     /// Whether a 32-bit register half can hold it, as an unsigned or as a negative number.
     pub(crate) fn fits_int(&self) -> bool {
         self.bits.iter().all(|bits| {
-            u32::try_from(*bits).is_ok()
-                || bits.cast_signed() < 0 && i32::try_from(bits.cast_signed()).is_ok()
+            u32::try_from(*bits).is_ok() || bits.cast_signed() < 0 && i32::try_from(bits.cast_signed()).is_ok()
         })
     }
 
@@ -89,23 +88,13 @@ impl Value {
 
     pub(crate) fn is_negative(&self) -> bool {
         self.bits.iter().any(|bits| bits.cast_signed() < 0)
-            && self
-                .terms
-                .iter()
-                .any(|term| !matches!(term, Term::Number(_)))
+            && self.terms.iter().any(|term| !matches!(term, Term::Number(_)))
     }
 
     /// Whether `value & self` can equal `value`, looking at `width` bits.
     pub(crate) fn covers(&self, value: &Self, width: Width) -> bool {
-        let seen = if width == Width::Int {
-            u64::from(u32::MAX)
-        } else {
-            u64::MAX
-        };
-        self.bits
-            .iter()
-            .zip(&value.bits)
-            .all(|(mask, value)| value & seen & !mask == 0)
+        let seen = if width == Width::Int { u64::from(u32::MAX) } else { u64::MAX };
+        self.bits.iter().zip(&value.bits).all(|(mask, value)| value & seen & !mask == 0)
     }
 }
 
@@ -162,9 +151,7 @@ impl Test {
     /// Whether a value can only be meant for a 64-bit argument.
     fn needs_long(&self) -> bool {
         match self {
-            Self::Compare(comparison, value) if comparison.is_ordering() => {
-                !value.fits_unsigned_int()
-            }
+            Self::Compare(comparison, value) if comparison.is_ordering() => !value.fits_unsigned_int(),
             _ => !self.values().all(Value::fits_int),
         }
     }
@@ -172,10 +159,9 @@ impl Test {
     /// Whether it holds for fewer values the more bits it sees: `==` does, `!=` and `>` hold for more.
     fn narrows_with_width(&self) -> bool {
         match self {
-            Self::Compare(comparison, _) => matches!(
-                comparison,
-                Comparison::Equal | Comparison::Less | Comparison::LessOrEqual
-            ),
+            Self::Compare(comparison, _) => {
+                matches!(comparison, Comparison::Equal | Comparison::Less | Comparison::LessOrEqual)
+            }
             Self::Masked { equal, .. } => *equal,
             Self::In(_) => true,
         }
@@ -214,12 +200,7 @@ impl Condition {
             Width::Either if self.test.needs_long() => true,
             Width::Either => self.test.narrows_with_width() == (leaning == Leaning::Permit),
         };
-        Resolved {
-            index: self.argument.index,
-            is_long,
-            test: &self.test,
-            arch,
-        }
+        Resolved { index: self.argument.index, is_long, test: &self.test, arch }
     }
 
     /// Writes the condition with the argument names of `call`.
@@ -255,11 +236,7 @@ pub(crate) enum Plain {
 
 impl Resolved<'_> {
     fn seen(&self, bits: u64) -> u64 {
-        if self.is_long {
-            bits
-        } else {
-            bits & u64::from(u32::MAX)
-        }
+        if self.is_long { bits } else { bits & u64::from(u32::MAX) }
     }
 
     fn number(&self, value: &Value) -> u64 {
@@ -270,11 +247,9 @@ impl Resolved<'_> {
     pub(crate) fn plain(&self) -> Plain {
         match self.test {
             Test::Compare(comparison, value) => Plain::Compare(*comparison, self.number(value)),
-            Test::Masked { mask, equal, value } => Plain::Masked {
-                mask: self.number(mask),
-                equal: *equal,
-                value: self.number(value),
-            },
+            Test::Masked { mask, equal, value } => {
+                Plain::Masked { mask: self.number(mask), equal: *equal, value: self.number(value) }
+            }
             Test::In(values) => Plain::In(values.iter().map(|value| self.number(value)).collect()),
         }
     }
@@ -294,9 +269,7 @@ impl Resolved<'_> {
                     Comparison::GreaterOrEqual => seen >= value,
                 }
             }
-            Test::Masked { mask, equal, value } => {
-                (seen & self.number(mask) == self.number(value)) == *equal
-            }
+            Test::Masked { mask, equal, value } => (seen & self.number(mask) == self.number(value)) == *equal,
             Test::In(values) => values.iter().any(|value| seen == self.number(value)),
         }
     }

@@ -15,11 +15,7 @@ type Result<T> = std::result::Result<T, ParseError>;
 pub(super) fn rule(text: &str) -> Result<Rule> {
     let mut parser = Parser { text, at: 0 };
     parser.skip_blanks();
-    let target = if parser.peek() == Some(b'@') {
-        parser.group()?
-    } else {
-        Target::Call(parser.call()?)
-    };
+    let target = if parser.peek() == Some(b'@') { parser.group()? } else { Target::Call(parser.call()?) };
     parser.skip_blanks();
     if parser.at < text.len() {
         return Err(parser.expected(if matches!(target, Target::Group(..)) {
@@ -61,14 +57,8 @@ impl<'a> Parser<'a> {
     }
 
     fn expected(&self, expected: &'static str) -> ParseError {
-        let width = self.text[self.at..]
-            .chars()
-            .next()
-            .map_or(0, char::len_utf8);
-        ParseError::new(
-            ParseErrorKind::Expected { expected },
-            self.at..self.at + width,
-        )
+        let width = self.text[self.at..].chars().next().map_or(0, char::len_utf8);
+        ParseError::new(ParseErrorKind::Expected { expected }, self.at..self.at + width)
     }
 
     /// Takes `symbol` if it stands here.
@@ -88,17 +78,9 @@ impl<'a> Parser<'a> {
         let name = &self.text[start..self.at];
         let unknown = || {
             let suggestion = nearest(name, groups::all().map(|group| group.name));
-            ParseError::new(
-                ParseErrorKind::UnknownGroup {
-                    name: name.to_owned(),
-                    suggestion,
-                },
-                start..self.at,
-            )
+            ParseError::new(ParseErrorKind::UnknownGroup { name: name.to_owned(), suggestion }, start..self.at)
         };
-        groups::position(name)
-            .map(|(position, group)| Target::Group(group, position))
-            .ok_or_else(unknown)
+        groups::position(name).map(|(position, group)| Target::Group(group, position)).ok_or_else(unknown)
     }
 
     fn call(&mut self) -> Result<Member> {
@@ -108,13 +90,7 @@ impl<'a> Parser<'a> {
         }
         let unknown = || {
             let suggestion = nearest(name, table::names());
-            ParseError::new(
-                ParseErrorKind::UnknownCall {
-                    name: name.to_owned(),
-                    suggestion,
-                },
-                span,
-            )
+            ParseError::new(ParseErrorKind::UnknownCall { name: name.to_owned(), suggestion }, span)
         };
         let call = CallId::named(name).ok_or_else(unknown)?;
         let mut conditions = Vec::new();
@@ -139,21 +115,14 @@ impl<'a> Parser<'a> {
         }
         if argument::is_ambiguous(call, name) {
             return Err(ParseError::new(
-                ParseErrorKind::AmbiguousArgument {
-                    call: call.name(),
-                    name: name.to_owned(),
-                },
+                ParseErrorKind::AmbiguousArgument { call: call.name(), name: name.to_owned() },
                 span,
             ));
         }
         let unknown = || {
             let suggestion = nearest(name, argument::names(call));
             ParseError::new(
-                ParseErrorKind::UnknownArgument {
-                    call: call.name(),
-                    name: name.to_owned(),
-                    suggestion,
-                },
+                ParseErrorKind::UnknownArgument { call: call.name(), name: name.to_owned(), suggestion },
                 span,
             )
         };
@@ -178,8 +147,7 @@ impl<'a> Parser<'a> {
         }
         if let Some(comparison) = self.comparison() {
             let (value, span) = self.value(width)?;
-            let is_negative =
-                value.is_negative() || width == Width::Int && !value.fits_unsigned_int();
+            let is_negative = value.is_negative() || width == Width::Int && !value.fits_unsigned_int();
             return if comparison.is_ordering() && is_negative {
                 Err(ParseError::new(ParseErrorKind::NegativeOrder, span))
             } else {
@@ -241,23 +209,13 @@ impl<'a> Parser<'a> {
     fn term(&mut self) -> Result<Term> {
         let negative = self.take("-");
         let (word, span) = self.word();
-        let bad = || {
-            ParseError::new(
-                ParseErrorKind::BadNumber {
-                    number: word.to_owned(),
-                },
-                span.clone(),
-            )
-        };
+        let bad = || ParseError::new(ParseErrorKind::BadNumber { number: word.to_owned() }, span.clone());
         if word.is_empty() {
             return Err(self.expected("a number or a constant"));
         }
         if negative {
-            let magnitude: u64 = word
-                .parse()
-                .ok()
-                .filter(|magnitude| (1..=1 << 63).contains(magnitude))
-                .ok_or_else(bad)?;
+            let magnitude: u64 =
+                word.parse().ok().filter(|magnitude| (1..=1 << 63).contains(magnitude)).ok_or_else(bad)?;
             return Ok(Term::Negative(magnitude));
         }
         if word.starts_with(|first: char| first.is_ascii_digit()) {
@@ -270,13 +228,7 @@ impl<'a> Parser<'a> {
         }
         let row = constant::find(word).ok_or_else(|| {
             let suggestion = nearest(word, constant::names());
-            ParseError::new(
-                ParseErrorKind::UnknownConstant {
-                    name: word.to_owned(),
-                    suggestion,
-                },
-                span,
-            )
+            ParseError::new(ParseErrorKind::UnknownConstant { name: word.to_owned(), suggestion }, span)
         })?;
         Ok(Term::Constant(row.name, row.values))
     }

@@ -33,24 +33,12 @@ proptest! {
 fn a_rule_is_displayed_in_its_normal_form() {
     for (text, normal) in [
         ("  @file-read ", "@file-read"),
-        (
-            "clone(flags&CLONE_NEWUSER|CLONE_NEWNS==0)",
-            "clone(flags & CLONE_NEWUSER | CLONE_NEWNS == 0)",
-        ),
-        (
-            "ioctl( arg1 in [TCGETS,0x5413 ,7] )",
-            "ioctl(request in [TCGETS, 0x5413, 7])",
-        ),
-        (
-            "prctl(option==15,arg1<=1000)",
-            "prctl(option == 0xf, second <= 0x3e8)",
-        ),
+        ("clone(flags&CLONE_NEWUSER|CLONE_NEWNS==0)", "clone(flags & CLONE_NEWUSER | CLONE_NEWNS == 0)"),
+        ("ioctl( arg1 in [TCGETS,0x5413 ,7] )", "ioctl(request in [TCGETS, 0x5413, 7])"),
+        ("prctl(option==15,arg1<=1000)", "prctl(option == 0xf, second <= 0x3e8)"),
         ("openat(dirfd == -100)", "openat(dirfd == -100)"),
     ] {
-        assert_eq!(
-            Rule::parse(text).map(|rule| rule.to_string()).as_deref(),
-            Ok(normal)
-        );
+        assert_eq!(Rule::parse(text).map(|rule| rule.to_string()).as_deref(), Ok(normal));
     }
 }
 
@@ -72,19 +60,11 @@ fn unknown_names_are_pointed_at_and_the_nearest_known_one_is_suggested() {
         ("@file-reed", 0..10, Some("@file-read")),
         ("opneat", 0..6, Some("openat")),
         ("openat(flag == 1)", 7..11, Some("flags")),
-        (
-            "clone(flags & CLONE_NEWUSR == 0)",
-            14..26,
-            Some("CLONE_NEWUSER"),
-        ),
+        ("clone(flags & CLONE_NEWUSR == 0)", 14..26, Some("CLONE_NEWUSER")),
         ("frobnicate_everything", 0..21, None),
     ] {
         let error = error(text);
-        assert_eq!(
-            (error.span(), error.suggestion()),
-            (span, suggestion),
-            "{text}: {error}"
-        );
+        assert_eq!((error.span(), error.suggestion()), (span, suggestion), "{text}: {error}");
     }
 }
 
@@ -112,25 +92,13 @@ fn malformed_texts_are_pointed_at() {
 #[test]
 fn a_positional_name_that_the_manual_page_gives_to_another_argument_is_an_error() {
     for text in ["prctl(arg2 == 1)", "keyctl(arg5 == 1)"] {
-        assert!(
-            matches!(error(text).kind(), ParseErrorKind::AmbiguousArgument { .. }),
-            "{text}"
-        );
+        assert!(matches!(error(text).kind(), ParseErrorKind::AmbiguousArgument { .. }), "{text}");
     }
 }
 
 #[test]
 fn a_value_that_the_argument_cannot_have_is_an_error() {
-    assert_eq!(
-        error("ioctl(request == 0x1_0000_0000)").kind(),
-        &ParseErrorKind::TooWide
-    );
-    assert_eq!(
-        error("openat(flags & O_CREAT == O_TRUNC)").kind(),
-        &ParseErrorKind::OutsideMask
-    );
-    assert_eq!(
-        error("openat(dirfd < -1)").kind(),
-        &ParseErrorKind::NegativeOrder
-    );
+    assert_eq!(error("ioctl(request == 0x1_0000_0000)").kind(), &ParseErrorKind::TooWide);
+    assert_eq!(error("openat(flags & O_CREAT == O_TRUNC)").kind(), &ParseErrorKind::OutsideMask);
+    assert_eq!(error("openat(dirfd < -1)").kind(), &ParseErrorKind::NegativeOrder);
 }

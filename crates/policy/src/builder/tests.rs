@@ -9,9 +9,7 @@ fn builder() -> PolicyBuilder {
 
 #[test]
 fn a_bad_value_of_an_option_is_shown_in_the_option() {
-    let error = builder()
-        .limit("memory=12parsecs", Source::option("--limit"))
-        .unwrap_err();
+    let error = builder().limit("memory=12parsecs", Source::option("--limit")).unwrap_err();
     assert_eq!(
         error.to_string(),
         "\
@@ -26,9 +24,7 @@ hint: units are B, KiB, MiB, GiB, TiB (powers of 1024) and kB, MB, GB, TB (power
 
 #[test]
 fn an_unknown_limit_gets_the_nearest_known_one() {
-    let error = builder()
-        .limit("memroy=1GiB", Source::option("--limit"))
-        .unwrap_err();
+    let error = builder().limit("memroy=1GiB", Source::option("--limit")).unwrap_err();
     assert_eq!(
         error.to_string(),
         "\
@@ -43,14 +39,9 @@ hint: did you mean `memory`?"
 
 #[test]
 fn a_limit_without_a_value_is_an_error() {
-    let error = builder()
-        .limit("memory", Source::option("--limit"))
-        .unwrap_err();
+    let error = builder().limit("memory", Source::option("--limit")).unwrap_err();
     assert_eq!(error.problems()[0].message(), "`memory` sets nothing");
-    assert_eq!(
-        error.problems()[0].hint(),
-        "write KEY=VALUE, such as memory=1GiB"
-    );
+    assert_eq!(error.problems()[0].hint(), "write KEY=VALUE, such as memory=1GiB");
 }
 
 #[test]
@@ -66,12 +57,8 @@ fn a_refused_option_changes_nothing() {
 #[test]
 fn degrading_the_cgroup_lets_what_it_carries_be_missing_too() {
     let mut builder = builder();
-    builder
-        .degrade("cgroup", Source::option("--degrade"))
-        .unwrap();
-    builder
-        .degrade("cgroup", Source::option("--degrade"))
-        .unwrap();
+    builder.degrade("cgroup", Source::option("--degrade")).unwrap();
+    builder.degrade("cgroup", Source::option("--degrade")).unwrap();
     let policy = builder.build();
     assert_eq!(policy.degrade.len(), 1);
     assert!(policy.degrades(Layer::Cgroup).is_some());
@@ -93,19 +80,11 @@ fn degrading_one_controller_keeps_the_others() {
 #[test]
 fn an_environment_option_replaces_the_policys_variable() {
     let mut builder = builder();
-    builder
-        .environment("PATH=/opt/bin", Source::option("--env"))
-        .unwrap();
-    builder
-        .environment("TERM", Source::option("--env"))
-        .unwrap();
+    builder.environment("PATH=/opt/bin", Source::option("--env")).unwrap();
+    builder.environment("TERM", Source::option("--env")).unwrap();
     let policy = builder.build();
     let value = |name: &str| {
-        let all: Vec<_> = policy
-            .environment
-            .iter()
-            .filter(|variable| variable.name == name)
-            .collect();
+        let all: Vec<_> = policy.environment.iter().filter(|variable| variable.name == name).collect();
         assert_eq!(all.len(), 1);
         all[0].value.value.clone()
     };
@@ -122,9 +101,7 @@ fn binds_that_programs_add_are_checked_as_those_of_policies() {
         why: String::new(),
     };
     let mut builder = builder();
-    builder
-        .read(bind("/srv/data/", "/data"), Source::Builder)
-        .unwrap();
+    builder.read(bind("/srv/data/", "/data"), Source::Builder).unwrap();
     for (host, guest) in [
         ("srv", "/data"),
         ("/srv/../etc", "/data"),
@@ -134,42 +111,18 @@ fn binds_that_programs_add_are_checked_as_those_of_policies() {
         ("/proc/1/root", "/data"),
         ("/dev", "/data"),
     ] {
-        assert!(
-            builder.read(bind(host, guest), Source::Builder).is_err(),
-            "{host} {guest}"
-        );
+        assert!(builder.read(bind(host, guest), Source::Builder).is_err(), "{host} {guest}");
     }
     let policy = builder.build();
-    assert_eq!(
-        policy.files.read.last().unwrap().host,
-        PathBuf::from("/srv/data")
-    );
+    assert_eq!(policy.files.read.last().unwrap().host, PathBuf::from("/srv/data"));
 }
 
 #[test]
 fn devices_lie_beneath_dev_and_are_not_the_jails_own() {
-    let device = |path: &str| Device {
-        path: PathBuf::from(path),
-        why: String::new(),
-    };
+    let device = |path: &str| Device { path: PathBuf::from(path), why: String::new() };
     let mut builder = builder();
-    assert!(
-        builder
-            .device(device("/dev/dri/renderD128"), Source::Builder)
-            .is_ok()
-    );
-    for path in [
-        "/dev",
-        "/etc/passwd",
-        "/dev/../etc",
-        "/dev/null",
-        "/dev/ptmx",
-        "/dev/shm/x",
-        "dri",
-    ] {
-        assert!(
-            builder.device(device(path), Source::Builder).is_err(),
-            "{path}"
-        );
+    assert!(builder.device(device("/dev/dri/renderD128"), Source::Builder).is_ok());
+    for path in ["/dev", "/etc/passwd", "/dev/../etc", "/dev/null", "/dev/ptmx", "/dev/shm/x", "dri"] {
+        assert!(builder.device(device(path), Source::Builder).is_err(), "{path}");
     }
 }

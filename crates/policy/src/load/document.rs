@@ -53,24 +53,14 @@ impl Document {
     }
 
     pub(super) fn place(&self, span: &Range<usize>) -> Place {
-        Place {
-            name: self.title(),
-            text: Arc::clone(&self.text),
-            span: span.clone(),
-        }
+        Place { name: self.title(), text: Arc::clone(&self.text), span: span.clone() }
     }
 
     pub(super) fn source(&self, span: &Range<usize>) -> Source {
         let line = line_of(&self.text, span.start);
         match &self.origin {
-            Origin::Profile(name) => Source::Profile {
-                name: name.clone(),
-                line,
-            },
-            Origin::File(path) => Source::File {
-                path: path.clone(),
-                line,
-            },
+            Origin::Profile(name) => Source::Profile { name: name.clone(), line },
+            Origin::File(path) => Source::File { path: path.clone(), line },
         }
     }
 }
@@ -78,7 +68,5 @@ impl Document {
 /// The path without `.` components, so that `a/./b` and `a/b` are one file. `..` stays: only the file system
 /// knows what it names.
 fn without_dots(path: &Path) -> PathBuf {
-    path.components()
-        .filter(|part| !matches!(part, std::path::Component::CurDir))
-        .collect()
+    path.components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect()
 }

@@ -7,8 +7,8 @@ use crate::layer::{Layer, Tier};
 use crate::limits::LimitKey;
 use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvVar, ProcView, Root};
 use crate::quantity::{
-    Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit,
-    QuantityError, TimeLimit,
+    Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit, QuantityError,
+    TimeLimit,
 };
 use crate::source::{Source, Sourced};
 use crate::text;
@@ -103,10 +103,7 @@ impl List {
             "devices" => Some(Self::Devices),
             "environment" => Some(Self::Environment),
             "limits" => Some(Self::Limits),
-            _ => CallAction::ALL
-                .iter()
-                .find(|action| action.name() == key)
-                .map(|action| Self::Rules(*action)),
+            _ => CallAction::ALL.iter().find(|action| action.name() == key).map(|action| Self::Rules(*action)),
         }
     }
 
@@ -124,12 +121,7 @@ impl List {
 }
 
 impl DraftLimits {
-    pub(super) fn set(
-        &mut self,
-        key: LimitKey,
-        text: &str,
-        source: Source,
-    ) -> Result<(), QuantityError> {
+    pub(super) fn set(&mut self, key: LimitKey, text: &str, source: Source) -> Result<(), QuantityError> {
         match key {
             LimitKey::Wall => self.wall = Some(Sourced::new(text.parse()?, source)),
             LimitKey::Cpu => self.cpu = Some(Sourced::new(text.parse()?, source)),
@@ -157,14 +149,7 @@ impl DraftLimits {
                 ));
             }
         };
-        if is_set {
-            Ok(())
-        } else {
-            Err(Fault::new(
-                format!("the base has no limit `{name}`"),
-                "drop this entry",
-            ))
-        }
+        if is_set { Ok(()) } else { Err(Fault::new(format!("the base has no limit `{name}`"), "drop this entry")) }
     }
 
     fn over(self, base: Self) -> Self {
@@ -205,23 +190,9 @@ impl Draft {
             limits,
             removals: _,
         } = self;
-        let DraftFiles {
-            root,
-            read,
-            cow,
-            devices,
-            proc,
-            pts,
-            shm,
-            fonts,
-            locale,
-        } = files;
+        let DraftFiles { root, read, cow, devices, proc, pts, shm, fonts, locale } = files;
         let mut all_rules = base.rules;
-        all_rules.retain(|old| {
-            !rules
-                .iter()
-                .any(|new| new.action == old.action && new.rule == old.rule)
-        });
+        all_rules.retain(|old| !rules.iter().any(|new| new.action == old.action && new.rule == old.rule));
         all_rules.extend(rules);
         Self {
             description: description.or(base.description),
@@ -241,9 +212,7 @@ impl Draft {
             },
             loopback: loopback.or(base.loopback),
             host_name: host_name.or(base.host_name),
-            environment: merged(base.environment, environment, |variable| {
-                variable.name.clone()
-            }),
+            environment: merged(base.environment, environment, |variable| variable.name.clone()),
             call_default: call_default.or(base.call_default),
             rules: all_rules,
             limits: limits.over(base.limits),
@@ -255,43 +224,25 @@ impl Draft {
         let what = removal.what.as_str();
         let path = Path::new(what);
         match removal.list {
-            List::Degrade => take(
-                &mut self.degrade,
-                removal,
-                |layer| layer.name().to_owned(),
-                |layer| layer.name() == what,
-            ),
-            List::Read => take(
-                &mut self.files.read,
-                removal,
-                |bind| bind.guest.display().to_string(),
-                |bind| bind.guest == path,
-            ),
-            List::Cow => take(
-                &mut self.files.cow,
-                removal,
-                |cow| cow.guest.display().to_string(),
-                |cow| cow.guest == path,
-            ),
-            List::Devices => take(
-                &mut self.files.devices,
-                removal,
-                |node| node.path.display().to_string(),
-                |node| node.path == path,
-            ),
-            List::Environment => take(
-                &mut self.environment,
-                removal,
-                |variable| variable.name.clone(),
-                |variable| variable.name == what,
-            ),
+            List::Degrade => {
+                take(&mut self.degrade, removal, |layer| layer.name().to_owned(), |layer| layer.name() == what)
+            }
+            List::Read => {
+                take(&mut self.files.read, removal, |bind| bind.guest.display().to_string(), |bind| bind.guest == path)
+            }
+            List::Cow => {
+                take(&mut self.files.cow, removal, |cow| cow.guest.display().to_string(), |cow| cow.guest == path)
+            }
+            List::Devices => {
+                take(&mut self.files.devices, removal, |node| node.path.display().to_string(), |node| node.path == path)
+            }
+            List::Environment => {
+                take(&mut self.environment, removal, |variable| variable.name.clone(), |variable| variable.name == what)
+            }
             List::Rules(action) => {
                 // Only the rules of that action can go; the others keep their places.
-                let (mut these, mut others): (Vec<_>, Vec<_>) = self
-                    .rules
-                    .drain(..)
-                    .enumerate()
-                    .partition(|(_, rule)| rule.action == action);
+                let (mut these, mut others): (Vec<_>, Vec<_>) =
+                    self.rules.drain(..).enumerate().partition(|(_, rule)| rule.action == action);
                 let taken = take_indexed(&mut these, removal);
                 others.extend(these);
                 others.sort_by_key(|(index, _)| *index);
@@ -310,10 +261,7 @@ fn merged<T: Clone, K: PartialEq>(
     key: impl Fn(&T) -> K,
 ) -> Vec<Sourced<T>> {
     for entry in new {
-        match base
-            .iter_mut()
-            .find(|old| key(&old.value) == key(&entry.value))
-        {
+        match base.iter_mut().find(|old| key(&old.value) == key(&entry.value)) {
             Some(old) => *old = entry,
             None => base.push(entry),
         }
@@ -335,17 +283,10 @@ fn take<T>(
     let before = list.len();
     let names: Vec<String> = list.iter().map(|entry| name(&entry.value)).collect();
     list.retain(|entry| !is_it(&entry.value));
-    if list.len() < before {
-        Ok(())
-    } else {
-        Err(nothing_to_remove(removal, &names))
-    }
+    if list.len() < before { Ok(()) } else { Err(nothing_to_remove(removal, &names)) }
 }
 
-fn take_indexed(
-    list: &mut Vec<(usize, Sourced<CallRule>)>,
-    removal: &Removal,
-) -> Result<(), Fault> {
+fn take_indexed(list: &mut Vec<(usize, Sourced<CallRule>)>, removal: &Removal) -> Result<(), Fault> {
     if removal.what == "*" {
         list.clear();
         return Ok(());
@@ -353,28 +294,14 @@ fn take_indexed(
     let before = list.len();
     let names: Vec<String> = list.iter().map(|(_, rule)| rule.rule.clone()).collect();
     list.retain(|(_, rule)| rule.rule != removal.what);
-    if list.len() < before {
-        Ok(())
-    } else {
-        Err(nothing_to_remove(removal, &names))
-    }
+    if list.len() < before { Ok(()) } else { Err(nothing_to_remove(removal, &names)) }
 }
 
 fn nothing_to_remove(removal: &Removal, names: &[String]) -> Fault {
-    let Removal {
-        list,
-        what,
-        place: _,
-    } = removal;
+    let Removal { list, what, place: _ } = removal;
     let message = format!("the base has no `{what}` in `{}`", list.name());
     if names.is_empty() {
-        return Fault::new(
-            message,
-            format!("its `{}` is empty: drop this entry", list.name()),
-        );
+        return Fault::new(message, format!("its `{}` is empty: drop this entry", list.name()));
     }
-    Fault::new(
-        message,
-        text::name_hint(what, names.iter().map(String::as_str)),
-    )
+    Fault::new(message, text::name_hint(what, names.iter().map(String::as_str)))
 }

@@ -26,29 +26,8 @@ impl Draft {
             limits,
             removals: _,
         } = self;
-        let DraftFiles {
-            root,
-            read,
-            cow,
-            devices,
-            proc,
-            pts,
-            shm,
-            fonts,
-            locale,
-        } = files;
-        let DraftLimits {
-            wall,
-            cpu,
-            memory,
-            processes,
-            file_size,
-            disk,
-            output,
-            open_files,
-            cpus,
-            io_rate,
-        } = limits;
+        let DraftFiles { root, read, cow, devices, proc, pts, shm, fonts, locale } = files;
+        let DraftLimits { wall, cpu, memory, processes, file_size, disk, output, open_files, cpus, io_rate } = limits;
         let tier = unset.check("tier", tier);
         let root = unset.check("files.root", root);
         let proc = unset.check("files.proc", proc);
@@ -86,15 +65,9 @@ impl Draft {
                 tier: tier?,
                 degrade,
                 files,
-                network: Network {
-                    loopback: loopback?,
-                    host_name: host_name?,
-                },
+                network: Network { loopback: loopback?, host_name: host_name? },
                 environment,
-                system_calls: SystemCalls {
-                    default: call_default?,
-                    rules,
-                },
+                system_calls: SystemCalls { default: call_default?, rules },
                 limits: Limits {
                     wall: wall?,
                     cpu: cpu?,
@@ -138,20 +111,11 @@ impl Unset {
 /// Where fonts and their configuration lie on Debian, Ubuntu, Fedora and Alpine.
 const FONT_PATHS: [(&str, &str); 6] = [
     ("/usr/share/fonts", "the host's fonts"),
-    (
-        "/usr/local/share/fonts",
-        "fonts that the host's administrator added",
-    ),
+    ("/usr/local/share/fonts", "fonts that the host's administrator added"),
     ("/usr/share/fontconfig", "fontconfig's rules"),
     ("/etc/fonts", "fontconfig's configuration"),
-    (
-        "/var/cache/fontconfig",
-        "fontconfig's index, without which every start reads every font",
-    ),
-    (
-        "/var/lib/ghostscript/fonts",
-        "the Type 1 fonts that the Ghostscript font map names",
-    ),
+    ("/var/cache/fontconfig", "fontconfig's index, without which every start reads every font"),
+    ("/var/lib/ghostscript/fonts", "the Type 1 fonts that the Ghostscript font map names"),
 ];
 
 fn expand_fonts(policy: &mut Policy) {
@@ -165,27 +129,12 @@ fn expand_fonts(policy: &mut Policy) {
 }
 
 fn expand_locale(policy: &mut Policy) {
-    let Sourced {
-        value: locale,
-        source,
-    } = policy.files.locale.clone();
+    let Sourced { value: locale, source } = policy.files.locale.clone();
     if !matches!(locale.as_str(), "C" | "POSIX") {
-        add_optional_bind(
-            policy,
-            "/usr/lib/locale",
-            &format!("locale = \"{locale}\": its data"),
-            &source,
-        );
+        add_optional_bind(policy, "/usr/lib/locale", &format!("locale = \"{locale}\": its data"), &source);
     }
-    if !policy
-        .environment
-        .iter()
-        .any(|variable| variable.name == "LANG")
-    {
-        let variable = EnvVar {
-            name: "LANG".to_owned(),
-            value: EnvValue::Set(locale),
-        };
+    if !policy.environment.iter().any(|variable| variable.name == "LANG") {
+        let variable = EnvVar { name: "LANG".to_owned(), value: EnvValue::Set(locale) };
         policy.environment.push(Sourced::new(variable, source));
     }
 }
@@ -195,18 +144,10 @@ fn add_optional_bind(policy: &mut Policy, path: &str, why: &str, source: &Source
     let path = Path::new(path);
     let shown = policy.files.read.iter().any(|bind| {
         path.starts_with(&bind.guest)
-            && (bind.guest == path
-                || path
-                    .strip_prefix(&bind.guest)
-                    .is_ok_and(|rest| bind.host.join(rest) == path))
+            && (bind.guest == path || path.strip_prefix(&bind.guest).is_ok_and(|rest| bind.host.join(rest) == path))
     });
     if !shown {
-        let bind = Bind {
-            host: path.to_owned(),
-            guest: path.to_owned(),
-            optional: true,
-            why: why.to_owned(),
-        };
+        let bind = Bind { host: path.to_owned(), guest: path.to_owned(), optional: true, why: why.to_owned() };
         policy.files.read.push(Sourced::new(bind, source.clone()));
     }
 }

@@ -44,10 +44,7 @@ pub struct Loader<'a> {
 impl<'a> Loader<'a> {
     /// A loader that knows the built-in profiles, reads no files, and takes every rule's text as it is.
     pub fn new() -> Self {
-        Self {
-            check: None,
-            read: None,
-        }
+        Self { check: None, read: None }
     }
 
     /// Reads files with `read`. Paths that a policy extends are handed to it joined to that policy's own directory.
@@ -72,10 +69,7 @@ impl<'a> Loader<'a> {
     pub fn profile(&mut self, name: &str) -> Result<Policy, PolicyError> {
         let origin = Origin::Profile(name.to_owned());
         let text = self.fetch(&origin)?;
-        self.load(Document {
-            origin,
-            text: text.into(),
-        })
+        self.load(Document { origin, text: text.into() })
     }
 
     /// The policy in the file at `path`, read with the loader's reader.
@@ -86,10 +80,7 @@ impl<'a> Loader<'a> {
     pub fn file(&mut self, path: &Path) -> Result<Policy, PolicyError> {
         let origin = Origin::File(path.to_owned());
         let text = self.fetch(&origin)?;
-        self.load(Document {
-            origin,
-            text: text.into(),
-        })
+        self.load(Document { origin, text: text.into() })
     }
 
     /// The policy written in `text`. `path` names it in messages and is what the paths that it extends are
@@ -99,10 +90,7 @@ impl<'a> Loader<'a> {
     ///
     /// The text, or a file that it extends, is no policy.
     pub fn text(&mut self, path: &Path, text: &str) -> Result<Policy, PolicyError> {
-        self.load(Document {
-            origin: Origin::File(path.to_owned()),
-            text: text.into(),
-        })
+        self.load(Document { origin: Origin::File(path.to_owned()), text: text.into() })
     }
 
     fn load(&mut self, document: Document) -> Result<Policy, PolicyError> {
@@ -126,11 +114,7 @@ impl<'a> Loader<'a> {
                 }
                 Some((written, span)) => {
                     let base = origin.base(&written);
-                    let known = drafts
-                        .iter()
-                        .map(|(origin, _)| origin)
-                        .chain([origin])
-                        .any(|seen| *seen == base);
+                    let known = drafts.iter().map(|(origin, _)| origin).chain([origin]).any(|seen| *seen == base);
                     match self.base(&base, known, drafts.len() + 1, document.place(&span)) {
                         Ok(document) => next = Some(document),
                         Err(problem) => problems.push(problem),
@@ -142,30 +126,16 @@ impl<'a> Loader<'a> {
         // A base that could not be read would make every check that follows speak of what is not the cause.
         PolicyError::unless_empty(problems, ())?;
 
-        let chain = drafts
-            .iter()
-            .skip(1)
-            .rev()
-            .map(|(origin, _)| origin.name())
-            .collect();
+        let chain = drafts.iter().skip(1).rev().map(|(origin, _)| origin.name()).collect();
         let mut problems = Vec::new();
-        let merged = drafts
-            .into_iter()
-            .map(|(_, draft)| draft)
-            .rev()
-            .reduce(|base, draft| draft.over(base, &mut problems));
+        let merged =
+            drafts.into_iter().map(|(_, draft)| draft).rev().reduce(|base, draft| draft.over(base, &mut problems));
         PolicyError::unless_empty(problems, ())?;
         Ok(merged.unwrap_or_default().finish(name, chain)?)
     }
 
     /// The text that a policy extends; `place` is where it says so.
-    fn base(
-        &mut self,
-        base: &Origin,
-        known: bool,
-        depth: usize,
-        place: Place,
-    ) -> Result<Document, Problem> {
+    fn base(&mut self, base: &Origin, known: bool, depth: usize, place: Place) -> Result<Document, Problem> {
         let name = base.name();
         if known {
             let problem = Problem::new(
@@ -182,17 +152,12 @@ impl<'a> Loader<'a> {
             return Err(problem.at(place));
         }
         let text = self.fetch(base).map_err(|problem| problem.at(place))?;
-        Ok(Document {
-            origin: base.clone(),
-            text: text.into(),
-        })
+        Ok(Document { origin: base.clone(), text: text.into() })
     }
 
     fn fetch(&mut self, origin: &Origin) -> Result<String, Problem> {
         match origin {
-            Origin::Profile(name) => profiles::builtin(name)
-                .map(str::to_owned)
-                .ok_or_else(|| unknown_profile(name)),
+            Origin::Profile(name) => profiles::builtin(name).map(str::to_owned).ok_or_else(|| unknown_profile(name)),
             Origin::File(path) => {
                 let shown = path.display();
                 let Some(read) = &mut self.read else {
@@ -202,10 +167,7 @@ impl<'a> Loader<'a> {
                     ));
                 };
                 read(path).map_err(|error| {
-                    Problem::new(
-                        format!("cannot read the policy `{shown}`: {error}"),
-                        "check the path",
-                    )
+                    Problem::new(format!("cannot read the policy `{shown}`: {error}"), "check the path")
                 })
             }
         }
@@ -221,9 +183,7 @@ impl Default for Loader<'_> {
 fn unknown_profile(name: &str) -> Problem {
     let shown = text::escape(name.as_bytes());
     let hint = if name.contains('/') || name.ends_with(".toml") {
-        format!(
-            "a profile has a plain name; for a file use `--policy {shown}`, or `extends = \"./{shown}\"`"
-        )
+        format!("a profile has a plain name; for a file use `--policy {shown}`, or `extends = \"./{shown}\"`")
     } else {
         text::name_hint(name, profiles::names())
     };

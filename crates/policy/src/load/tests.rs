@@ -25,33 +25,18 @@ fn on_default(text: &str) -> Policy {
 }
 
 fn files<'a>(all: &'a [(&'a str, &'a str)]) -> Loader<'a> {
-    let all: HashMap<PathBuf, &str> = all
-        .iter()
-        .map(|(path, text)| (PathBuf::from(path), *text))
-        .collect();
+    let all: HashMap<PathBuf, &str> = all.iter().map(|(path, text)| (PathBuf::from(path), *text)).collect();
     Loader::new().with_reader(move |path| {
-        all.get(path)
-            .map(|text| (*text).to_owned())
-            .ok_or_else(|| io::Error::from_raw_os_error(2))
+        all.get(path).map(|text| (*text).to_owned()).ok_or_else(|| io::Error::from_raw_os_error(2))
     })
 }
 
 fn rules(policy: &Policy) -> Vec<(&str, CallAction)> {
-    policy
-        .system_calls
-        .rules
-        .iter()
-        .map(|rule| (rule.rule.as_str(), rule.action))
-        .collect()
+    policy.system_calls.rules.iter().map(|rule| (rule.rule.as_str(), rule.action)).collect()
 }
 
 fn reads(policy: &Policy) -> Vec<String> {
-    policy
-        .files
-        .read
-        .iter()
-        .map(|bind| bind.guest.display().to_string())
-        .collect()
+    policy.files.read.iter().map(|bind| bind.guest.display().to_string()).collect()
 }
 
 // What a policy says.
@@ -101,46 +86,20 @@ io-rate = "1MB"
 "#,
     );
     assert_eq!(policy.description, "all of it");
-    assert_eq!(
-        policy
-            .degrade
-            .iter()
-            .map(|layer| layer.value)
-            .collect::<Vec<_>>(),
-        [Layer::Cgroup, Layer::Landlock]
-    );
-    assert_eq!(
-        policy.files.root.value,
-        Root::Directory(PathBuf::from("/srv/rootfs"))
-    );
-    let fonts = policy
-        .files
-        .read
-        .iter()
-        .find(|bind| bind.guest == Path::new("/fonts"))
-        .unwrap();
+    assert_eq!(policy.degrade.iter().map(|layer| layer.value).collect::<Vec<_>>(), [Layer::Cgroup, Layer::Landlock]);
+    assert_eq!(policy.files.root.value, Root::Directory(PathBuf::from("/srv/rootfs")));
+    let fonts = policy.files.read.iter().find(|bind| bind.guest == Path::new("/fonts")).unwrap();
     assert_eq!(
         (fonts.host.as_path(), fonts.optional, fonts.why.as_str()),
         (Path::new("/srv/fonts"), true, "house style")
     );
     assert_eq!(policy.files.cow[0].guest, Path::new("/data"));
-    assert_eq!(
-        policy.files.devices[0].path,
-        Path::new("/dev/dri/renderD128")
-    );
+    assert_eq!(policy.files.devices[0].path, Path::new("/dev/dri/renderD128"));
     assert_eq!(policy.files.proc.value, ProcView::Full);
     assert!(policy.files.pts.value && policy.files.shm.value && policy.network.loopback.value);
     assert_eq!(policy.network.host_name.value, "worker.example");
-    let variable = |name: &str| {
-        policy
-            .environment
-            .iter()
-            .find(|variable| variable.name == name)
-            .unwrap()
-            .value
-            .value
-            .clone()
-    };
+    let variable =
+        |name: &str| policy.environment.iter().find(|variable| variable.name == name).unwrap().value.value.clone();
     assert_eq!(variable("GREETING"), EnvValue::Set("hello".to_owned()));
     assert_eq!(variable("TERM"), EnvValue::FromCaller);
     assert_eq!(variable("LANG"), EnvValue::Set("de_DE.UTF-8".to_owned()));
@@ -155,24 +114,8 @@ io-rate = "1MB"
 fn every_value_knows_its_file_and_line() {
     let policy = on_default("[limits]\nwall = \"7s\"\n[environment]\nset.A = \"1\"");
     assert_eq!(policy.limits.wall.source.to_string(), "policy.toml:3");
-    assert_eq!(
-        policy
-            .environment
-            .iter()
-            .find(|v| v.name == "A")
-            .unwrap()
-            .source
-            .to_string(),
-        "policy.toml:5"
-    );
-    assert!(
-        policy
-            .limits
-            .cpu
-            .source
-            .to_string()
-            .starts_with("profile default:")
-    );
+    assert_eq!(policy.environment.iter().find(|v| v.name == "A").unwrap().source.to_string(), "policy.toml:5");
+    assert!(policy.limits.cpu.source.to_string().starts_with("profile default:"));
 }
 
 #[test]
@@ -191,14 +134,8 @@ fn the_rules_of_one_policy_apply_in_a_fixed_order_after_those_of_its_base() {
 fn a_rule_said_again_moves_to_the_end_where_it_decides() {
     let policy = on_default("[system-calls]\nallow = [\"@chown\", \"@timer\"]");
     let order = rules(&policy);
-    assert_eq!(
-        order[order.len() - 2..],
-        [("@chown", CallAction::Allow), ("@timer", CallAction::Allow)]
-    );
-    assert_eq!(
-        order.iter().filter(|(rule, _)| *rule == "@timer").count(),
-        1
-    );
+    assert_eq!(order[order.len() - 2..], [("@chown", CallAction::Allow), ("@timer", CallAction::Allow)]);
+    assert_eq!(order.iter().filter(|(rule, _)| *rule == "@timer").count(), 1);
 }
 
 // Extending.
@@ -210,38 +147,18 @@ fn scalars_replace_and_lists_append() {
     assert_eq!(policy.limits.wall.to_string(), "5s");
     assert_eq!(policy.limits.cpu, base.limits.cpu);
     let mut expected = reads(&base);
-    expected.insert(
-        expected
-            .iter()
-            .position(|path| path == "/etc/localtime")
-            .unwrap()
-            + 1,
-        "/opt".to_owned(),
-    );
+    expected.insert(expected.iter().position(|path| path == "/etc/localtime").unwrap() + 1, "/opt".to_owned());
     assert_eq!(reads(&policy), expected);
 }
 
 #[test]
 fn the_same_path_or_variable_replaces_the_bases() {
-    let policy = on_default(
-        "[files]\nread = [{ path = \"/srv/usr\", at = \"/usr\" }]\n[environment]\nset.PATH = \"/opt\"",
-    );
-    let usr: Vec<_> = policy
-        .files
-        .read
-        .iter()
-        .filter(|bind| bind.guest == Path::new("/usr"))
-        .collect();
+    let policy =
+        on_default("[files]\nread = [{ path = \"/srv/usr\", at = \"/usr\" }]\n[environment]\nset.PATH = \"/opt\"");
+    let usr: Vec<_> = policy.files.read.iter().filter(|bind| bind.guest == Path::new("/usr")).collect();
     assert_eq!(usr.len(), 1);
     assert_eq!(usr[0].host, Path::new("/srv/usr"));
-    assert_eq!(
-        policy
-            .environment
-            .iter()
-            .filter(|variable| variable.name == "PATH")
-            .count(),
-        1
-    );
+    assert_eq!(policy.environment.iter().filter(|variable| variable.name == "PATH").count(), 1);
 }
 
 #[test]
@@ -253,31 +170,17 @@ fn entries_of_the_base_can_be_removed() {
     assert!(!reads(&policy).contains(&"/sbin".to_owned()));
     assert!(reads(&policy).contains(&"/usr".to_owned()));
     assert!(!rules(&policy).contains(&("@threads", CallAction::Allow)));
-    assert!(
-        rules(&policy)
-            .iter()
-            .all(|(_, action)| *action == CallAction::Allow)
-    );
-    assert!(
-        policy
-            .environment
-            .iter()
-            .all(|variable| variable.name != "TMPDIR")
-    );
+    assert!(rules(&policy).iter().all(|(_, action)| *action == CallAction::Allow));
+    assert!(policy.environment.iter().all(|variable| variable.name != "TMPDIR"));
 }
 
 #[test]
 fn an_optional_limit_of_the_base_can_be_removed() {
     let bounded = "extends = \"default\"\n[limits]\ncpus = 1\nio-rate = \"1MiB\"";
-    let policy = files(&[
-        ("base.toml", bounded),
-        (
-            "top.toml",
-            "extends = \"./base.toml\"\n[remove]\nlimits = [\"cpus\"]",
-        ),
-    ])
-    .file(Path::new("top.toml"))
-    .unwrap();
+    let policy =
+        files(&[("base.toml", bounded), ("top.toml", "extends = \"./base.toml\"\n[remove]\nlimits = [\"cpus\"]")])
+            .file(Path::new("top.toml"))
+            .unwrap();
     assert_eq!(policy.limits.cpus, None);
     assert!(policy.limits.io_rate.is_some());
 }
@@ -286,23 +189,13 @@ fn an_optional_limit_of_the_base_can_be_removed() {
 fn files_are_found_beside_the_policy_that_extends_them() {
     let policy = files(&[
         ("/etc/lazaret/top.toml", "extends = \"./base/middle.toml\""),
-        (
-            "/etc/lazaret/base/middle.toml",
-            "extends = \"./bottom.toml\"",
-        ),
+        ("/etc/lazaret/base/middle.toml", "extends = \"./bottom.toml\""),
         ("/etc/lazaret/base/bottom.toml", "extends = \"default\""),
     ])
     .file(Path::new("/etc/lazaret/top.toml"))
     .unwrap();
     assert_eq!(policy.name, "/etc/lazaret/top.toml");
-    assert_eq!(
-        policy.chain,
-        [
-            "default",
-            "/etc/lazaret/base/bottom.toml",
-            "/etc/lazaret/base/middle.toml"
-        ]
-    );
+    assert_eq!(policy.chain, ["default", "/etc/lazaret/base/bottom.toml", "/etc/lazaret/base/middle.toml"]);
 }
 
 #[test]
@@ -318,12 +211,9 @@ fn a_policy_that_extends_nothing_must_set_everything() {
 
 #[test]
 fn a_cycle_is_an_error() {
-    let error = files(&[
-        ("a.toml", "extends = \"./b.toml\""),
-        ("b.toml", "extends = \"././a.toml\""),
-    ])
-    .file(Path::new("a.toml"))
-    .unwrap_err();
+    let error = files(&[("a.toml", "extends = \"./b.toml\""), ("b.toml", "extends = \"././a.toml\"")])
+        .file(Path::new("a.toml"))
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "\
@@ -339,11 +229,7 @@ hint: a chain of policies must end at one that extends nothing"
 #[test]
 fn a_chain_may_be_eight_deep_and_no_deeper() {
     let link = |n: usize| {
-        if n == 0 {
-            "extends = \"default\"".to_owned()
-        } else {
-            format!("extends = \"./{}.toml\"", n - 1)
-        }
+        if n == 0 { "extends = \"default\"".to_owned() } else { format!("extends = \"./{}.toml\"", n - 1) }
     };
     let mut loader = Loader::new().with_reader(|path: &Path| {
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap();
@@ -351,17 +237,12 @@ fn a_chain_may_be_eight_deep_and_no_deeper() {
     });
     assert_eq!(loader.file(Path::new("7.toml")).unwrap().chain.len(), 8);
     let error = loader.file(Path::new("8.toml")).unwrap_err();
-    assert_eq!(
-        error.problems()[0].message(),
-        "more than 8 policies extend one another"
-    );
+    assert_eq!(error.problems()[0].message(), "more than 8 policies extend one another");
 }
 
 #[test]
 fn a_base_that_cannot_be_read_is_shown_where_it_is_named() {
-    let error = files(&[("a.toml", "extends = \"./b.toml\"")])
-        .file(Path::new("a.toml"))
-        .unwrap_err();
+    let error = files(&[("a.toml", "extends = \"./b.toml\"")]).file(Path::new("a.toml")).unwrap_err();
     assert_eq!(
         error.to_string(),
         "\
@@ -376,16 +257,10 @@ hint: check the path"
 
 #[test]
 fn an_error_in_a_base_is_shown_in_the_base() {
-    let error = files(&[
-        ("a.toml", "extends = \"./b.toml\""),
-        ("b.toml", "extends = \"default\"\npts = true"),
-    ])
-    .file(Path::new("a.toml"))
-    .unwrap_err();
-    assert_eq!(
-        (error.problems()[0].file(), error.problems()[0].line()),
-        (Some("b.toml"), Some(2))
-    );
+    let error = files(&[("a.toml", "extends = \"./b.toml\""), ("b.toml", "extends = \"default\"\npts = true")])
+        .file(Path::new("a.toml"))
+        .unwrap_err();
+    assert_eq!((error.problems()[0].file(), error.problems()[0].line()), (Some("b.toml"), Some(2)));
 }
 
 #[test]
@@ -400,22 +275,10 @@ the base has no `/ust` in `read`
   |         ^^^^^^
 hint: did you mean `/usr`?"
     );
-    assert!(
-        explain("[remove]\nread = [\"/usr\"]")
-            .starts_with("a policy that extends nothing has nothing to remove")
-    );
-    assert!(
-        explain_on_default("[remove]\nlimits = [\"wall\"]")
-            .contains("the limit `wall` cannot be removed")
-    );
-    assert!(
-        explain_on_default("[remove]\nlimits = [\"cpus\"]")
-            .contains("the base has no limit `cpus`")
-    );
-    assert!(
-        explain_on_default("[remove]\nkill = [\"bpf\"]")
-            .contains("its `kill` is empty: drop this entry")
-    );
+    assert!(explain("[remove]\nread = [\"/usr\"]").starts_with("a policy that extends nothing has nothing to remove"));
+    assert!(explain_on_default("[remove]\nlimits = [\"wall\"]").contains("the limit `wall` cannot be removed"));
+    assert!(explain_on_default("[remove]\nlimits = [\"cpus\"]").contains("the base has no limit `cpus`"));
+    assert!(explain_on_default("[remove]\nkill = [\"bpf\"]").contains("its `kill` is empty: drop this entry"));
 }
 
 // Fonts and locale.
@@ -423,12 +286,7 @@ hint: did you mean `/usr`?"
 #[test]
 fn fonts_become_binds_with_a_source_and_a_reason() {
     let policy = on_default("[files]\nfonts = true");
-    let fonts = policy
-        .files
-        .read
-        .iter()
-        .find(|bind| bind.guest == Path::new("/etc/fonts"))
-        .unwrap();
+    let fonts = policy.files.read.iter().find(|bind| bind.guest == Path::new("/etc/fonts")).unwrap();
     assert!(fonts.optional);
     assert_eq!(fonts.why, "fonts = true: fontconfig's configuration");
     assert_eq!(fonts.source.to_string(), "policy.toml:3");
@@ -438,19 +296,14 @@ fn fonts_become_binds_with_a_source_and_a_reason() {
 fn fonts_that_another_bind_shows_are_not_bound_twice() {
     let policy = on_default("[files]\nfonts = true");
     assert!(!reads(&policy).contains(&"/usr/share/fonts".to_owned()));
-    let policy =
-        on_default("[files]\nfonts = true\nread = [{ path = \"/srv/usr\", at = \"/usr\" }]");
+    let policy = on_default("[files]\nfonts = true\nread = [{ path = \"/srv/usr\", at = \"/usr\" }]");
     assert!(reads(&policy).contains(&"/usr/share/fonts".to_owned()));
 }
 
 #[test]
 fn the_locale_yields_to_a_variable_that_is_set() {
     let policy = on_default("[files]\nlocale = \"de_DE.UTF-8\"\n[environment]\nset.LANG = \"C\"");
-    let languages: Vec<_> = policy
-        .environment
-        .iter()
-        .filter(|variable| variable.name == "LANG")
-        .collect();
+    let languages: Vec<_> = policy.environment.iter().filter(|variable| variable.name == "LANG").collect();
     assert_eq!(languages.len(), 1);
     assert_eq!(languages[0].value.value, EnvValue::Set("C".to_owned()));
 }
@@ -460,16 +313,9 @@ fn the_locale_yields_to_a_variable_that_is_set() {
 #[test]
 fn an_unknown_profile_gets_the_nearest_known_one() {
     let error = Loader::new().profile("imagemagik").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "unknown profile `imagemagik`\nhint: did you mean `imagemagick`?"
-    );
+    assert_eq!(error.to_string(), "unknown profile `imagemagik`\nhint: did you mean `imagemagick`?");
     let error = Loader::new().profile("zzz").unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains("hint: known are `default`, `pure`")
-    );
+    assert!(error.to_string().contains("hint: known are `default`, `pure`"));
 }
 
 #[test]
@@ -488,10 +334,7 @@ hint: a profile has a plain name; for a file use `--policy base.toml`, or `exten
 
 #[test]
 fn a_file_without_a_reader_is_an_error() {
-    assert!(
-        explain("extends = \"./base.toml\"")
-            .starts_with("`base.toml` is a file, and none can be read here")
-    );
+    assert!(explain("extends = \"./base.toml\"").starts_with("`base.toml` is a file, and none can be read here"));
 }
 
 #[test]
@@ -516,9 +359,7 @@ fn an_underscore_for_a_hyphen_is_recognised() {
 
 #[test]
 fn a_key_in_the_wrong_table_is_sent_to_the_right_one() {
-    assert!(
-        explain_on_default("memory = \"1GiB\"").contains("hint: `memory` belongs under [limits]")
-    );
+    assert!(explain_on_default("memory = \"1GiB\"").contains("hint: `memory` belongs under [limits]"));
     assert!(
         explain_on_default("[limits]\ntier = \"jail\"")
             .contains("hint: `tier` belongs at the top, before the first [table]")
@@ -541,21 +382,11 @@ hint: did you mean `optional`?"
 
 #[test]
 fn the_keys_that_hints_know_are_the_keys_that_are_read() {
-    let keys = |table: &str| {
-        walk::TABLES
-            .iter()
-            .find(|(name, _)| *name == table)
-            .unwrap()
-            .1
-            .to_vec()
-    };
+    let keys = |table: &str| walk::TABLES.iter().find(|(name, _)| *name == table).unwrap().1.to_vec();
     let limits: Vec<&str> = crate::LimitKey::ALL.iter().map(|key| key.name()).collect();
     assert_eq!(keys("limits"), limits);
     let actions = CallAction::ALL.iter().map(|action| action.name());
-    assert_eq!(
-        keys("system-calls"),
-        ["default"].into_iter().chain(actions).collect::<Vec<_>>()
-    );
+    assert_eq!(keys("system-calls"), ["default"].into_iter().chain(actions).collect::<Vec<_>>());
     for (table, keys) in walk::TABLES {
         for key in keys {
             let said = explain_on_default(&if table.is_empty() {
@@ -595,68 +426,26 @@ fn every_key_rejects_a_wrong_type() {
     for (text, message) in [
         ("description = 1", "`description` must be a string"),
         ("tier = 1", "`tier` must be a string"),
-        (
-            "degrade = \"cgroup\"",
-            "`degrade` must be a list of strings",
-        ),
+        ("degrade = \"cgroup\"", "`degrade` must be a list of strings"),
         ("degrade = [1]", "`degrade[]` must be a string"),
         ("files = 1", "`files` must be a table, `[files]`"),
-        (
-            "files.root = 1",
-            "`files.root` must be \"host\" or { directory = \"/path\" }",
-        ),
+        ("files.root = 1", "`files.root` must be \"host\" or { directory = \"/path\" }"),
         ("files.read = \"/opt\"", "`files.read` must be a list"),
-        (
-            "files.read = [1]",
-            "`files.read[]` must be a string or a table with `path`",
-        ),
-        (
-            "files.read = [{ path = 1 }]",
-            "`files.read.path` must be a string",
-        ),
-        (
-            "files.read = [{ path = \"/opt\", optional = \"yes\" }]",
-            "`files.read.optional` must be true or false",
-        ),
+        ("files.read = [1]", "`files.read[]` must be a string or a table with `path`"),
+        ("files.read = [{ path = 1 }]", "`files.read.path` must be a string"),
+        ("files.read = [{ path = \"/opt\", optional = \"yes\" }]", "`files.read.optional` must be true or false"),
         ("files.pts = 1", "`files.pts` must be true or false"),
         ("files.proc = false", "`files.proc` must be a string"),
         ("network = []", "`network` must be a table, `[network]`"),
-        (
-            "network.loopback = \"yes\"",
-            "`network.loopback` must be true or false",
-        ),
-        (
-            "environment.set = [\"A=B\"]",
-            "`environment.set` must be a table such as { PATH = \"/usr/bin\" }",
-        ),
-        (
-            "environment.set.A = 1",
-            "`environment.set.A` must be a string",
-        ),
-        (
-            "environment.pass = \"A\"",
-            "`environment.pass` must be a list of strings",
-        ),
-        (
-            "system-calls.default = []",
-            "`system-calls.default` must be a string",
-        ),
-        (
-            "system-calls.allow = \"read\"",
-            "`system-calls.allow` must be a list",
-        ),
-        (
-            "limits.processes = 1.5",
-            "`limits.processes` must be an integer such as 64",
-        ),
-        (
-            "limits.memory = []",
-            "`limits.memory` must be a size such as \"512MiB\"",
-        ),
-        (
-            "remove.read = \"/usr\"",
-            "`remove.read` must be a list of strings",
-        ),
+        ("network.loopback = \"yes\"", "`network.loopback` must be true or false"),
+        ("environment.set = [\"A=B\"]", "`environment.set` must be a table such as { PATH = \"/usr/bin\" }"),
+        ("environment.set.A = 1", "`environment.set.A` must be a string"),
+        ("environment.pass = \"A\"", "`environment.pass` must be a list of strings"),
+        ("system-calls.default = []", "`system-calls.default` must be a string"),
+        ("system-calls.allow = \"read\"", "`system-calls.allow` must be a list"),
+        ("limits.processes = 1.5", "`limits.processes` must be an integer such as 64"),
+        ("limits.memory = []", "`limits.memory` must be a size such as \"512MiB\""),
+        ("remove.read = \"/usr\"", "`remove.read` must be a list of strings"),
     ] {
         let error = load(&format!("extends = \"default\"\n{text}")).unwrap_err();
         let messages: Vec<&str> = error.problems().iter().map(Problem::message).collect();
@@ -695,47 +484,17 @@ hint: for seconds write \"30s\""
 #[test]
 fn values_out_of_bounds_are_rejected_in_their_place() {
     for (text, message) in [
-        (
-            "wall = \"0s\"",
-            "`limits.wall`: 0s is out of range: at least 1ms and at most 24h",
-        ),
-        (
-            "cpu = \"25h\"",
-            "`limits.cpu`: 25h is out of range: at least 1ms and at most 24h",
-        ),
-        (
-            "memory = 1",
-            "`limits.memory`: 1 is out of range: at least 4MiB and at most 9223372036854775807",
-        ),
-        (
-            "processes = 0",
-            "`limits.processes`: 0 is out of range: at least 1 and at most 32768",
-        ),
+        ("wall = \"0s\"", "`limits.wall`: 0s is out of range: at least 1ms and at most 24h"),
+        ("cpu = \"25h\"", "`limits.cpu`: 25h is out of range: at least 1ms and at most 24h"),
+        ("memory = 1", "`limits.memory`: 1 is out of range: at least 4MiB and at most 9223372036854775807"),
+        ("processes = 0", "`limits.processes`: 0 is out of range: at least 1 and at most 32768"),
         ("processes = -1", "`limits.processes`: `-1` is negative"),
-        (
-            "processes = 0x10000",
-            "`limits.processes`: 65536 is out of range: at least 1 and at most 32768",
-        ),
-        (
-            "file-size = 0",
-            "`limits.file-size`: 0 is out of range: at least 1 and at most 9223372036854775807",
-        ),
-        (
-            "disk = \"1KiB\"",
-            "`limits.disk`: 1KiB is out of range: at least 64KiB and at most 9223372036854775807",
-        ),
-        (
-            "open-files = 3",
-            "`limits.open-files`: 3 is out of range: at least 4 and at most 1048576",
-        ),
-        (
-            "cpus = 0.001",
-            "`limits.cpus`: 0.001 is out of range: at least 0.01 and at most 4096",
-        ),
-        (
-            "cpus = inf",
-            "`limits.cpus`: `inf` is not a number of cores such as 1 or 1.5, with three decimals at most",
-        ),
+        ("processes = 0x10000", "`limits.processes`: 65536 is out of range: at least 1 and at most 32768"),
+        ("file-size = 0", "`limits.file-size`: 0 is out of range: at least 1 and at most 9223372036854775807"),
+        ("disk = \"1KiB\"", "`limits.disk`: 1KiB is out of range: at least 64KiB and at most 9223372036854775807"),
+        ("open-files = 3", "`limits.open-files`: 3 is out of range: at least 4 and at most 1048576"),
+        ("cpus = 0.001", "`limits.cpus`: 0.001 is out of range: at least 0.01 and at most 4096"),
+        ("cpus = inf", "`limits.cpus`: `inf` is not a number of cores such as 1 or 1.5, with three decimals at most"),
     ] {
         let error = load(&format!("extends = \"default\"\n[limits]\n{text}")).unwrap_err();
         assert_eq!(error.problems()[0].message(), message, "{text}");
@@ -745,36 +504,12 @@ fn values_out_of_bounds_are_rejected_in_their_place() {
 #[test]
 fn an_unknown_layer_tier_action_or_view_gets_the_nearest_known_one() {
     for (text, message, hint) in [
-        (
-            "degrade = [\"cgruop\"]",
-            "unknown layer `cgruop`",
-            "did you mean `cgroup`?",
-        ),
-        (
-            "tier = \"jial\"",
-            "unknown tier `jial`",
-            "did you mean `jail`?",
-        ),
-        (
-            "tier = \"microvm\"",
-            "tier `microvm` is not in this version",
-            "this version has `jail`",
-        ),
-        (
-            "system-calls.default = \"alow\"",
-            "unknown action `alow`",
-            "did you mean `allow`?",
-        ),
-        (
-            "files.proc = \"minimum\"",
-            "unknown view `minimum` of /proc",
-            "did you mean `minimal`?",
-        ),
-        (
-            "files.root = \"/srv\"",
-            "unknown root `/srv`",
-            "for a directory write root = { directory = \"/srv\" }",
-        ),
+        ("degrade = [\"cgruop\"]", "unknown layer `cgruop`", "did you mean `cgroup`?"),
+        ("tier = \"jial\"", "unknown tier `jial`", "did you mean `jail`?"),
+        ("tier = \"microvm\"", "tier `microvm` is not in this version", "this version has `jail`"),
+        ("system-calls.default = \"alow\"", "unknown action `alow`", "did you mean `allow`?"),
+        ("files.proc = \"minimum\"", "unknown view `minimum` of /proc", "did you mean `minimal`?"),
+        ("files.root = \"/srv\"", "unknown root `/srv`", "for a directory write root = { directory = \"/srv\" }"),
     ] {
         let error = load(&format!("extends = \"default\"\n{text}")).unwrap_err();
         let problem = &error.problems()[0];
@@ -786,10 +521,7 @@ fn an_unknown_layer_tier_action_or_view_gets_the_nearest_known_one() {
 #[test]
 fn a_layer_that_makes_the_jail_cannot_be_degraded() {
     let error = load("extends = \"default\"\ndegrade = [\"pid-namespace\"]").unwrap_err();
-    assert_eq!(
-        error.problems()[0].message(),
-        "`pid-namespace` cannot be degraded: the jail is no jail without it"
-    );
+    assert_eq!(error.problems()[0].message(), "`pid-namespace` cannot be degraded: the jail is no jail without it");
 }
 
 #[test]
@@ -798,23 +530,11 @@ fn paths_that_cannot_be_bound_are_shown() {
         ("read = [\"opt\"]", "`opt` is not an absolute path"),
         ("read = [\"/opt/../etc\"]", "`/opt/../etc` holds `..`"),
         ("read = [\"/\"]", "nothing can be bound at `/`"),
-        (
-            "read = [\"/proc\"]",
-            "`/proc` of the host cannot be bound as files",
-        ),
-        (
-            "read = [{ path = \"/opt\", at = \"/job/x\" }]",
-            "`/job/x` lies in `/job`, which is the jail's own",
-        ),
+        ("read = [\"/proc\"]", "`/proc` of the host cannot be bound as files"),
+        ("read = [{ path = \"/opt\", at = \"/job/x\" }]", "`/job/x` lies in `/job`, which is the jail's own"),
         ("read = [\"/opt\", \"/opt/\"]", "`/opt` is named twice"),
-        (
-            "cow = [{ path = \"/srv\", at = \"/tmp\" }]",
-            "`/tmp` lies in `/tmp`, which is the jail's own",
-        ),
-        (
-            "devices = [\"/etc/passwd\"]",
-            "`/etc/passwd` does not lie beneath /dev",
-        ),
+        ("cow = [{ path = \"/srv\", at = \"/tmp\" }]", "`/tmp` lies in `/tmp`, which is the jail's own"),
+        ("devices = [\"/etc/passwd\"]", "`/etc/passwd` does not lie beneath /dev"),
         ("devices = [\"/dev/null\"]", "`/dev/null` is in every jail"),
         (
             "root = { directory = \"/\" }",
@@ -838,18 +558,9 @@ fn a_bad_guest_path_is_shown_at_its_own_place() {
 #[test]
 fn variables_are_checked() {
     for (text, message) in [
-        (
-            "set = { \"A=B\" = \"x\" }",
-            "`A=B` cannot be the name of an environment variable",
-        ),
-        (
-            "set = { A = \"x\\u0000\" }",
-            "the value of `A` holds a NUL byte",
-        ),
-        (
-            "pass = [\"\"]",
-            "`` cannot be the name of an environment variable",
-        ),
+        ("set = { \"A=B\" = \"x\" }", "`A=B` cannot be the name of an environment variable"),
+        ("set = { A = \"x\\u0000\" }", "the value of `A` holds a NUL byte"),
+        ("pass = [\"\"]", "`` cannot be the name of an environment variable"),
         ("set = { A = \"x\" }\npass = [\"A\"]", "`A` is named twice"),
     ] {
         let error = load(&format!("extends = \"default\"\n[environment]\n{text}")).unwrap_err();
@@ -883,7 +594,8 @@ hint: drop one of the two"
 
 #[test]
 fn all_problems_of_a_file_are_told_in_the_order_of_its_lines() {
-    let error = load("extends = \"defualt\"\ntire = \"jail\"\n[limits]\nwall = 1\n[files]\nread = [\"x\", \"y\"]").unwrap_err();
+    let error =
+        load("extends = \"defualt\"\ntire = \"jail\"\n[limits]\nwall = 1\n[files]\nread = [\"x\", \"y\"]").unwrap_err();
     let lines: Vec<_> = error.problems().iter().filter_map(Problem::line).collect();
     assert_eq!(lines, [2, 4, 6, 6, 1]);
 }
@@ -918,9 +630,7 @@ unknown constant `TCGETZ`
 hint: did you mean `TCGETS`?"
     );
     // An escape makes the text differ from what is written: the whole string is shown.
-    assert!(
-        load("[system-calls]\nallow = [\"ioctl\\u0028TCGETZ)\"]").contains("^^^^^^^^^^^^^^^^^^^^")
-    );
+    assert!(load("[system-calls]\nallow = [\"ioctl\\u0028TCGETZ)\"]").contains("^^^^^^^^^^^^^^^^^^^^"));
 }
 
 #[test]

@@ -40,47 +40,18 @@ pub(super) const TABLES: [(&str, &[&str]); 7] = [
             "remove",
         ],
     ),
-    (
-        "files",
-        &[
-            "root", "read", "cow", "devices", "proc", "pts", "shm", "fonts", "locale",
-        ],
-    ),
+    ("files", &["root", "read", "cow", "devices", "proc", "pts", "shm", "fonts", "locale"]),
     ("network", &["loopback", "host-name"]),
     ("environment", &["set", "pass"]),
-    (
-        "system-calls",
-        &[
-            "default", "allow", "log", "trap", "kill", "refuse", "silent",
-        ],
-    ),
-    (
-        "limits",
-        &[
-            "wall",
-            "cpu",
-            "memory",
-            "processes",
-            "file-size",
-            "disk",
-            "output",
-            "open-files",
-            "cpus",
-            "io-rate",
-        ],
-    ),
+    ("system-calls", &["default", "allow", "log", "trap", "kill", "refuse", "silent"]),
+    ("limits", &["wall", "cpu", "memory", "processes", "file-size", "disk", "output", "open-files", "cpus", "io-rate"]),
     ("remove", List::KEYS),
 ];
 
 /// Reads one text. Every problem found is kept; the draft holds what was good.
 pub(super) fn read(document: &Document, check: Option<RuleCheck>) -> (Draft, Vec<Problem>) {
     let (table, errors) = DeTable::parse_recoverable(&document.text);
-    let mut walk = Walk {
-        document,
-        check,
-        draft: Draft::default(),
-        problems: Vec::new(),
-    };
+    let mut walk = Walk { document, check, draft: Draft::default(), problems: Vec::new() };
     if errors.is_empty() {
         walk.top(table.get_ref());
     } else {
@@ -89,8 +60,7 @@ pub(super) fn read(document: &Document, check: Option<RuleCheck>) -> (Draft, Vec
             walk.syntax(&error);
         }
     }
-    walk.problems
-        .sort_by_key(|problem| problem.span().map(|span| span.start));
+    walk.problems.sort_by_key(|problem| problem.span().map(|span| span.start));
     (walk.draft, walk.problems)
 }
 
@@ -105,14 +75,9 @@ impl Walk<'_> {
     fn top(&mut self, table: &DeTable<'_>) {
         for (key, value) in in_order(table) {
             match key.get_ref().as_ref() {
-                "description" => {
-                    self.draft.description =
-                        self.string("description", value).map(|text| text.value)
-                }
+                "description" => self.draft.description = self.string("description", value).map(|text| text.value),
                 "extends" => {
-                    self.draft.extends = self
-                        .string("extends", value)
-                        .map(|text| (text.value, value.span()));
+                    self.draft.extends = self.string("extends", value).map(|text| (text.value, value.span()));
                 }
                 "tier" => self.draft.tier = self.parsed("tier", value),
                 "degrade" => {
@@ -134,11 +99,7 @@ impl Walk<'_> {
             }
         }
         // One policy's lists apply in a fixed order, whatever order they are written in.
-        self.draft.rules.sort_by_key(|rule| {
-            CallAction::ALL
-                .iter()
-                .position(|action| *action == rule.action)
-        });
+        self.draft.rules.sort_by_key(|rule| CallAction::ALL.iter().position(|action| *action == rule.action));
     }
 
     fn files(&mut self, table: &DeTable<'_>) {
@@ -146,30 +107,14 @@ impl Walk<'_> {
             match key.get_ref().as_ref() {
                 "root" => self.draft.files.root = self.root(value),
                 "read" => {
-                    for entry in
-                        self.entries("files.read", value, "path", &["at", "optional", "why"])
-                    {
+                    for entry in self.entries("files.read", value, "path", &["at", "optional", "why"]) {
                         let span = entry.span.clone();
                         let bind = self.binding(entry, |host, guest, optional, why| {
-                            check::bind(Bind {
-                                host,
-                                guest,
-                                optional,
-                                why,
-                            })
+                            check::bind(Bind { host, guest, optional, why })
                         });
-                        let guest = bind
-                            .as_ref()
-                            .map(|bind| bind.guest.clone())
-                            .unwrap_or_default();
-                        let known = self
-                            .draft
-                            .files
-                            .read
-                            .iter()
-                            .any(|other| other.guest == guest);
-                        if let Some(bind) = bind
-                            .and_then(|bind| self.unique(Ok(bind), known, &guest.display(), &span))
+                        let guest = bind.as_ref().map(|bind| bind.guest.clone()).unwrap_or_default();
+                        let known = self.draft.files.read.iter().any(|other| other.guest == guest);
+                        if let Some(bind) = bind.and_then(|bind| self.unique(Ok(bind), known, &guest.display(), &span))
                         {
                             self.draft.files.read.push(bind);
                         }
@@ -178,49 +123,20 @@ impl Walk<'_> {
                 "cow" => {
                     for entry in self.entries("files.cow", value, "path", &["at", "why"]) {
                         let span = entry.span.clone();
-                        let cow = self.binding(entry, |host, guest, _, why| {
-                            check::cow(Cow { host, guest, why })
-                        });
-                        let guest = cow
-                            .as_ref()
-                            .map(|cow| cow.guest.clone())
-                            .unwrap_or_default();
-                        let known = self
-                            .draft
-                            .files
-                            .cow
-                            .iter()
-                            .any(|other| other.guest == guest);
-                        if let Some(cow) =
-                            cow.and_then(|cow| self.unique(Ok(cow), known, &guest.display(), &span))
-                        {
+                        let cow = self.binding(entry, |host, guest, _, why| check::cow(Cow { host, guest, why }));
+                        let guest = cow.as_ref().map(|cow| cow.guest.clone()).unwrap_or_default();
+                        let known = self.draft.files.cow.iter().any(|other| other.guest == guest);
+                        if let Some(cow) = cow.and_then(|cow| self.unique(Ok(cow), known, &guest.display(), &span)) {
                             self.draft.files.cow.push(cow);
                         }
                     }
                 }
                 "devices" => {
                     for entry in self.entries("files.devices", value, "path", &["why"]) {
-                        let Entry {
-                            text,
-                            span,
-                            at: _,
-                            optional: _,
-                            why,
-                        } = entry;
-                        let device = check::device(Device {
-                            path: PathBuf::from(&text),
-                            why,
-                        });
-                        let path = device
-                            .as_ref()
-                            .map(|device| device.path.clone())
-                            .unwrap_or_default();
-                        let known = self
-                            .draft
-                            .files
-                            .devices
-                            .iter()
-                            .any(|other| other.path == path);
+                        let Entry { text, span, at: _, optional: _, why } = entry;
+                        let device = check::device(Device { path: PathBuf::from(&text), why });
+                        let path = device.as_ref().map(|device| device.path.clone()).unwrap_or_default();
+                        let known = self.draft.files.devices.iter().any(|other| other.path == path);
                         if let Some(device) = self.unique(device, known, &text, &span) {
                             self.draft.files.devices.push(device);
                         }
@@ -243,8 +159,7 @@ impl Walk<'_> {
             match key.get_ref().as_ref() {
                 "loopback" => self.draft.loopback = self.boolean("network.loopback", value),
                 "host-name" => {
-                    self.draft.host_name =
-                        self.checked("network.host-name", value, check::host_name);
+                    self.draft.host_name = self.checked("network.host-name", value, check::host_name);
                 }
                 _ => self.unknown_key("network", key),
             }
@@ -256,32 +171,22 @@ impl Walk<'_> {
             match key.get_ref().as_ref() {
                 "set" => {
                     let DeValue::Table(set) = value.get_ref() else {
-                        self.wrong_type(
-                            "environment.set",
-                            value,
-                            "a table such as { PATH = \"/usr/bin\" }",
-                        );
+                        self.wrong_type("environment.set", value, "a table such as { PATH = \"/usr/bin\" }");
                         continue;
                     };
                     for (name, value) in in_order(set) {
                         let span = name.span();
                         let name = name.get_ref().as_ref();
-                        let Some(text) = self.string(&format!("environment.set.{name}"), value)
-                        else {
+                        let Some(text) = self.string(&format!("environment.set.{name}"), value) else {
                             continue;
                         };
-                        let good = check::variable_name(name)
-                            .and_then(|()| check::variable_value(name, &text));
+                        let good = check::variable_name(name).and_then(|()| check::variable_value(name, &text));
                         self.variable(name, good.map(|()| EnvValue::Set(text.value)), &span);
                     }
                 }
                 "pass" => {
                     for (name, span) in self.strings("environment.pass", value) {
-                        self.variable(
-                            &name,
-                            check::variable_name(&name).map(|()| EnvValue::FromCaller),
-                            &span,
-                        );
+                        self.variable(&name, check::variable_name(&name).map(|()| EnvValue::FromCaller), &span);
                     }
                 }
                 _ => self.unknown_key("environment", key),
@@ -290,15 +195,8 @@ impl Walk<'_> {
     }
 
     fn variable(&mut self, name: &str, value: Result<EnvValue, Fault>, span: &Range<usize>) {
-        let variable = value.map(|value| EnvVar {
-            name: name.to_owned(),
-            value,
-        });
-        let known = self
-            .draft
-            .environment
-            .iter()
-            .any(|other| other.name == name);
+        let variable = value.map(|value| EnvVar { name: name.to_owned(), value });
+        let known = self.draft.environment.iter().any(|other| other.name == name);
         if let Some(variable) = self.unique(variable, known, &name, span) {
             self.draft.environment.push(variable);
         }
@@ -309,10 +207,8 @@ impl Walk<'_> {
             let name = key.get_ref().as_ref();
             if name == "default" {
                 self.draft.call_default = self.call_default(value);
-            } else if let Some(action) = CallAction::ALL.iter().find(|action| action.name() == name)
-            {
-                for entry in self.entries(&format!("system-calls.{name}"), value, "rule", &["why"])
-                {
+            } else if let Some(action) = CallAction::ALL.iter().find(|action| action.name() == name) {
+                for entry in self.entries(&format!("system-calls.{name}"), value, "rule", &["why"]) {
                     self.rule(entry, *action);
                 }
             } else {
@@ -322,31 +218,15 @@ impl Walk<'_> {
     }
 
     fn rule(&mut self, entry: Entry, action: CallAction) {
-        let Entry {
-            text,
-            span,
-            at: _,
-            optional: _,
-            why,
-        } = entry;
+        let Entry { text, span, at: _, optional: _, why } = entry;
         if let Some(Err(problem)) = self.check.map(|check| check(&text)) {
             let within = self.within(&span, &text, &problem.span);
-            let hint = problem
-                .hint
-                .unwrap_or_else(|| "a rule is `@group`, `call` or `call(condition)`".to_owned());
+            let hint = problem.hint.unwrap_or_else(|| "a rule is `@group`, `call` or `call(condition)`".to_owned());
             self.fault(&within, Fault::new(problem.message, hint));
             return;
         }
-        let known = self
-            .draft
-            .rules
-            .iter()
-            .any(|other| other.action == action && other.rule == text);
-        let rule = CallRule {
-            rule: text.clone(),
-            action,
-            why,
-        };
+        let known = self.draft.rules.iter().any(|other| other.action == action && other.rule == text);
+        let rule = CallRule { rule: text.clone(), action, why };
         if let Some(rule) = self.unique(Ok(rule), known, &text, &span) {
             self.draft.rules.push(rule);
         }
@@ -367,31 +247,20 @@ impl Walk<'_> {
 
     fn call_default(&mut self, value: &Value<'_>) -> Option<Sourced<CallAction>> {
         let written = self.string("system-calls.default", value)?;
-        let action = CallAction::ALL
-            .iter()
-            .find(|action| action.name() == written.value);
+        let action = CallAction::ALL.iter().find(|action| action.name() == written.value);
         if action.is_none() {
-            let hint =
-                text::name_hint(&written, CallAction::ALL.iter().map(|action| action.name()));
-            self.fault(
-                &value.span(),
-                Fault::new(format!("unknown action `{}`", written.value), hint),
-            );
+            let hint = text::name_hint(&written, CallAction::ALL.iter().map(|action| action.name()));
+            self.fault(&value.span(), Fault::new(format!("unknown action `{}`", written.value), hint));
         }
         action.map(|action| written.map(|_| *action))
     }
 
     fn proc(&mut self, value: &Value<'_>) -> Option<Sourced<ProcView>> {
         let written = self.string("files.proc", value)?;
-        let view = ProcView::ALL
-            .iter()
-            .find(|view| view.name() == written.value);
+        let view = ProcView::ALL.iter().find(|view| view.name() == written.value);
         if view.is_none() {
             let hint = text::name_hint(&written, ProcView::ALL.iter().map(|view| view.name()));
-            self.fault(
-                &value.span(),
-                Fault::new(format!("unknown view `{}` of /proc", written.value), hint),
-            );
+            self.fault(&value.span(), Fault::new(format!("unknown view `{}` of /proc", written.value), hint));
         }
         view.map(|view| written.map(|_| *view))
     }
@@ -408,10 +277,7 @@ impl Walk<'_> {
                 } else {
                     format!("write {wanted}")
                 };
-                self.fault(
-                    &value.span(),
-                    Fault::new(format!("unknown root `{written}`"), hint),
-                );
+                self.fault(&value.span(), Fault::new(format!("unknown root `{written}`"), hint));
                 return None;
             }
             DeValue::Table(table) => table,
@@ -423,31 +289,20 @@ impl Walk<'_> {
         let mut directory = None;
         for (key, value) in in_order(table) {
             if key.get_ref() == "directory" {
-                directory = self
-                    .string("files.root.directory", value)
-                    .map(|path| (path, value.span()));
+                directory = self.string("files.root.directory", value).map(|path| (path, value.span()));
             } else {
                 let name = key.get_ref();
                 self.fault(
                     &key.span(),
-                    Fault::new(
-                        format!("unknown key `{name}` in `files.root`"),
-                        format!("write {wanted}"),
-                    ),
+                    Fault::new(format!("unknown key `{name}` in `files.root`"), format!("write {wanted}")),
                 );
             }
         }
         if directory.is_none() && table.is_empty() {
-            self.fault(
-                &value.span(),
-                Fault::new("`files.root` names no directory", format!("write {wanted}")),
-            );
+            self.fault(&value.span(), Fault::new("`files.root` names no directory", format!("write {wanted}")));
         }
         let (path, span) = directory?;
-        self.accept(
-            check::root_directory(Path::new(&path.value)).map(Root::Directory),
-            &span,
-        )
+        self.accept(check::root_directory(Path::new(&path.value)).map(Root::Directory), &span)
     }
 
     fn limits(&mut self, table: &DeTable<'_>) {
@@ -461,10 +316,7 @@ impl Walk<'_> {
                 DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
                 DeValue::Integer(number) => {
                     let decimal = i128::from_str_radix(number.as_str(), number.radix());
-                    decimal.map_or_else(
-                        |_overflow| number.to_string(),
-                        |decimal| decimal.to_string(),
-                    )
+                    decimal.map_or_else(|_overflow| number.to_string(), |decimal| decimal.to_string())
                 }
                 DeValue::Float(number) if limit == LimitKey::Cpus => number.as_str().to_owned(),
                 _ => {
@@ -475,10 +327,7 @@ impl Walk<'_> {
             let source = self.document.source(&key.span());
             if let Err(error) = self.draft.limits.set(limit, &written, source) {
                 let fault = Fault::from(error);
-                self.fault(
-                    &value.span(),
-                    Fault::new(format!("`limits.{limit}`: {}", fault.message), fault.hint),
-                );
+                self.fault(&value.span(), Fault::new(format!("`limits.{limit}`: {}", fault.message), fault.hint));
             }
         }
     }
@@ -490,11 +339,7 @@ impl Walk<'_> {
                 continue;
             };
             for (what, span) in self.strings(&format!("remove.{}", key.get_ref()), value) {
-                self.draft.removals.push(Removal {
-                    list,
-                    what,
-                    place: self.document.place(&span),
-                });
+                self.draft.removals.push(Removal { list, what, place: self.document.place(&span) });
             }
         }
     }
@@ -511,11 +356,9 @@ fn in_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t Key<'i>, &'t Value<'i>)>
 const fn example(limit: LimitKey) -> &'static str {
     match limit {
         LimitKey::Wall | LimitKey::Cpu => "a time such as \"30s\"",
-        LimitKey::Memory
-        | LimitKey::FileSize
-        | LimitKey::Disk
-        | LimitKey::Output
-        | LimitKey::IoRate => "a size such as \"512MiB\"",
+        LimitKey::Memory | LimitKey::FileSize | LimitKey::Disk | LimitKey::Output | LimitKey::IoRate => {
+            "a size such as \"512MiB\""
+        }
         LimitKey::Processes | LimitKey::OpenFiles => "an integer such as 64",
         LimitKey::Cpus => "a number of cores such as 1.5",
     }

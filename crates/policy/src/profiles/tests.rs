@@ -5,28 +5,12 @@ use crate::policy::{CallAction, EnvValue, Policy, ProcView};
 use crate::source::Source;
 
 fn policies() -> Vec<Policy> {
-    names()
-        .map(|name| {
-            Loader::new()
-                .profile(name)
-                .unwrap_or_else(|error| panic!("{error}"))
-        })
-        .collect()
+    names().map(|name| Loader::new().profile(name).unwrap_or_else(|error| panic!("{error}"))).collect()
 }
 
 #[test]
 fn the_profiles_of_the_issue_are_there() {
-    for name in [
-        "default",
-        "pure",
-        "imagemagick",
-        "ffmpeg",
-        "libreoffice",
-        "poppler",
-        "python",
-        "node",
-        "shell",
-    ] {
+    for name in ["default", "pure", "imagemagick", "ffmpeg", "libreoffice", "poppler", "python", "node", "shell"] {
         assert!(builtin(name).is_some(), "{name}");
     }
     assert_eq!(builtin("defualt"), None);
@@ -59,39 +43,18 @@ fn profiles_are_strict() {
         assert!(policy.degrade.is_empty(), "{name}");
         assert!(policy.files.devices.is_empty(), "{name}");
         assert!(policy.files.cow.is_empty(), "{name}");
-        assert!(
-            matches!(policy.files.proc.value, ProcView::None | ProcView::Minimal),
-            "{name}"
-        );
+        assert!(matches!(policy.files.proc.value, ProcView::None | ProcView::Minimal), "{name}");
         assert!(!policy.network.loopback.value, "{name}");
-        assert_eq!(
-            policy.system_calls.default.value,
-            CallAction::Refuse,
-            "{name}"
-        );
-        assert!(
-            policy
-                .environment
-                .iter()
-                .all(|variable| variable.value.value != EnvValue::FromCaller),
-            "{name}"
-        );
+        assert_eq!(policy.system_calls.default.value, CallAction::Refuse, "{name}");
+        assert!(policy.environment.iter().all(|variable| variable.value.value != EnvValue::FromCaller), "{name}");
     }
 }
 
 #[test]
 fn memory_is_more_than_disk_because_it_holds_it() {
     for policy in policies() {
-        assert!(
-            policy.limits.memory.bytes() > policy.limits.disk.bytes(),
-            "{}",
-            policy.name
-        );
-        assert!(
-            policy.limits.file_size.bytes() <= policy.limits.disk.bytes(),
-            "{}",
-            policy.name
-        );
+        assert!(policy.limits.memory.bytes() > policy.limits.disk.bytes(), "{}", policy.name);
+        assert!(policy.limits.file_size.bytes() <= policy.limits.disk.bytes(), "{}", policy.name);
     }
 }
 
@@ -104,15 +67,9 @@ fn values_know_the_profile_and_line_that_set_them() {
         other => panic!("{other:?}"),
     };
     let line_of = |name, start: &str| {
-        let position = builtin(name)
-            .unwrap()
-            .lines()
-            .position(|line| line.starts_with(start));
+        let position = builtin(name).unwrap().lines().position(|line| line.starts_with(start));
         (name.to_owned(), position.unwrap() + 1)
     };
     assert_eq!(from(LimitKey::Memory), line_of("imagemagick", "memory ="));
-    assert_eq!(
-        from(LimitKey::OpenFiles),
-        line_of("default", "open-files =")
-    );
+    assert_eq!(from(LimitKey::OpenFiles), line_of("default", "open-files ="));
 }

@@ -11,26 +11,11 @@ fn sample() -> Report {
         policy: "imagemagick".to_owned(),
         tier: Tier::Jail,
         mode: Mode::Rootless,
-        verdict: Verdict::MemoryLimit {
-            limit: LimitHit::new(LimitKey::Memory, "2GiB"),
-        },
+        verdict: Verdict::MemoryLimit { limit: LimitHit::new(LimitKey::Memory, "2GiB") },
         exit_status: 123,
-        limits_hit: vec![
-            LimitHit::new(LimitKey::Memory, "2GiB"),
-            LimitHit::new(LimitKey::OpenFiles, "256"),
-        ],
-        usage: Usage {
-            wall_us: 1,
-            peak_memory: Some(2 << 30),
-            ..Usage::default()
-        },
-        phases: Phases {
-            setup_steps: vec![StepTime {
-                name: "mount".to_owned(),
-                us: 92,
-            }],
-            ..Phases::default()
-        },
+        limits_hit: vec![LimitHit::new(LimitKey::Memory, "2GiB"), LimitHit::new(LimitKey::OpenFiles, "256")],
+        usage: Usage { wall_us: 1, peak_memory: Some(2 << 30), ..Usage::default() },
+        phases: Phases { setup_steps: vec![StepTime { name: "mount".to_owned(), us: 92 }], ..Phases::default() },
         enforcement: vec![Control {
             layer: Layer::CgroupMemory,
             asked: "2GiB".to_owned(),
@@ -47,10 +32,7 @@ fn sample() -> Report {
             sha256: None,
             problem: Some(OutputProblem::TooLarge { bound: 7 }),
         }],
-        changes: vec![Change {
-            path: "/data/x".to_owned(),
-            kind: ChangeKind::Deleted,
-        }],
+        changes: vec![Change { path: "/data/x".to_owned(), kind: ChangeKind::Deleted }],
         refusals: vec![Refusal {
             call: "socket".to_owned(),
             number: 41,
@@ -69,23 +51,16 @@ fn sample() -> Report {
 
 #[test]
 fn the_checked_in_schema_is_the_generated_one() {
-    let checked_in: Value =
-        serde_json::from_str(include_str!("../../../../schema/report.json")).unwrap();
+    let checked_in: Value = serde_json::from_str(include_str!("../../../../schema/report.json")).unwrap();
     let is_same = checked_in == Report::json_schema().to_value();
-    assert!(
-        is_same,
-        "run: cargo run -p lazaret-policy --example schema > schema/report.json"
-    );
+    assert!(is_same, "run: cargo run -p lazaret-policy --example schema > schema/report.json");
 }
 
 #[test]
 fn a_report_fits_its_schema() {
     let validator = jsonschema::validator_for(&Report::json_schema().to_value()).unwrap();
     let report = serde_json::to_value(sample()).unwrap();
-    let errors: Vec<String> = validator
-        .iter_errors(&report)
-        .map(|error| error.to_string())
-        .collect();
+    let errors: Vec<String> = validator.iter_errors(&report).map(|error| error.to_string()).collect();
     assert_eq!(errors, [""; 0]);
 }
 
@@ -112,11 +87,5 @@ fn a_report_survives_json_without_its_captured_streams() {
     let json = serde_json::to_string(&sample()).unwrap();
     assert!(!json.contains("kept out"));
     let read: Report = serde_json::from_str(&json).unwrap();
-    assert_eq!(
-        read,
-        Report {
-            stdout: Vec::new(),
-            ..sample()
-        }
-    );
+    assert_eq!(read, Report { stdout: Vec::new(), ..sample() });
 }

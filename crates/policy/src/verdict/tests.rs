@@ -19,17 +19,10 @@ fn one_of_each() -> Vec<Verdict> {
             arch: "x86_64".to_owned(),
         },
         Verdict::Cancelled,
-        Verdict::OutputMissing {
-            name: FileName::new("thumb.png").unwrap(),
-            reason: OutputProblem::Missing,
-        },
+        Verdict::OutputMissing { name: FileName::new("thumb.png").unwrap(), reason: OutputProblem::Missing },
         not_found(),
     ];
-    all.extend(
-        LimitKey::ALL
-            .iter()
-            .filter_map(|key| Verdict::of_limit(hit(*key, "1"))),
-    );
+    all.extend(LimitKey::ALL.iter().filter_map(|key| Verdict::of_limit(hit(*key, "1"))));
     all
 }
 
@@ -94,20 +87,11 @@ fn a_limit_verdict_names_limit_value_and_key() {
 
 #[test]
 fn every_limit_verdict_says_how_to_raise_it() {
-    for verdict in LimitKey::ALL
-        .iter()
-        .filter_map(|key| Verdict::of_limit(hit(*key, "77")))
-    {
+    for verdict in LimitKey::ALL.iter().filter_map(|key| Verdict::of_limit(hit(*key, "77"))) {
         let limit = verdict.limit().unwrap();
         let shown = verdict.to_string();
-        assert!(
-            shown.contains(&format!("{} limit of 77", limit.key)),
-            "{shown}"
-        );
-        assert!(
-            shown.contains(&format!("--limit {}=", limit.key)),
-            "{shown}"
-        );
+        assert!(shown.contains(&format!("{} limit of 77", limit.key)), "{shown}");
+        assert!(shown.contains(&format!("--limit {}=", limit.key)), "{shown}");
     }
 }
 
@@ -126,24 +110,9 @@ fn exit_statuses_are_those_of_a_shell_and_of_timeout() {
     assert_eq!(status(Verdict::signalled(9)), 137);
     assert_eq!(status(Verdict::signalled(11)), 139);
     assert_eq!(status(Verdict::signalled(i32::MAX)), 255);
-    assert_eq!(
-        status(Verdict::Timeout {
-            limit: hit(LimitKey::Wall, "30s")
-        }),
-        124
-    );
-    assert_eq!(
-        status(Verdict::CpuLimit {
-            limit: hit(LimitKey::Cpu, "30s")
-        }),
-        124
-    );
-    assert_eq!(
-        status(Verdict::MemoryLimit {
-            limit: hit(LimitKey::Memory, "1GiB")
-        }),
-        123
-    );
+    assert_eq!(status(Verdict::Timeout { limit: hit(LimitKey::Wall, "30s") }), 124);
+    assert_eq!(status(Verdict::CpuLimit { limit: hit(LimitKey::Cpu, "30s") }), 124);
+    assert_eq!(status(Verdict::MemoryLimit { limit: hit(LimitKey::Memory, "1GiB") }), 123);
     assert_eq!(status(Verdict::Cancelled), 123);
     assert_eq!(status(not_found()), 127);
 }
@@ -158,10 +127,7 @@ fn only_a_missing_command_is_127() {
     ] {
         assert_eq!(kind.exit_code(), code);
     }
-    assert_eq!(
-        not_found().to_string(),
-        "the command `convrt` was not found (errno 2): searched /usr/bin and /bin"
-    );
+    assert_eq!(not_found().to_string(), "the command `convrt` was not found (errno 2): searched /usr/bin and /bin");
 }
 
 #[test]
@@ -189,21 +155,9 @@ fn signals_are_named_as_signal_7_names_them() {
 
 #[test]
 fn an_output_that_was_not_taken_says_why() {
-    let said = |reason| {
-        Verdict::OutputMissing {
-            name: FileName::new("a\nb").unwrap(),
-            reason,
-        }
-        .to_string()
-    };
-    assert_eq!(
-        said(OutputProblem::Missing),
-        "the output `a\\x0ab` was not written"
-    );
-    assert_eq!(
-        said(OutputProblem::Symlink),
-        "the output `a\\x0ab` is a symbolic link, and links are not followed"
-    );
+    let said = |reason| Verdict::OutputMissing { name: FileName::new("a\nb").unwrap(), reason }.to_string();
+    assert_eq!(said(OutputProblem::Missing), "the output `a\\x0ab` was not written");
+    assert_eq!(said(OutputProblem::Symlink), "the output `a\\x0ab` is a symbolic link, and links are not followed");
     assert_eq!(
         said(OutputProblem::TooLarge { bound: 10 }),
         "the output `a\\x0ab` is larger than the 10 bytes that may be taken (file-size and disk under [limits])"

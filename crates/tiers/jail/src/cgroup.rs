@@ -8,7 +8,7 @@ mod job;
 mod locate;
 mod measure;
 
-pub use job::{CPU_PERIOD_US, GroupLimits, JobGroup};
 pub(crate) use job::sweep;
+pub use job::{CPU_PERIOD_US, GroupLimits, JobGroup};
 pub use locate::{Controller, Groups, Hierarchy, NoGroups, locate};
 pub use measure::Measured;

@@ -203,9 +203,9 @@ impl RunError {
             Self::Launch { source, .. } if source.raw_os_error() == Some(libc::EACCES) => {
                 Some("memory files may not be executed here: sysctl vm.memfd_noexec must not be 2".to_owned())
             }
-            Self::Cgroup { .. } => {
-                Some("delegate a cgroup subtree to this user (`lazaret doctor` tells how), or --degrade cgroup".to_owned())
-            }
+            Self::Cgroup { .. } => Some(
+                "delegate a cgroup subtree to this user (`lazaret doctor` tells how), or --degrade cgroup".to_owned(),
+            ),
             Self::Deliver { .. } => Some("the file that was there before, if any, is untouched".to_owned()),
             _ => None,
         }

@@ -75,8 +75,10 @@ impl Cancel {
     ///
     /// When descriptors run out.
     pub fn new() -> Result<Self, RunError> {
-        let event = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK);
-        let event = event.map_err(|errno| RunError::Resource { what: "make an event descriptor", source: errno.into() })?;
+        let event =
+            rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK);
+        let event =
+            event.map_err(|errno| RunError::Resource { what: "make an event descriptor", source: errno.into() })?;
         Ok(Self { event: Arc::new(event) })
     }
 
@@ -147,7 +149,7 @@ impl Launcher {
     /// # Errors
     ///
     /// Lazaret's own failures. The job's failures are in the report.
-    pub fn run(&self, policy: &Policy, job: &Job, sink: &Sink<'_>, cancel: Option<&Cancel>) -> Result<Finished, Error> {
+    pub fn run(&self, policy: &Policy, job: &Job, sink: &Sink<'_>, cancels: &[Cancel]) -> Result<Finished, Error> {
         let begun = Instant::now();
         let plan = self.plan(policy, job)?;
         let inputs = launch::open_inputs(job, &plan)?;
@@ -155,7 +157,7 @@ impl Launcher {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let planned = begun.elapsed();
         let mut jail = launch::launch(&plan, self, number, &inputs, job, sink)?;
-        let watched = watch::watch(&plan, &mut jail, sink, cancel);
+        let watched = watch::watch(&plan, &mut jail, sink, cancels);
         let ended = Instant::now();
         let watched = match watched {
             Ok(watched) => watched,

@@ -28,11 +28,7 @@ impl Walk<'_> {
         Sourced::new(value, self.document.source(span))
     }
 
-    pub(super) fn accept<T>(
-        &mut self,
-        value: Result<T, Fault>,
-        span: &Range<usize>,
-    ) -> Option<Sourced<T>> {
+    pub(super) fn accept<T>(&mut self, value: Result<T, Fault>, span: &Range<usize>) -> Option<Sourced<T>> {
         match value {
             Ok(value) => Some(self.sourced(span, value)),
             Err(fault) => {
@@ -52,10 +48,7 @@ impl Walk<'_> {
     ) -> Option<Sourced<T>> {
         let value = self.accept(value, span)?;
         if known {
-            self.fault(
-                span,
-                Fault::new(format!("`{name}` is named twice"), "drop one of the two"),
-            );
+            self.fault(span, Fault::new(format!("`{name}` is named twice"), "drop one of the two"));
             return None;
         }
         Some(value)
@@ -116,13 +109,7 @@ impl Walk<'_> {
     }
 
     /// The entries of a list: strings, or tables with `main` and the keys `others`.
-    pub(super) fn entries(
-        &mut self,
-        key: &str,
-        value: &Value<'_>,
-        main: &str,
-        others: &[&str],
-    ) -> Vec<Entry> {
+    pub(super) fn entries(&mut self, key: &str, value: &Value<'_>, main: &str, others: &[&str]) -> Vec<Entry> {
         let DeValue::Array(items) = value.get_ref() else {
             self.wrong_type(key, value, "a list");
             return Vec::new();
@@ -137,14 +124,8 @@ impl Walk<'_> {
                     optional: false,
                     why: String::new(),
                 }),
-                DeValue::Table(table) => {
-                    found.extend(self.entry(key, table, &item.span(), main, others))
-                }
-                _ => self.wrong_type(
-                    &format!("{key}[]"),
-                    item,
-                    &format!("a string or a table with `{main}`"),
-                ),
+                DeValue::Table(table) => found.extend(self.entry(key, table, &item.span(), main, others)),
+                _ => self.wrong_type(&format!("{key}[]"), item, &format!("a string or a table with `{main}`")),
             }
         }
         found
@@ -159,23 +140,16 @@ impl Walk<'_> {
         others: &[&str],
     ) -> Option<Entry> {
         let before = self.problems.len();
-        let mut entry = Entry {
-            text: String::new(),
-            span: whole.clone(),
-            at: None,
-            optional: false,
-            why: String::new(),
-        };
+        let mut entry =
+            Entry { text: String::new(), span: whole.clone(), at: None, optional: false, why: String::new() };
         let mut is_named = false;
         for (key, value) in in_order(table) {
             let name = key.get_ref().as_ref();
             let dotted = format!("{list}.{name}");
             if name != main && !others.contains(&name) {
                 let known = std::iter::once(main).chain(others.iter().copied());
-                let fault = Fault::new(
-                    format!("unknown key `{name}` in an entry of `{list}`"),
-                    text::name_hint(name, known),
-                );
+                let fault =
+                    Fault::new(format!("unknown key `{name}` in an entry of `{list}`"), text::name_hint(name, known));
                 self.fault(&key.span(), fault);
             } else if name == main {
                 is_named = true;
@@ -194,10 +168,7 @@ impl Walk<'_> {
         if !is_named {
             self.fault(
                 whole,
-                Fault::new(
-                    format!("an entry of `{list}` has no `{main}`"),
-                    format!("add `{main} = \"…\"`"),
-                ),
+                Fault::new(format!("an entry of `{list}` has no `{main}`"), format!("add `{main} = \"…\"`")),
             );
         }
         (self.problems.len() == before).then_some(entry)
@@ -209,17 +180,9 @@ impl Walk<'_> {
         entry: Entry,
         make: impl Fn(PathBuf, PathBuf, bool, String) -> Result<T, Fault>,
     ) -> Option<T> {
-        let Entry {
-            text,
-            span,
-            at,
-            optional,
-            why,
-        } = entry;
+        let Entry { text, span, at, optional, why } = entry;
         let host = PathBuf::from(text);
-        let guest = at
-            .as_ref()
-            .map_or_else(|| host.clone(), |(at, _)| PathBuf::from(at));
+        let guest = at.as_ref().map_or_else(|| host.clone(), |(at, _)| PathBuf::from(at));
         match make(host.clone(), guest, optional, why) {
             Ok(made) => Some(made),
             Err(fault) => {
@@ -232,12 +195,7 @@ impl Walk<'_> {
         }
     }
 
-    pub(super) fn table(
-        &mut self,
-        key: &str,
-        value: &Value<'_>,
-        read: impl Fn(&mut Self, &DeTable<'_>),
-    ) {
+    pub(super) fn table(&mut self, key: &str, value: &Value<'_>, read: impl Fn(&mut Self, &DeTable<'_>)) {
         match value.get_ref() {
             DeValue::Table(table) => read(self, table),
             _ => self.wrong_type(key, value, &format!("a table, `[{key}]`")),
@@ -246,8 +204,7 @@ impl Walk<'_> {
 
     pub(super) fn fault(&mut self, span: &Range<usize>, fault: Fault) {
         let place = self.document.place(span);
-        self.problems
-            .push(Problem::new(fault.message, fault.hint).at(place));
+        self.problems.push(Problem::new(fault.message, fault.hint).at(place));
     }
 
     pub(super) fn wrong_type(&mut self, key: &str, value: &Value<'_>, wanted: &str) {
@@ -260,13 +217,9 @@ impl Walk<'_> {
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
-        let fault = Fault::new(
-            format!("`{key}` must be {wanted}"),
-            format!("write {wanted}"),
-        );
+        let fault = Fault::new(format!("`{key}` must be {wanted}"), format!("write {wanted}"));
         let problem = Problem::new(fault.message, fault.hint).labelled(format!("this is {kind}"));
-        self.problems
-            .push(problem.at(self.document.place(&value.span())));
+        self.problems.push(problem.at(self.document.place(&value.span())));
     }
 
     /// A key that its table does not have: it belongs to another table, or is misspelt.
@@ -276,10 +229,7 @@ impl Walk<'_> {
             "" => format!("unknown key `{name}`"),
             _ => format!("unknown key `{name}` in [{table}]"),
         };
-        let known = TABLES
-            .iter()
-            .find(|(other, _)| *other == table)
-            .map_or(&[][..], |(_, keys)| *keys);
+        let known = TABLES.iter().find(|(other, _)| *other == table).map_or(&[][..], |(_, keys)| *keys);
         let home = TABLES
             .iter()
             .filter(|(other, _)| *other != "remove")

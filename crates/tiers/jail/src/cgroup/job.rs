@@ -84,9 +84,8 @@ impl JobGroup {
     fn limit_v2(&mut self, limits: &GroupLimits) -> Result<(), RunError> {
         self.set(Controller::Memory, "memory.max", &limits.memory.to_string())?;
         self.set(Controller::Memory, "memory.oom.group", "1")?;
-        self.swap_bounded = self
-            .path(Controller::Memory, "memory.swap.max")
-            .is_some_and(|file| fs::write(file, "0").is_ok());
+        self.swap_bounded =
+            self.path(Controller::Memory, "memory.swap.max").is_some_and(|file| fs::write(file, "0").is_ok());
         self.set(Controller::Pids, "pids.max", &limits.tasks.to_string())?;
         if let Some(quota) = limits.cpu_quota_us {
             self.set(Controller::Cpu, "cpu.max", &format!("{quota} {CPU_PERIOD_US}"))?;

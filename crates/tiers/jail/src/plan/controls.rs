@@ -46,7 +46,9 @@ fn special(layer: Layer, support: &Support, landlock: &LandlockPlan, filter: &Fi
         (Layer::JobUid, _) if support.mode == Mode::Rootless && support.no_job_uid.is_none() => {
             not("started by an ordinary user: on the host the job has that user's id");
         }
-        (Layer::LandlockNetwork, LandlockPlan::Rules { abi, .. }) if *abi < 4 => not("needs Landlock ABI 4 (Linux 6.7)"),
+        (Layer::LandlockNetwork, LandlockPlan::Rules { abi, .. }) if *abi < 4 => {
+            not("needs Landlock ABI 4 (Linux 6.7)")
+        }
         (Layer::LandlockNetwork, LandlockPlan::Rules { network: 0, .. }) => {
             not("the policy turns the loopback interface on");
         }

@@ -31,8 +31,7 @@ impl FilterPlan {
         let backend = if supervised { Backend::Supervised } else { Backend::Alone };
         let arch = Arch::native()
             .ok_or_else(|| PlanError::Filter { problem: "there is no table for this architecture".to_owned() })?;
-        let program =
-            filter.compile(arch, backend).map_err(|e| PlanError::Filter { problem: e.to_string() })?;
+        let program = filter.compile(arch, backend).map_err(|e| PlanError::Filter { problem: e.to_string() })?;
         let instructions =
             u16::try_from(program.len()).map_err(|_too_long| PlanError::Filter { problem: "too long".to_owned() })?;
         Ok(Self { program: program.as_bytes(), instructions, filter, supervised })

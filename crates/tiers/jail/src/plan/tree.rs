@@ -106,15 +106,32 @@ pub(crate) const EMPTY_DIRECTORY: &str = "/mnt";
 
 /// What of a whole procfs tells about the host or acts on it. Those that a host lacks are passed over.
 const MASKS: [&str; 18] = [
-    "sys", "irq", "bus", "fs", "acpi", "scsi", "driver", "tty", "asound", "kcore", "keys", "key-users", "kallsyms",
-    "sysrq-trigger", "timer_list", "sched_debug", "kmsg", "interrupts",
+    "sys",
+    "irq",
+    "bus",
+    "fs",
+    "acpi",
+    "scsi",
+    "driver",
+    "tty",
+    "asound",
+    "kcore",
+    "keys",
+    "key-users",
+    "kallsyms",
+    "sysrq-trigger",
+    "timer_list",
+    "sched_debug",
+    "kmsg",
+    "interrupts",
 ];
 
 impl Tree {
     pub(crate) fn new(policy: &Policy, facts: &PathFacts, notes: &mut Vec<String>) -> Result<Self, PlanError> {
         let files = &policy.files;
         let disk = policy.limits.disk.bytes();
-        let mut builder = Builder { facts, notes, entries: Vec::new(), made: BTreeSet::new(), devices: BTreeSet::new() };
+        let mut builder =
+            Builder { facts, notes, entries: Vec::new(), made: BTreeSet::new(), devices: BTreeSet::new() };
         if let Root::Directory(root) = &files.root.value {
             builder.image(root, &files.root.source)?;
         }
@@ -168,7 +185,8 @@ struct Builder<'a> {
 impl Builder<'_> {
     /// The directories above `guest`, where nothing shows them yet.
     fn parents(&mut self, guest: &Path) {
-        let above: Vec<PathBuf> = guest.ancestors().skip(1).filter(|p| p.parent().is_some()).map(Path::to_owned).collect();
+        let above: Vec<PathBuf> =
+            guest.ancestors().skip(1).filter(|p| p.parent().is_some()).map(Path::to_owned).collect();
         for directory in above.into_iter().rev() {
             if !self.covered(&directory) && self.made.insert(directory.clone()) {
                 self.entries.push(Entry::Directory { guest: directory });

@@ -146,11 +146,7 @@ fn check(stat: &Stat, bound: u64) -> Result<u64, OutputProblem> {
 const CHUNK: usize = 256 << 10;
 
 /// Reads `file` to its end and hands each piece over; never more than `bound` bytes.
-fn each_chunk(
-    file: &OwnedFd,
-    bound: u64,
-    mut take: impl FnMut(&[u8]) -> Result<(), RunError>,
-) -> Result<(), RunError> {
+fn each_chunk(file: &OwnedFd, bound: u64, mut take: impl FnMut(&[u8]) -> Result<(), RunError>) -> Result<(), RunError> {
     let mut chunk = vec![0; CHUNK];
     let mut total = 0;
     loop {

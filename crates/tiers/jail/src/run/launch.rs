@@ -73,8 +73,7 @@ pub(crate) fn open_inputs(job: &Job, plan: &Plan) -> Result<Vec<OpenInput>, supe
                 InputFrom::File(path) => path.clone(),
                 InputFrom::Bytes(_) => input.name.to_string().into(),
             };
-            let problem =
-                InputProblem::Size { size: total, disk: disk.to_string(), asked_by: disk.source.clone() };
+            let problem = InputProblem::Size { size: total, disk: disk.to_string(), asked_by: disk.source.clone() };
             return Err(PlanError::Input { path, problem }.into());
         }
         opened.push(OpenInput { name: input.name.clone(), file });
@@ -96,7 +95,8 @@ fn kind_name(kind: FileType) -> &'static str {
 /// A file in memory that holds `bytes`, at its start.
 pub(crate) fn memory_file(bytes: &[u8]) -> Result<OwnedFd, RunError> {
     let failed = |errno: rustix::io::Errno| RunError::Resource { what: "hold data in memory", source: errno.into() };
-    let file = rustix::fs::memfd_create("lazaret-data", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).map_err(failed)?;
+    let file =
+        rustix::fs::memfd_create("lazaret-data", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).map_err(failed)?;
     let mut written = 0;
     while written < bytes.len() {
         written += rustix::io::pwrite(&file, &bytes[written..], written as u64).map_err(failed)?;
@@ -214,12 +214,9 @@ impl Jail {
         let index: u32 = self.outcome(offset_of!(Outcome, failed_step));
         let step = list.and_then(|list| self.steps.list(list).get(index as usize));
         Some(match step {
-            Some(step) => RunError::Step {
-                part: step.part(),
-                step: self.steps.show(step),
-                subject: step.subject.clone(),
-                source,
-            },
+            Some(step) => {
+                RunError::Step { part: step.part(), step: self.steps.show(step), subject: step.subject.clone(), source }
+            }
             None => RunError::Launch { what: "a step that is not in the plan", source },
         })
     }

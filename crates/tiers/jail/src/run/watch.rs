@@ -1,9 +1,9 @@
 //! The supervisor's loop: waits for the job's end and stops it at its bounds. Every wait has an end.
 
+use super::Cancel;
 use super::launch::Jail;
 use super::refusals::Refusals;
 use super::streams::{Incoming, Sink};
-use super::Cancel;
 use crate::error::RunError;
 use crate::plan::Plan;
 use lazaret_policy::{LimitKey, Verdict};
@@ -43,13 +43,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long what was written before the end may take to be passed on to a slow reader.
 const PASS_ON: Duration = Duration::from_secs(10);
 
-pub(crate) fn watch(
-    plan: &Plan,
-    jail: &mut Jail,
-    sink: &Sink<'_>,
-    cancel: Option<&Cancel>,
-) -> Result<Watched, RunError> {
-    let mut watcher = Watcher { plan, sink, cancel, stop: None, refusals: Refusals::default(), disk_full: false };
+pub(crate) fn watch(plan: &Plan, jail: &mut Jail, sink: &Sink<'_>, cancels: &[Cancel]) -> Result<Watched, RunError> {
+    let mut watcher = Watcher { plan, sink, cancels, stop: None, refusals: Refusals::default(), disk_full: false };
     let handed = watcher.until_handed_over(jail)?;
     if handed {
         watcher.until_the_end(jail)?;
@@ -60,20 +55,14 @@ pub(crate) fn watch(
     watcher.drain(jail)?;
     match jail.failure() {
         Some(failure) if watcher.stop.is_none() => Err(failure),
-        _ => Ok(Watched {
-            stop: watcher.stop,
-            refusals: watcher.refusals,
-            disk_full: watcher.disk_full,
-            init,
-            ended,
-        }),
+        _ => Ok(Watched { stop: watcher.stop, refusals: watcher.refusals, disk_full: watcher.disk_full, init, ended }),
     }
 }
 
 struct Watcher<'a> {
     plan: &'a Plan,
     sink: &'a Sink<'a>,
-    cancel: Option<&'a Cancel>,
+    cancels: &'a [Cancel],
     stop: Option<Stop>,
     refusals: Refusals,
     disk_full: bool,
@@ -84,6 +73,12 @@ impl<'a> Watcher<'a> {
         jail.launched + self.plan.limits.wall.duration()
     }
 
+    /// What may still end the job from outside.
+    fn cancels(&self) -> impl Iterator<Item = &'a Cancel> + use<'a> {
+        let cancels = if self.stop.is_none() { self.cancels } else { &[] };
+        cancels.iter()
+    }
+
     /// Waits for process 1's message. Returns whether it came; a launch that failed hangs up instead.
     fn until_handed_over(&mut self, jail: &mut Jail) -> Result<bool, RunError> {
         loop {
@@ -92,11 +87,12 @@ impl<'a> Watcher<'a> {
                 self.end(jail, Stop::Limit(LimitKey::Wall));
             }
             let mut watched = vec![PollFd::new(&jail.channel, PollFlags::IN)];
-            let cancel = self.cancel.filter(|_| self.stop.is_none()).map(Cancel::descriptor);
-            watched.extend(cancel.as_ref().map(|descriptor| PollFd::new(descriptor, PollFlags::IN)));
+            let cancels: Vec<BorrowedFd<'_>> = self.cancels().map(Cancel::descriptor).collect();
+            watched.extend(cancels.iter().map(|descriptor| PollFd::new(descriptor, PollFlags::IN)));
             let timeout = if self.stop.is_some() { None } else { Some(left) };
             wait(&mut watched, timeout)?;
-            let (message, cancelled) = (ready(&watched, 0), ready(&watched, 1));
+            let message = ready(&watched, 0);
+            let cancelled = (1..watched.len()).any(|index| ready(&watched, index));
             drop(watched);
             if cancelled {
                 self.end(jail, Stop::Cancelled);
@@ -169,10 +165,9 @@ impl<'a> Watcher<'a> {
         }
         let (stdout, stderr, stdin) = self.readers();
         let stopped = self.stop.is_some();
-        let mut interests: Vec<(Event, BorrowedFd<'_>, PollFlags)> = vec![(Event::Process, process.as_fd(), PollFlags::IN)];
-        if let Some(cancel) = self.cancel.filter(|_| !stopped) {
-            interests.push((Event::Cancel, cancel.descriptor(), PollFlags::IN));
-        }
+        let mut interests: Vec<(Event, BorrowedFd<'_>, PollFlags)> =
+            vec![(Event::Process, process.as_fd(), PollFlags::IN)];
+        interests.extend(self.cancels().map(|cancel| (Event::Cancel, cancel.descriptor(), PollFlags::IN)));
         if let Some(listener) = jail.handed[3].as_ref().filter(|_| !stopped) {
             interests.push((Event::Listener, listener.as_fd(), PollFlags::IN));
         }

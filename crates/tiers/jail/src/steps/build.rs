@@ -81,10 +81,12 @@ fn isolate(steps: &mut Steps, plan: &Plan) {
     steps.add(LIST, Part::Isolation, call!(SYS_setdomainname), vec![text(""), Value::Number(0)]);
     // keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL): a new, empty keyring in place of the caller's. ENOSYS without keyrings.
     steps
-        .add(LIST, Part::Isolation, call!(SYS_keyctl), vec![
-            Value::Named(1, "KEYCTL_JOIN_SESSION_KEYRING"),
-            Value::Number(0),
-        ])
+        .add(
+            LIST,
+            Part::Isolation,
+            call!(SYS_keyctl),
+            vec![Value::Named(1, "KEYCTL_JOIN_SESSION_KEYRING"), Value::Number(0)],
+        )
         .tolerate(Tolerate::Anything);
     steps.add(LIST, Part::Isolation, call!(SYS_umask), vec![Value::Number(0o022)]);
 }
@@ -133,7 +135,8 @@ fn drop_capabilities(steps: &mut Steps) {
     let header = Structure::words("{version 3}", &[0x2008_0522]);
     let none = Structure::words("{no capability}", &[0, 0, 0]);
     steps.add(LIST, part, call!(SYS_capset), vec![Value::Structure(header), Value::Structure(none)]);
-    let no_new = vec![named!(PR_SET_NO_NEW_PRIVS), Value::Number(1), Value::Number(0), Value::Number(0), Value::Number(0)];
+    let no_new =
+        vec![named!(PR_SET_NO_NEW_PRIVS), Value::Number(1), Value::Number(0), Value::Number(0), Value::Number(0)];
     steps.add(LIST, part, call!(SYS_prctl), no_new);
 }
 
@@ -172,7 +175,11 @@ pub(crate) fn handed_over(slots: &Slots) -> [Slot; 4] {
 fn hand_over(steps: &mut Steps, slots: &Slots) {
     let list: Vec<u8> = handed_over(slots).iter().map(|slot| slot.0).collect();
     let count = list.len() as u64;
-    let list = Structure { shown: "[job directory, scratch, mount namespace, listener]".into(), bytes: list, addresses: vec![] };
+    let list = Structure {
+        shown: "[job directory, scratch, mount namespace, listener]".into(),
+        bytes: list,
+        addresses: vec![],
+    };
     let args = vec![Value::Descriptor(slots.channel), Value::Structure(list), Value::Number(count)];
     steps.add(LIST, Part::Handover, call!(op SEND_SLOTS), args);
     let all = vec![Value::Number(0), Value::Number(c_ulong::from(u32::MAX)), Value::Number(0)];

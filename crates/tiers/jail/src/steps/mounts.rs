@@ -181,8 +181,20 @@ fn proc(steps: &mut Steps, root: Slot, view: ProcView) {
 /// A mask is the jail's own empty directory, or /dev/null, over what it hides. What a host lacks is passed over.
 fn mask(steps: &mut Steps, root: Slot, path: &Path) {
     let tree = steps.scratch_slot();
-    let directory = matches!(path.to_str(), Some("/proc/sys" | "/proc/irq" | "/proc/bus" | "/proc/fs" | "/proc/acpi"
-        | "/proc/scsi" | "/proc/driver" | "/proc/tty" | "/proc/asound"));
+    let directory = matches!(
+        path.to_str(),
+        Some(
+            "/proc/sys"
+                | "/proc/irq"
+                | "/proc/bus"
+                | "/proc/fs"
+                | "/proc/acpi"
+                | "/proc/scsi"
+                | "/proc/driver"
+                | "/proc/tty"
+                | "/proc/asound"
+        )
+    );
     let over = if directory { Path::new(EMPTY_DIRECTORY) } else { Path::new("/dev/null") };
     let clone = Value::Named(1 | libc::O_CLOEXEC as u64, "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC");
     let args = vec![Value::Descriptor(root), guest(over), clone];
@@ -207,8 +219,7 @@ fn pts(steps: &mut Steps, root: Slot, path: &Path) {
 fn scratch(steps: &mut Steps, slots: &Slots, root: Slot, disk: u64, inodes: u64, places: &[&Path]) {
     let base = Path::new("/tmp");
     make_directory(steps, root, base);
-    let options =
-        [("size", disk.to_string()), ("nr_inodes", inodes.to_string()), ("mode", "0755".to_owned())];
+    let options = [("size", disk.to_string()), ("nr_inodes", inodes.to_string()), ("mode", "0755".to_owned())];
     file_system(steps, "tmpfs", &options, NOSUID | NODEV, slots.scratch);
     let args = vec![Value::Descriptor(slots.scratch), text(""), Value::Descriptor(root), guest(base), FROM_DESCRIPTOR];
     steps.add(LIST, PART, call!(SYS_move_mount), args).about("/tmp");

@@ -6,15 +6,15 @@ use lazaret_policy::Mode;
 
 /// What is known only when a job is launched.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The job's user and group id on the host.
-    pub host_id: (u32, u32),
+    pub(crate) host_id: (u32, u32),
     /// Whole seconds of CLOCK_MONOTONIC and CLOCK_BOOTTIME, that the job's clocks start near zero.
-    pub clocks: (u64, u64),
+    pub(crate) clocks: (u64, u64),
     /// How many cgroups are joined.
-    pub doors: usize,
+    pub(crate) doors: usize,
     /// The inputs' names, in order.
-    pub inputs: Vec<Vec<u8>>,
+    pub(crate) inputs: Vec<Vec<u8>>,
 }
 
 /// The slots that the caller fills before a launch, and those that come back after it.

@@ -23,10 +23,7 @@ fn without_a_version_one_memory_controller_version_one_is_not_used() {
     let mounts = "34 29 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
 
     assert_eq!(version_one("0::/user.slice/a\n", mounts), None);
-    assert_eq!(
-        version_two("0::/user.slice/a\n", mounts),
-        Some(PathBuf::from("/sys/fs/cgroup/user.slice/a"))
-    );
+    assert_eq!(version_two("0::/user.slice/a\n", mounts), Some(PathBuf::from("/sys/fs/cgroup/user.slice/a")));
 }
 
 #[test]

@@ -1,0 +1,108 @@
+//! What can be typed. Completions and the manual page are made from this.
+
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Run risky commands in fresh sandboxes
+///
+/// Each command runs alone in a jail of its own and leaves nothing behind. What it may do is said by a policy; how it
+/// ended is said by a typed verdict.
+#[derive(Debug, Parser)]
+#[command(name = "lazaret", version, propagate_version = true)]
+pub(crate) struct Program {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a command in a fresh jail
+    ///
+    /// The command works in /job, where the inputs are. Exit status: the command's own; 128+N for signal N; 124 when
+    /// wall-clock or processor time ran out; 126 and 127 when it could not be executed or found; 123 for every other
+    /// verdict; 125 for an error of Lazaret's own.
+    Run(Run),
+    /// Show what would be enforced, without running anything
+    Plan(Plan),
+    /// List the built-in profiles, or show one
+    Profiles(Profiles),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write all pages into a directory
+    Man {
+        /// Where to write one page for each command
+        directory: Option<PathBuf>,
+    },
+}
+
+/// What `run` and `plan` share: a policy and a job.
+#[derive(Debug, Args)]
+pub(crate) struct JobArgs {
+    /// A built-in profile
+    #[arg(long, value_name = "NAME", default_value = "default", conflicts_with = "policy")]
+    pub(crate) profile: String,
+    /// A policy file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// The kind of boundary
+    #[arg(long, value_name = "TIER")]
+    pub(crate) tier: Option<String>,
+    /// Copy a file into /job, under its base name or NAME
+    #[arg(long = "in", value_name = "HOST[:NAME]")]
+    pub(crate) inputs: Vec<OsString>,
+    /// Take a file out of /job, to its name in the current directory or to HOST
+    #[arg(long = "out", value_name = "NAME[:HOST]")]
+    pub(crate) outputs: Vec<OsString>,
+    /// Set an environment variable
+    #[arg(long = "env", value_name = "K=V")]
+    pub(crate) environment: Vec<String>,
+    /// Set a limit: wall, cpu, memory, processes, file-size, disk, output, open-files, cpus, io-rate
+    #[arg(long = "limit", value_name = "KEY=VALUE")]
+    pub(crate) limits: Vec<String>,
+    /// Pass standard input to the command
+    #[arg(long)]
+    pub(crate) stdin: bool,
+    /// Accept that this host cannot enforce a layer; `lazaret doctor` names the layers
+    #[arg(long = "degrade", value_name = "LAYER")]
+    pub(crate) degrade: Vec<String>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    /// Write the report as JSON to a file, or to standard output for `-`
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) report: Option<PathBuf>,
+    /// No summary on the terminal
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    /// Print the launch steps: every system call, in order
+    #[arg(long)]
+    pub(crate) steps: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Profiles {
+    /// Show this one
+    pub(crate) name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,203 @@
+//! Jobs, put together step by step.
+
+use crate::error::Error;
+use crate::report::Report;
+use lazaret_jail::RunError;
+use lazaret_jail::run::{Cancel, Launcher, Sink};
+use lazaret_policy::{FileName, Input, Job as Data, JobError, Output, Policy, Stdin};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// One command with its arguments, environment, inputs and wanted outputs.
+///
+/// Mistakes in the parts are reported when the job is run.
+#[derive(Debug, Clone)]
+pub struct Job {
+    data: Data,
+    problem: Option<JobError>,
+    cancels: Vec<Cancel>,
+}
+
+impl Job {
+    /// A job that runs `command`, which is looked for in the policy's PATH unless it has a slash.
+    pub fn new(command: impl Into<OsString>) -> Self {
+        Self { data: Data::new(command), problem: None, cancels: Vec::new() }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.data.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator>(mut self, args: I) -> Self
+    where
+        I::Item: Into<OsString>,
+    {
+        self.data.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable, beside those that the policy sets.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.data.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Puts a copy of the host file `path` into `/job`, under its base name.
+    #[must_use]
+    pub fn input(self, path: impl Into<PathBuf>) -> Self {
+        let input = Input::file(path);
+        self.add_input(input)
+    }
+
+    /// Puts a copy of the host file `path` into `/job` as `name`.
+    #[must_use]
+    pub fn input_as(self, path: impl Into<PathBuf>, name: impl AsRef<OsStr>) -> Self {
+        let input = FileName::new(name).map_err(JobError::FileName).map(|name| Input::renamed(path, name));
+        self.add_input(input)
+    }
+
+    /// Puts `bytes` into `/job` as `name`.
+    #[must_use]
+    pub fn input_bytes(self, name: impl AsRef<OsStr>, bytes: impl Into<Vec<u8>>) -> Self {
+        let input = FileName::new(name).map_err(JobError::FileName).map(|name| Input::bytes(name, bytes));
+        self.add_input(input)
+    }
+
+    fn add_input(mut self, input: Result<Input, JobError>) -> Self {
+        match input {
+            Ok(input) => self.data.inputs.push(input),
+            Err(problem) => self.problem = self.problem.or(Some(problem)),
+        }
+        self
+    }
+
+    /// Wants the file `name` of `/job`, with its bytes in the report: [`Report::output`].
+    #[must_use]
+    pub fn output(self, name: impl AsRef<OsStr>) -> Self {
+        self.add_output(name.as_ref(), None)
+    }
+
+    /// Wants the file `name` of `/job` at `path`, where it appears whole or not at all.
+    #[must_use]
+    pub fn output_to(self, name: impl AsRef<OsStr>, path: impl Into<PathBuf>) -> Self {
+        self.add_output(name.as_ref(), Some(path.into()))
+    }
+
+    fn add_output(mut self, name: &OsStr, to: Option<PathBuf>) -> Self {
+        match FileName::new(name) {
+            Ok(name) => self.data.outputs.push(Output { name, to }),
+            Err(problem) => self.problem = self.problem.or(Some(JobError::FileName(problem))),
+        }
+        self
+    }
+
+    /// Gives `bytes` on standard input, which is empty otherwise.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.data.stdin = Stdin::Bytes(bytes.into());
+        self
+    }
+
+    /// Passes the caller's standard input on, with [`Sink::Forward`].
+    #[must_use]
+    pub fn stdin_inherited(mut self) -> Self {
+        self.data.stdin = Stdin::Inherit;
+        self
+    }
+
+    /// Lets `cancel` end the job, at any time. It may end other jobs too, and several may end this one.
+    #[must_use]
+    pub fn cancelled_by(mut self, cancel: &Cancel) -> Self {
+        self.cancels.push(cancel.clone());
+        self
+    }
+
+    /// The job as data.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake that was made in putting it together.
+    pub fn data(&self) -> Result<&Data, Error> {
+        match &self.problem {
+            None => Ok(&self.data),
+            Some(problem) => Err(Error::Job(problem.clone())),
+        }
+    }
+
+    /// Runs the job under `policy` and waits for its end. Standard output and error are in the report.
+    ///
+    /// The first run in a process looks at the host, which later ones remember: see [`launcher`].
+    ///
+    /// # Errors
+    ///
+    /// Lazaret's own failures. The job's are in the report.
+    pub fn run(&self, policy: &Policy) -> Result<Report, Error> {
+        self.run_with(launcher()?, policy, &Sink::Capture)
+    }
+
+    /// Runs the job with a launcher of the caller's own, and its streams where the caller wants them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Job::run`].
+    pub fn run_with(&self, launcher: &Launcher, policy: &Policy, sink: &Sink<'_>) -> Result<Report, Error> {
+        let finished = launcher.run(policy, self.data()?, sink, &self.cancels)?;
+        Ok(Report::new(finished))
+    }
+
+    /// Runs the job without blocking a worker of the Tokio runtime. Dropping the future ends the job.
+    ///
+    /// The waiting is done by a thread of the runtime's blocking pool, one for each running job; the pool's size bounds
+    /// how many run at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Job::run`], and [`Error::Runtime`] when the runtime shuts down.
+    ///
+    /// # Panics
+    ///
+    /// When called outside of a Tokio runtime.
+    #[cfg(feature = "tokio")]
+    pub async fn run_async(&self, policy: &Policy) -> Result<Report, Error> {
+        let cancel = Cancel::new().map_err(Error::Run)?;
+        let (job, policy) = (self.clone().cancelled_by(&cancel), policy.clone());
+        let mut guard = CancelOnDrop(Some(cancel));
+        let report = tokio::task::spawn_blocking(move || job.run(&policy)).await;
+        guard.0 = None;
+        report.unwrap_or(Err(Error::Runtime))
+    }
+}
+
+/// Ends the job of a future that is dropped while it waits.
+#[cfg(feature = "tokio")]
+struct CancelOnDrop(Option<Cancel>);
+
+#[cfg(feature = "tokio")]
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(cancel) = &self.0 {
+            cancel.cancel();
+        }
+    }
+}
+
+/// The launcher that [`Job::run`] uses: made at the first call, kept for the life of the process.
+///
+/// # Errors
+///
+/// When memory or descriptors run out; the next call tries again.
+pub fn launcher() -> Result<&'static Launcher, Error> {
+    static LAUNCHER: OnceLock<Launcher> = OnceLock::new();
+    if let Some(launcher) = LAUNCHER.get() {
+        return Ok(launcher);
+    }
+    let made = Launcher::new().map_err(|error: RunError| Error::Run(error))?;
+    Ok(LAUNCHER.get_or_init(|| made))
+}

@@ -1,0 +1,85 @@
+//! Policies from profiles, files and texts, with their system-call rules checked.
+
+use lazaret_filter::Rule;
+use lazaret_policy::{Loader, Policy, PolicyBuilder, PolicyError, RuleProblem, Source, profiles as builtin};
+use std::path::Path;
+
+/// The built-in profile `name`.
+///
+/// # Errors
+///
+/// An unknown name; the nearest known one is in the message.
+pub fn profile(name: &str) -> Result<Policy, PolicyError> {
+    loader().profile(name)
+}
+
+/// The names of the built-in profiles.
+pub fn profiles() -> impl Iterator<Item = &'static str> {
+    builtin::names()
+}
+
+/// The policy in the file `path`, and those that it extends.
+///
+/// # Errors
+///
+/// A file that cannot be read, or what is wrong in it, each with its line.
+pub fn policy_file(path: impl AsRef<Path>) -> Result<Policy, PolicyError> {
+    loader().file(path.as_ref())
+}
+
+/// The policy in `text`; `name` stands for its path in messages.
+///
+/// # Errors
+///
+/// What is wrong in it, each with its line.
+pub fn policy_text(name: &str, text: &str) -> Result<Policy, PolicyError> {
+    loader().text(Path::new(name), text)
+}
+
+fn loader() -> Loader<'static> {
+    Loader::new().with_reader(|path| std::fs::read_to_string(path)).with_rule_check(check_rule)
+}
+
+fn check_rule(text: &str) -> Result<(), RuleProblem> {
+    Rule::parse(text).map(drop).map_err(|error| RuleProblem {
+        span: error.span(),
+        message: error.kind().to_string(),
+        hint: error.suggestion().map(|nearest| format!("did you mean `{nearest}`?")),
+    })
+}
+
+/// Changes on top of a policy.
+#[derive(Debug, Clone)]
+pub struct Change(PolicyBuilder);
+
+/// Begins changes on top of `policy`. Their source in plans and reports is "program".
+pub fn change(policy: Policy) -> Change {
+    Change(policy.builder())
+}
+
+impl Change {
+    /// Sets a limit, written `KEY=VALUE` as for `--limit`.
+    ///
+    /// # Errors
+    ///
+    /// An unknown key, or a value that is out of range.
+    pub fn limit(mut self, written: &str) -> Result<Self, PolicyError> {
+        self.0.limit(written, Source::Builder)?;
+        Ok(self)
+    }
+
+    /// Accepts that a layer is missing, as `--degrade` does.
+    ///
+    /// # Errors
+    ///
+    /// An unknown layer, or one that no jail can do without.
+    pub fn degrade(mut self, layer: &str) -> Result<Self, PolicyError> {
+        self.0.degrade(layer, Source::Builder)?;
+        Ok(self)
+    }
+
+    /// The changed policy.
+    pub fn build(self) -> Policy {
+        self.0.build()
+    }
+}
