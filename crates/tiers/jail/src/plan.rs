@@ -6,6 +6,7 @@ mod landlock;
 mod program;
 mod tree;
 
+pub(crate) use filter::FilterCache;
 pub use filter::FilterPlan;
 pub use landlock::{LandlockPlan, LandlockRule};
 pub use program::Program;
@@ -16,6 +17,7 @@ use crate::cgroup::{Controller, GroupLimits, Groups};
 use crate::error::PlanError;
 use crate::probe::{PathFacts, Support};
 use lazaret_policy::{Control, Job, Layer, Limits, Mode, Policy};
+use std::sync::Arc;
 
 /// The user and group id that a job sees itself as.
 pub const INNER_ID: u32 = 1000;
@@ -43,7 +45,7 @@ pub struct Plan {
     /// What the job's cgroup enforces, and where it is made.
     pub group: Group,
     /// The system-call filter.
-    pub filter: FilterPlan,
+    pub filter: Arc<FilterPlan>,
     /// Landlock's rules.
     pub landlock: LandlockPlan,
     /// The host name that the job sees.
@@ -93,12 +95,18 @@ pub struct Rlimit {
 }
 
 impl Plan {
-    /// Decides.
+    /// Decides. `filter` is the policy's own, compiled before because it is the same for every job.
     ///
     /// # Errors
     ///
     /// When the job or a path of the policy is wrong, or the host lacks a layer that the policy requires.
-    pub fn new(policy: &Policy, job: &Job, support: &Support, facts: &PathFacts) -> Result<Self, PlanError> {
+    pub fn new(
+        policy: &Policy,
+        job: &Job,
+        support: &Support,
+        facts: &PathFacts,
+        filter: Arc<FilterPlan>,
+    ) -> Result<Self, PlanError> {
         job.check().map_err(PlanError::Job)?;
         let missing = support.missing(policy);
         if !missing.is_empty() {
@@ -107,7 +115,6 @@ impl Plan {
         let mut notes = Vec::new();
         let namespaces = Namespaces { cgroup: support.cgroup_namespace, time: support.time_namespace };
         let tree = Tree::new(policy, facts, &mut notes)?;
-        let filter = FilterPlan::new(policy, support.notifier)?;
         let landlock = LandlockPlan::new(&tree, support.landlock.as_ref().copied().unwrap_or(0));
         let program = Program::new(policy, job)?;
         let group = group(policy, support, &tree);
@@ -143,6 +150,9 @@ fn group(policy: &Policy, support: &Support, tree: &Tree) -> Group {
     // A hierarchy that neither limits nor measures for this policy would only cost time.
     if limits.cpus.is_none() {
         groups.parents.remove(&Controller::Cpu);
+    }
+    if limits.io_rate.is_none() {
+        groups.parents.remove(&Controller::Io);
     }
     Group::Limited {
         groups,

@@ -13,7 +13,7 @@ pub use streams::Sink;
 
 use crate::cgroup;
 use crate::error::{PlanError, RunError};
-use crate::plan::Plan;
+use crate::plan::{FilterCache, Plan};
 use crate::probe::{PathFacts, Support};
 use crate::uid::Uids;
 use lazaret_policy::{FileName, Job, Policy, Report};
@@ -29,6 +29,8 @@ pub struct Launcher {
     support: Support,
     uids: Uids,
     image: OwnedFd,
+    filters: FilterCache,
+    processors: u32,
     started: AtomicU64,
 }
 
@@ -126,7 +128,15 @@ impl Launcher {
         if let Ok(groups) = &support.groups {
             cgroup::sweep(groups);
         }
-        Ok(Self { support, uids, image: image()?, started: AtomicU64::new(0) })
+        let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
+        Ok(Self {
+            support,
+            uids,
+            image: image()?,
+            filters: FilterCache::default(),
+            processors,
+            started: AtomicU64::new(0),
+        })
     }
 
     /// What this host can enforce.
@@ -140,7 +150,8 @@ impl Launcher {
     ///
     /// See [`Plan::new`].
     pub fn plan(&self, policy: &Policy, job: &Job) -> Result<Plan, PlanError> {
-        Plan::new(policy, job, &self.support, &PathFacts::gather(policy))
+        let filter = self.filters.get(&policy.system_calls, self.support.notifier)?;
+        Plan::new(policy, job, &self.support, &PathFacts::gather(policy), filter)
     }
 
     /// Runs `job` under `policy` in a fresh jail. When this returns, none of the job's processes lives and nothing of
@@ -157,7 +168,7 @@ impl Launcher {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let planned = begun.elapsed();
         let mut jail = launch::launch(&plan, self, number, &inputs, job, sink)?;
-        let watched = watch::watch(&plan, &mut jail, sink, cancels);
+        let watched = watch::watch(&plan, &mut jail, sink, cancels, self.processors);
         let ended = Instant::now();
         let watched = match watched {
             Ok(watched) => watched,

@@ -143,7 +143,7 @@ impl JobGroup {
     /// The directory that the kernel would not let go of within two seconds.
     pub fn remove(mut self) -> Result<(), RunError> {
         let directories = std::mem::take(&mut self.directories);
-        directories.iter().try_for_each(|(directory, _)| {
+        directories.iter().rev().try_for_each(|(directory, _)| {
             remove_directory(directory).map_err(|source| cgroup_error("remove", directory, source))
         })
     }
@@ -151,7 +151,7 @@ impl JobGroup {
 
 impl Drop for JobGroup {
     fn drop(&mut self) {
-        for (directory, _) in &self.directories {
+        for (directory, _) in self.directories.iter().rev() {
             // The launch has failed already; the next launcher of this user sweeps what is left.
             drop(remove_directory(directory));
         }
@@ -176,16 +176,19 @@ fn cgroup_error(what: &'static str, path: &Path, source: io::Error) -> RunError 
 }
 
 /// Removes the groups of callers that were killed before they could: `lazaret-PID-…` with no process PID.
+///
+/// Every group has a directory in the memory hierarchy, removed last: its names tell those of all others.
 pub(crate) fn sweep(groups: &Groups) {
-    for (parent, _) in groups.directories() {
-        let Ok(entries) = fs::read_dir(parent) else { continue };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let owner = name.to_str().and_then(|n| n.strip_prefix("lazaret-")).and_then(|n| n.split('-').next());
-            let Some(owner) = owner.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
-            if !Path::new(&format!("/proc/{owner}")).exists() {
+    let Some(Ok(entries)) = groups.parents.get(&Controller::Memory).map(fs::read_dir) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|n| n.strip_prefix("lazaret-")).and_then(|n| n.split('-').next());
+        let Some(owner) = owner.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
+        if !Path::new(&format!("/proc/{owner}")).exists() {
+            let others = groups.parents.iter().filter(|(controller, _)| **controller != Controller::Memory);
+            for parent in others.map(|(_, parent)| parent).chain(groups.parents.get(&Controller::Memory)) {
                 // Busy means that its last tasks are still dying: a later sweep gets it.
-                drop(fs::remove_dir(entry.path()));
+                drop(fs::remove_dir(parent.join(&name)));
             }
         }
     }

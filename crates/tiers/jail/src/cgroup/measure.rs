@@ -2,7 +2,7 @@
 
 use super::job::JobGroup;
 use super::locate::{Controller, Hierarchy};
-use std::fs;
+use rustix::fs::{Mode, OFlags};
 
 /// What the kernel counted for all processes of a job together. `None` where it does not tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,7 +90,12 @@ impl JobGroup {
     }
 
     fn text(&self, controller: Controller, file: &str) -> Option<String> {
-        fs::read_to_string(self.path(controller, file)?).ok()
+        let path = self.path(controller, file)?;
+        let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        // The files that are read hold a number or a few short lines; what is longer is cut, and the rest not used.
+        let mut buffer = [0_u8; 4096];
+        let length = rustix::io::read(&file, &mut buffer).ok()?;
+        String::from_utf8(buffer[..length].to_vec()).ok()
     }
 
     fn number(&self, controller: Controller, file: &str) -> Option<u64> {

@@ -2,7 +2,8 @@
 
 use crate::error::PlanError;
 use lazaret_filter::{Action, Arch, Backend, Filter, Rule};
-use lazaret_policy::{CallAction, Policy};
+use lazaret_policy::{CallAction, SystemCalls};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The filter, as rules and compiled.
 #[derive(Debug, Clone)]
@@ -20,8 +21,12 @@ pub struct FilterPlan {
 const EPERM: u16 = 1;
 
 impl FilterPlan {
-    pub(crate) fn new(policy: &Policy, supervised: bool) -> Result<Self, PlanError> {
-        let calls = &policy.system_calls;
+    /// Compiles the rules of `policy`; `supervised` says whether this host can report refused calls.
+    ///
+    /// # Errors
+    ///
+    /// When a rule cannot be parsed, or all together cannot be enforced.
+    pub fn new(calls: &SystemCalls, supervised: bool) -> Result<Self, PlanError> {
         let mut filter = Filter::new(action(calls.default.value));
         for rule in &calls.rules {
             let parsed = Rule::parse(&rule.rule)
@@ -35,6 +40,29 @@ impl FilterPlan {
         let instructions =
             u16::try_from(program.len()).map_err(|_too_long| PlanError::Filter { problem: "too long".to_owned() })?;
         Ok(Self { program: program.as_bytes(), instructions, filter, supervised })
+    }
+}
+
+/// The filters of the policies that were used last, compiled.
+#[derive(Debug, Default)]
+pub(crate) struct FilterCache(Mutex<Vec<(SystemCalls, Arc<FilterPlan>)>>);
+
+/// How many policies a cache remembers.
+const REMEMBERED: usize = 16;
+
+impl FilterCache {
+    /// The filter for `calls`, compiled now or before.
+    pub(crate) fn get(&self, calls: &SystemCalls, supervised: bool) -> Result<Arc<FilterPlan>, PlanError> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, filter)) = known.iter().find(|(of, filter)| of == calls && filter.supervised == supervised) {
+            return Ok(Arc::clone(filter));
+        }
+        let filter = Arc::new(FilterPlan::new(calls, supervised)?);
+        if known.len() >= REMEMBERED {
+            known.remove(0);
+        }
+        known.push((calls.clone(), Arc::clone(&filter)));
+        Ok(filter)
     }
 }
 

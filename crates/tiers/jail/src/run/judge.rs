@@ -75,6 +75,14 @@ pub(crate) fn cpu_split_us(jail: &Jail, measured: &Measured) -> (u64, u64) {
     (usage[0] * 1_000_000 + usage[1], usage[2] * 1_000_000 + usage[3])
 }
 
+/// Bytes read from and written to block devices: by the whole tree where that is counted, else by the first process and
+/// those it waited for, in the blocks of 512 bytes that struct rusage counts.
+pub(crate) fn io_bytes(jail: &Jail, measured: &Measured) -> (u64, u64) {
+    // After the two struct timeval: maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock.
+    let usage: [u64; 18] = jail.outcome(offset_of!(Outcome, usage));
+    (measured.read_bytes.unwrap_or(usage[11] * 512), measured.written_bytes.unwrap_or(usage[12] * 512))
+}
+
 impl Evidence {
     fn verdict(&self, plan: &Plan) -> Verdict {
         let limit = |key| Verdict::of_limit(plan.limits.hit(key));

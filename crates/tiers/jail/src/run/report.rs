@@ -30,6 +30,7 @@ pub(crate) fn finish(
 ) -> Result<Finished, RunError> {
     let teardown = Instant::now();
     let (user_us, system_us) = judge::cpu_split_us(&jail, &fate.measured);
+    let (read_bytes, written_bytes) = judge::io_bytes(&jail, &fate.measured);
     let marks = jail.marks();
     let setup_us = setup_us(&marks);
     let wall = watched.ended.saturating_duration_since(jail.launched);
@@ -70,8 +71,8 @@ pub(crate) fn finish(
             system_us,
             peak_memory: fate.measured.peak_memory,
             processes: fate.measured.peak_tasks.map(|tasks| tasks.saturating_sub(OWN_TASKS)),
-            read_bytes: fate.measured.read_bytes,
-            written_bytes: fate.measured.written_bytes,
+            read_bytes: Some(read_bytes),
+            written_bytes: Some(written_bytes),
         },
         phases: Phases {
             plan_us: micros(times.planned),

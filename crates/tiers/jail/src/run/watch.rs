@@ -43,8 +43,14 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How long what was written before the end may take to be passed on to a slow reader.
 const PASS_ON: Duration = Duration::from_secs(10);
 
-pub(crate) fn watch(plan: &Plan, jail: &mut Jail, sink: &Sink<'_>, cancels: &[Cancel]) -> Result<Watched, RunError> {
-    let mut watcher = Watcher { plan, sink, cancels, stop: None, refusals: Refusals::default(), disk_full: false };
+pub(crate) fn watch(
+    plan: &Plan,
+    jail: &mut Jail,
+    sink: &Sink<'_>,
+    cancels: &[Cancel],
+    processors: u32,
+) -> Result<Watched, RunError> {
+    let mut watcher = Watcher { plan, sink, cancels, processors, stop: None, refusals: Refusals::default(), disk_full: false };
     let handed = watcher.until_handed_over(jail)?;
     if handed {
         watcher.until_the_end(jail)?;
@@ -63,6 +69,7 @@ struct Watcher<'a> {
     plan: &'a Plan,
     sink: &'a Sink<'a>,
     cancels: &'a [Cancel],
+    processors: u32,
     stop: Option<Stop>,
     refusals: Refusals,
     disk_full: bool,
@@ -145,11 +152,10 @@ impl<'a> Watcher<'a> {
     fn next_cpu_check(&self, jail: &Jail) -> Option<Instant> {
         let used = Duration::from_micros(jail.group.as_ref()?.cpu_us()?);
         let left = self.plan.limits.cpu.duration().saturating_sub(used);
-        let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
         if left.is_zero() {
             return Some(Instant::now());
         }
-        Some(Instant::now() + (left / processors).max(Duration::from_millis(1)))
+        Some(Instant::now() + (left / self.processors).max(Duration::from_millis(1)))
     }
 
     /// Waits until something happens or `until`, and sees to it. Returns whether process 1 is dead.
