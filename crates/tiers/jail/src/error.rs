@@ -122,14 +122,12 @@ impl PlanError {
 #[non_exhaustive]
 pub enum RunError {
     /// A step of the launch failed, before anything of the job ran.
-    #[error("cannot set the jail up: {}: {step}{}", part.name(), about(subject.as_ref()))]
+    #[error("cannot set the jail up: {}: {step}", part.name())]
     Step {
         /// What the step serves.
         part: Part,
         /// The step, as `lazaret plan --steps` prints it.
         step: String,
-        /// A path or name.
-        subject: Option<String>,
         /// The kernel's answer.
         source: io::Error,
     },
@@ -189,10 +187,6 @@ pub enum RunError {
         /// What is too much.
         problem: String,
     },
-}
-
-fn about(subject: Option<&String>) -> String {
-    subject.map_or_else(String::new, |subject| format!(" (for `{subject}`)"))
 }
 
 impl RunError {

@@ -1,6 +1,7 @@
 //! Runs a plan: launch, watch, collect, tear down. Decides nothing.
 
 mod collect;
+mod housekeeper;
 mod judge;
 mod launch;
 mod refusals;
@@ -9,12 +10,14 @@ mod streams;
 mod watch;
 
 pub use collect::Destination;
+pub use housekeeper::Ahead;
 pub use streams::Sink;
 
 use crate::cgroup;
 use crate::error::{PlanError, RunError};
 use crate::plan::{FilterCache, Plan};
 use crate::probe::{PathFacts, Support};
+use crate::run::housekeeper::Housekeeper;
 use crate::uid::Uids;
 use lazaret_policy::{FileName, Job, Policy, Report};
 use rustix::fs::MemfdFlags;
@@ -30,6 +33,7 @@ pub struct Launcher {
     uids: Uids,
     image: OwnedFd,
     filters: FilterCache,
+    housekeeper: Housekeeper,
     processors: u32,
     started: AtomicU64,
 }
@@ -109,21 +113,26 @@ impl Cancel {
 }
 
 impl Launcher {
-    /// Looks at the host and prepares, with the default range of user ids.
+    /// Looks at the host and prepares for many jobs, with the default range of user ids.
     ///
     /// # Errors
     ///
     /// When memory or descriptors run out.
     pub fn new() -> Result<Self, RunError> {
-        Self::with_uids(Uids::new(Uids::FIRST, Uids::COUNT, Uids::LOCK_FILE))
+        Self::with(Uids::new(Uids::FIRST, Uids::COUNT, Uids::LOCK_FILE), Ahead::Always)
     }
 
-    /// Looks at the host and prepares.
+    /// Looks at the host and prepares. A launcher keeps one thread, which prepares `ahead` and closes behind.
+    ///
+    /// Only a launcher with root's rights can prepare ahead: namespaces that an ordinary user makes belong to the one
+    /// job's user namespace.
     ///
     /// # Errors
     ///
     /// When memory or descriptors run out.
-    pub fn with_uids(uids: Uids) -> Result<Self, RunError> {
+    pub fn with(uids: Uids, ahead: Ahead) -> Result<Self, RunError> {
+        let can_prepare = rustix::process::geteuid().is_root();
+        let housekeeper = Housekeeper::start(if can_prepare { ahead } else { Ahead::Nothing });
         let support = Support::probe();
         if let Ok(groups) = &support.groups {
             cgroup::sweep(groups);
@@ -134,6 +143,7 @@ impl Launcher {
             uids,
             image: image()?,
             filters: FilterCache::default(),
+            housekeeper,
             processors,
             started: AtomicU64::new(0),
         })
@@ -182,7 +192,7 @@ impl Launcher {
         let collected = collect::collect(&plan, &jail, destinations, &fate, job)?;
         let collecting = ended.elapsed();
         let times = report::Times { planned, collecting, begun };
-        Ok(report::finish(plan, job, jail, watched, fate, collected, &times)?)
+        Ok(report::finish(plan, self, jail, watched, fate, collected, &times)?)
     }
 }
 

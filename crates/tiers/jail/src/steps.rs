@@ -51,7 +51,7 @@ pub enum Value {
     /// A NUL-terminated string, passed by address.
     Text(CString),
     /// A structure, passed by address, shown by its name.
-    Structure(Structure),
+    Structure(Box<Structure>),
     /// The descriptor in a slot.
     Descriptor(Slot),
 }
@@ -97,8 +97,8 @@ pub enum Part {
     Inputs,
     /// Make the new root the only one.
     Pivot,
-    /// Bring the loopback interface up.
-    Loopback,
+    /// Enter the network namespace, bring its loopback interface up.
+    Network,
     /// Give up every capability.
     Capabilities,
     /// Landlock.
@@ -126,7 +126,7 @@ impl Part {
             Self::Root => "root",
             Self::Inputs => "inputs",
             Self::Pivot => "pivot",
-            Self::Loopback => "loopback",
+            Self::Network => "network",
             Self::Capabilities => "capabilities",
             Self::Landlock => "landlock",
             Self::Fork => "fork",
@@ -144,7 +144,7 @@ impl Part {
             Self::Namespaces | Self::IdMaps => Some(Layer::UserNamespace),
             Self::Time => Some(Layer::TimeNamespace),
             Self::Root | Self::Pivot => Some(Layer::MountNamespace),
-            Self::Loopback => Some(Layer::NetworkNamespace),
+            Self::Network => Some(Layer::NetworkNamespace),
             Self::Landlock => Some(Layer::Landlock),
             Self::Filter => Some(Layer::Seccomp),
             Self::Isolation | Self::Inputs | Self::Capabilities | Self::Fork | Self::Process | Self::Handover => None,
@@ -171,8 +171,6 @@ pub struct Step {
     pub(crate) save: Option<Slot>,
     pub(crate) tolerate: Tolerate,
     pub(crate) part: Part,
-    /// What it is about, for errors: a path, an input's name.
-    pub(crate) subject: Option<String>,
 }
 
 /// All steps of a launch and the program at its end.
@@ -203,7 +201,7 @@ impl Steps {
     /// Adds a step to the end of `list`.
     pub(crate) fn add(&mut self, list: List, part: Part, call: Call, args: Vec<Value>) -> &mut Step {
         let steps = &mut self.lists[list as usize];
-        steps.push(Step { call, args, save: None, tolerate: Tolerate::Nothing, part, subject: None });
+        steps.push(Step { call, args, save: None, tolerate: Tolerate::Nothing, part });
         let last = steps.len() - 1;
         &mut steps[last]
     }
@@ -285,12 +283,6 @@ impl Step {
         self
     }
 
-    /// Says what the step is about.
-    pub(crate) fn about(&mut self, subject: impl Into<String>) -> &mut Self {
-        self.subject = Some(subject.into());
-        self
-    }
-
     /// What the step serves.
     pub fn part(&self) -> Part {
         self.part
@@ -320,7 +312,7 @@ pub fn preview(plan: &Plan, inputs: &[FileName]) -> Steps {
         Group::Degraded => 0,
     };
     let inputs = inputs.iter().map(|name| name.as_bytes().to_vec()).collect();
-    of(plan, &Settings { host_id, clocks: (0, 0), doors, inputs }).0
+    of(plan, &Settings { host_id, clocks: (0, 0), network: plan.mode == Mode::Root, doors, inputs }).0
 }
 
 /// A string argument. Callers pass no NUL: paths and names were checked when the plan was made.

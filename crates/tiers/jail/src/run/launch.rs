@@ -30,6 +30,8 @@ pub(crate) struct Jail {
     pub(crate) launched: Instant,
     /// What process 1 handed over, in the order of `steps::build::handed_over`.
     pub(crate) handed: [Option<OwnedFd>; 4],
+    /// The network namespace, where it was made ahead.
+    pub(crate) network: Option<OwnedFd>,
     steps: Steps,
     memory: Shared,
     launcher: i32,
@@ -131,7 +133,12 @@ pub(crate) fn launch(
     let (channel, their_channel) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).map_err(resource("make a socket pair"))?;
 
+    let network = match plan.mode {
+        Mode::Root => launcher.housekeeper.network(),
+        Mode::Rootless => None,
+    };
     let settings = Settings {
+        network: network.is_some(),
         host_id: uid.as_ref().map_or(plan.caller_ids, |uid| (uid.get(), uid.get())),
         clocks: clocks(),
         doors: doors.len(),
@@ -141,6 +148,9 @@ pub(crate) fn launch(
     let mut bytes = block::lay_out(&steps).map_err(|e| RunError::Layout { problem: e.to_string() })?;
     let mut keep = Keep { bytes: &mut bytes, descriptors: Vec::with_capacity(SLOTS) };
     let Slots { stdin, stdout, stderr, channel: channel_slot, doors: door_slots, inputs: input_slots, .. } = &slots;
+    if let (Some(slot), Some(network)) = (slots.network, &network) {
+        keep.fill(slot, network);
+    }
     keep.fill(*stdin, &theirs.stdin);
     keep.fill(*stdout, &theirs.stdout);
     keep.fill(*stderr, &theirs.stderr);
@@ -163,6 +173,7 @@ pub(crate) fn launch(
         group,
         launched,
         handed: [const { None }; 4],
+        network,
         steps,
         memory,
         launcher: pid,
@@ -215,7 +226,7 @@ impl Jail {
         let step = list.and_then(|list| self.steps.list(list).get(index as usize));
         Some(match step {
             Some(step) => {
-                RunError::Step { part: step.part(), step: self.steps.show(step), subject: step.subject.clone(), source }
+                RunError::Step { part: step.part(), step: self.steps.show(step), source }
             }
             None => RunError::Launch { what: "a step that is not in the plan", source },
         })

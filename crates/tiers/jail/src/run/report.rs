@@ -4,11 +4,11 @@ use super::collect::Collected;
 use super::judge::{self, Fate};
 use super::launch::Jail;
 use super::watch::Watched;
-use super::{Finished, micros};
+use super::{Finished, Launcher, micros};
 use crate::error::RunError;
 use crate::plan::{OWN_TASKS, Plan};
 use lazaret_policy::{
-    Holding, Job, Layer, Phases, Report, ReportVersion, StepTime, StreamReport, Streams, Tier, Usage,
+    Holding, Layer, Phases, Report, ReportVersion, StepTime, StreamReport, Streams, Tier, Usage,
 };
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ pub(crate) struct Times {
 
 pub(crate) fn finish(
     mut plan: Plan,
-    job: &Job,
+    launcher: &Launcher,
     mut jail: Jail,
     watched: Watched,
     fate: Fate,
@@ -50,6 +50,7 @@ pub(crate) fn finish(
     };
     let (stdout, stderr) =
         (std::mem::take(&mut jail.streams.stdout.captured), std::mem::take(&mut jail.streams.stderr.captured));
+    launcher.housekeeper.dispose(jail.handed.iter_mut().filter_map(Option::take).chain(jail.network.take()));
     drop(jail);
 
     let verdict = collected.verdict.unwrap_or(fate.verdict);
@@ -93,7 +94,6 @@ pub(crate) fn finish(
         stderr,
     };
     debug_assert!(times.begun <= teardown, "time goes on");
-    debug_assert!(job.outputs.len() == report.outputs.len(), "every output is reported");
     Ok(Finished { report, outputs: collected.held })
 }
 

@@ -20,8 +20,8 @@ pub(crate) fn add(steps: &mut Steps, slots: &Slots, plan: &Plan, settings: &Sett
     }
     steps.mark(LIST, Part::Root);
     mounts::add(steps, slots, plan, settings);
-    if plan.loopback {
-        loopback(steps);
+    if plan.loopback && slots.network.is_none() {
+        loopback(steps, LIST);
     }
     steps.mark(LIST, Part::Capabilities);
     // Not earlier: it makes /proc/self root's own. Nobody else is in this pid namespace yet.
@@ -49,7 +49,7 @@ fn write_file(steps: &mut Steps, part: Part, path: &str, content: String, tolera
     steps.add(LIST, part, call!(SYS_openat), vec![named!(AT_FDCWD), text(path), flags]).save(file).tolerate(tolerate);
     let length = content.len() as u64;
     let args = vec![Value::Descriptor(file), text(content), Value::Number(length)];
-    steps.add(LIST, part, call!(SYS_write), args).about(path).tolerate(tolerate);
+    steps.add(LIST, part, call!(SYS_write), args).tolerate(tolerate);
     steps.add(LIST, part, call!(SYS_close), vec![Value::Descriptor(file)]).tolerate(tolerate);
 }
 
@@ -100,7 +100,7 @@ fn time(steps: &mut Steps, settings: &Settings) {
 }
 
 /// netdevice(7), SIOCSIFFLAGS on `lo`.
-fn loopback(steps: &mut Steps) {
+pub(crate) fn loopback(steps: &mut Steps, list: List) {
     let socket = steps.scratch_slot();
     let mut request = vec![0_u8; 40];
     request[..2].copy_from_slice(b"lo");
@@ -109,10 +109,10 @@ fn loopback(steps: &mut Steps) {
     let request = Structure { shown: "{lo, IFF_UP}".into(), bytes: request, addresses: Vec::new() };
     let kind = Value::Named((libc::SOCK_DGRAM | libc::SOCK_CLOEXEC) as u64, "SOCK_DGRAM|SOCK_CLOEXEC");
     let open = vec![named!(AF_INET), kind, Value::Number(0)];
-    steps.add(LIST, Part::Loopback, call!(SYS_socket), open).save(socket);
-    let args = vec![Value::Descriptor(socket), named!(SIOCSIFFLAGS), Value::Structure(request)];
-    steps.add(LIST, Part::Loopback, call!(SYS_ioctl), args);
-    steps.add(LIST, Part::Loopback, call!(SYS_close), vec![Value::Descriptor(socket)]);
+    steps.add(list, Part::Network, call!(SYS_socket), open).save(socket);
+    let args = vec![Value::Descriptor(socket), named!(SIOCSIFFLAGS), Value::Structure(request.into())];
+    steps.add(list, Part::Network, call!(SYS_ioctl), args);
+    steps.add(list, Part::Network, call!(SYS_close), vec![Value::Descriptor(socket)]);
 }
 
 /// The highest capability that any kernel can have: they are counted in 64 bits, and 41 exist as of Linux 6.18.
@@ -134,7 +134,7 @@ fn drop_capabilities(steps: &mut Steps) {
     // struct __user_cap_header_struct: version 3, this process. Two struct __user_cap_data_struct of zeroes.
     let header = Structure::words("{version 3}", &[0x2008_0522]);
     let none = Structure::words("{no capability}", &[0, 0, 0]);
-    steps.add(LIST, part, call!(SYS_capset), vec![Value::Structure(header), Value::Structure(none)]);
+    steps.add(LIST, part, call!(SYS_capset), vec![Value::Structure(header.into()), Value::Structure(none.into())]);
     let no_new =
         vec![named!(PR_SET_NO_NEW_PRIVS), Value::Number(1), Value::Number(0), Value::Number(0), Value::Number(0)];
     steps.add(LIST, part, call!(SYS_prctl), no_new);
@@ -146,7 +146,7 @@ fn landlock(steps: &mut Steps, slots: &Slots, plan: &LandlockPlan) {
     let part = Part::Landlock;
     let attributes = Structure::words("{handled}", &[*files, *network, *scope]);
     let size = RulesetAttr::size(*abi) as u64;
-    let args = vec![Value::Structure(attributes), Value::Number(size), Value::Number(0)];
+    let args = vec![Value::Structure(attributes.into()), Value::Number(size), Value::Number(0)];
     steps.add(LIST, part, call!(SYS_landlock_create_ruleset), args).save(slots.ruleset);
     for rule in rules {
         let path = rule.path.as_os_str().as_encoded_bytes();
@@ -162,7 +162,7 @@ fn landlock(steps: &mut Steps, slots: &Slots, plan: &LandlockPlan) {
             Value::Named(RULE_PATH_BENEATH, "LANDLOCK_RULE_PATH_BENEATH"),
             Value::Named(rule.rights, "rights"),
         ];
-        steps.add(LIST, part, call!(op LANDLOCK_RULE), args).about(rule.path.display().to_string());
+        steps.add(LIST, part, call!(op LANDLOCK_RULE), args);
         steps.add(LIST, part, call!(SYS_close), vec![Value::Descriptor(directory)]);
     }
 }
@@ -180,7 +180,7 @@ fn hand_over(steps: &mut Steps, slots: &Slots) {
         bytes: list,
         addresses: vec![],
     };
-    let args = vec![Value::Descriptor(slots.channel), Value::Structure(list), Value::Number(count)];
+    let args = vec![Value::Descriptor(slots.channel), Value::Structure(list.into()), Value::Number(count)];
     steps.add(LIST, Part::Handover, call!(op SEND_SLOTS), args);
     let all = vec![Value::Number(0), Value::Number(c_ulong::from(u32::MAX)), Value::Number(0)];
     steps.add(LIST, Part::Handover, call!(SYS_close_range), all);

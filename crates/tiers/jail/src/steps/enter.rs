@@ -12,13 +12,13 @@ pub(crate) fn add(steps: &mut Steps, slots: &Slots, plan: &Plan) {
     for rlimit in &plan.rlimits {
         let value = Structure::words(rlimit.value.to_string(), &[rlimit.value, rlimit.value]);
         let resource = Value::Named(rlimit.resource.into(), rlimit.name);
-        let args = vec![Value::Number(0), resource, Value::Structure(value), Value::Number(0)];
-        steps.add(LIST, Part::Process, call!(SYS_prlimit64), args).about(rlimit.name);
+        let args = vec![Value::Number(0), resource, Value::Structure(value.into()), Value::Number(0)];
+        steps.add(LIST, Part::Process, call!(SYS_prlimit64), args);
     }
     steps.add(LIST, Part::Process, call!(SYS_chdir), vec![text(JOB_DIRECTORY)]);
     steps.add(LIST, Part::Process, call!(op DEFAULT_SIGNALS), vec![]);
     let none = Structure::words("[]", &[0]);
-    let args = vec![named!(SIG_SETMASK), Value::Structure(none), Value::Number(0), Value::Number(8)];
+    let args = vec![named!(SIG_SETMASK), Value::Structure(none.into()), Value::Number(0), Value::Number(8)];
     steps.add(LIST, Part::Process, call!(SYS_rt_sigprocmask), args);
     // Only standard input, output and error outlive the exec.
     let rest = vec![Value::Number(3), Value::Number(u32::MAX.into()), named!(CLOSE_RANGE_CLOEXEC)];
@@ -42,7 +42,7 @@ fn filter(steps: &mut Steps, slots: &Slots, plan: &Plan) {
     };
     let (flags, shown) = if plan.filter.supervised { (8, "NEW_LISTENER") } else { (0, "0") };
     let mode = Value::Named(1, "SECCOMP_SET_MODE_FILTER");
-    let args = vec![mode, Value::Named(flags, shown), Value::Structure(program)];
+    let args = vec![mode, Value::Named(flags, shown), Value::Structure(program.into())];
     let step = steps.add(LIST, Part::Filter, call!(SYS_seccomp), args);
     if plan.filter.supervised {
         step.save(slots.listener);

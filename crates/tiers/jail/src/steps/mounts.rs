@@ -38,7 +38,7 @@ pub(crate) fn add(steps: &mut Steps, slots: &Slots, plan: &Plan, settings: &Sett
     file_system(steps, "tmpfs", &options, NOSUID | NODEV, root);
     // Over "/", where absolute paths do not see it: they go on leading into the old root until the pivot.
     let over = vec![Value::Descriptor(root), text(""), named!(AT_FDCWD), text("/"), FROM_DESCRIPTOR];
-    steps.add(LIST, PART, call!(SYS_move_mount), over).about("/");
+    steps.add(LIST, PART, call!(SYS_move_mount), over);
 
     let scratch: Vec<&Path> = tree
         .entries
@@ -66,7 +66,7 @@ fn guest(path: &Path) -> Value {
 fn make_directory(steps: &mut Steps, root: Slot, path: &Path) {
     let args = vec![Value::Descriptor(root), guest(path), Value::Number(0o755)];
     let exists = Tolerate::Errno(libc::EEXIST);
-    steps.add(LIST, PART, call!(SYS_mkdirat), args).tolerate(exists).about(path.display().to_string());
+    steps.add(LIST, PART, call!(SYS_mkdirat), args).tolerate(exists);
 }
 
 /// An empty file to mount on.
@@ -74,7 +74,7 @@ fn make_file(steps: &mut Steps, root: Slot, path: &Path) {
     let mode = Value::Named(u64::from(libc::S_IFREG | 0o644), "S_IFREG|0644");
     let args = vec![Value::Descriptor(root), guest(path), mode, Value::Number(0)];
     let exists = Tolerate::Errno(libc::EEXIST);
-    steps.add(LIST, PART, call!(SYS_mknodat), args).tolerate(exists).about(path.display().to_string());
+    steps.add(LIST, PART, call!(SYS_mknodat), args).tolerate(exists);
 }
 
 fn entry(steps: &mut Steps, root: Slot, entry: &Entry) {
@@ -94,7 +94,7 @@ fn entry(steps: &mut Steps, root: Slot, entry: &Entry) {
         }
         Entry::Symlink { guest, target } => {
             let args = vec![text(target.as_os_str().as_bytes()), Value::Descriptor(root), self::guest(guest)];
-            steps.add(LIST, PART, call!(SYS_symlinkat), args).about(guest.display().to_string());
+            steps.add(LIST, PART, call!(SYS_symlinkat), args);
         }
         Entry::File { guest, content } => file(steps, root, guest, content),
         Entry::Proc { view } => proc(steps, root, *view),
@@ -112,7 +112,7 @@ fn bind(steps: &mut Steps, root: Slot, host: &Path, guest: &Path, attributes: u6
     steps
         .add(LIST, PART, call!(SYS_open_tree), vec![named!(AT_FDCWD), path, CLONE_TREE])
         .save(tree)
-        .about(host.display().to_string());
+        ;
     restrict(steps, tree, EMPTY_RECURSIVE, attributes);
     put(steps, tree, root, guest);
 }
@@ -126,31 +126,31 @@ fn restrict(steps: &mut Steps, mount: Slot, flags: Value, attributes: u64) {
         _ => "{RDONLY, MS_PRIVATE}",
     };
     let attributes = Structure::words(shown, &[attributes, 0, private, 0]);
-    let args = vec![Value::Descriptor(mount), text(""), flags, Value::Structure(attributes), Value::Number(32)];
+    let args = vec![Value::Descriptor(mount), text(""), flags, Value::Structure(attributes.into()), Value::Number(32)];
     steps.add(LIST, PART, call!(SYS_mount_setattr), args);
 }
 
 /// Puts a detached tree at `path` and lets go of its descriptor.
 fn put(steps: &mut Steps, tree: Slot, root: Slot, path: &Path) {
     let args = vec![Value::Descriptor(tree), text(""), Value::Descriptor(root), guest(path), FROM_DESCRIPTOR];
-    steps.add(LIST, PART, call!(SYS_move_mount), args).about(path.display().to_string());
+    steps.add(LIST, PART, call!(SYS_move_mount), args);
     steps.add(LIST, PART, call!(SYS_close), vec![Value::Descriptor(tree)]);
 }
 
 /// fsopen(2) to fsmount(2): a new, detached file system. An empty value is a flag.
 fn file_system(steps: &mut Steps, kind: &'static str, options: &[(&str, String)], attributes: u64, mount: Slot) {
     let context = steps.scratch_slot();
-    steps.add(LIST, PART, call!(SYS_fsopen), vec![text(kind), FSOPEN_CLOEXEC]).save(context).about(kind);
+    steps.add(LIST, PART, call!(SYS_fsopen), vec![text(kind), FSOPEN_CLOEXEC]).save(context);
     for (key, value) in options {
         let (command, value) =
             if value.is_empty() { (SET_FLAG, Value::Number(0)) } else { (SET_STRING, text(value.as_str())) };
         let args = vec![Value::Descriptor(context), command, text(*key), value, Value::Number(0)];
-        steps.add(LIST, PART, call!(SYS_fsconfig), args).about(format!("{kind}, option {key}"));
+        steps.add(LIST, PART, call!(SYS_fsconfig), args);
     }
     let create = vec![Value::Descriptor(context), CREATE, Value::Number(0), Value::Number(0), Value::Number(0)];
-    steps.add(LIST, PART, call!(SYS_fsconfig), create).about(kind);
+    steps.add(LIST, PART, call!(SYS_fsconfig), create);
     let args = vec![Value::Descriptor(context), FSMOUNT_CLOEXEC, Value::Named(attributes, "attributes")];
-    steps.add(LIST, PART, call!(SYS_fsmount), args).save(mount).about(kind);
+    steps.add(LIST, PART, call!(SYS_fsmount), args).save(mount);
     steps.add(LIST, PART, call!(SYS_close), vec![Value::Descriptor(context)]);
 }
 
@@ -159,7 +159,7 @@ fn file(steps: &mut Steps, root: Slot, path: &Path, content: &str) {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
     let flags = Value::Named(flags as u64, "O_WRONLY|O_CREAT|O_EXCL|O_CLOEXEC");
     let args = vec![Value::Descriptor(root), guest(path), flags, Value::Number(0o444)];
-    steps.add(LIST, PART, call!(SYS_openat), args).save(file).about(path.display().to_string());
+    steps.add(LIST, PART, call!(SYS_openat), args).save(file);
     let args = vec![Value::Descriptor(file), text(content), Value::Number(content.len() as u64)];
     steps.add(LIST, PART, call!(SYS_write), args);
     steps.add(LIST, PART, call!(SYS_close), vec![Value::Descriptor(file)]);
@@ -198,11 +198,11 @@ fn mask(steps: &mut Steps, root: Slot, path: &Path) {
     let over = if directory { Path::new(EMPTY_DIRECTORY) } else { Path::new("/dev/null") };
     let clone = Value::Named(1 | libc::O_CLOEXEC as u64, "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC");
     let args = vec![Value::Descriptor(root), guest(over), clone];
-    steps.add(LIST, PART, call!(SYS_open_tree), args).save(tree).about(path.display().to_string());
+    steps.add(LIST, PART, call!(SYS_open_tree), args).save(tree);
     restrict(steps, tree, Value::Named(libc::AT_EMPTY_PATH as u64, "AT_EMPTY_PATH"), RDONLY | NOSUID | NOEXEC);
     let args = vec![Value::Descriptor(tree), text(""), Value::Descriptor(root), guest(path), FROM_DESCRIPTOR];
     let absent = Tolerate::Errno(libc::ENOENT);
-    steps.add(LIST, PART, call!(SYS_move_mount), args).tolerate(absent).about(path.display().to_string());
+    steps.add(LIST, PART, call!(SYS_move_mount), args).tolerate(absent);
     steps.add(LIST, PART, call!(SYS_close), vec![Value::Descriptor(tree)]);
 }
 
@@ -222,11 +222,11 @@ fn scratch(steps: &mut Steps, slots: &Slots, root: Slot, disk: u64, inodes: u64,
     let options = [("size", disk.to_string()), ("nr_inodes", inodes.to_string()), ("mode", "0755".to_owned())];
     file_system(steps, "tmpfs", &options, NOSUID | NODEV, slots.scratch);
     let args = vec![Value::Descriptor(slots.scratch), text(""), Value::Descriptor(root), guest(base), FROM_DESCRIPTOR];
-    steps.add(LIST, PART, call!(SYS_move_mount), args).about("/tmp");
+    steps.add(LIST, PART, call!(SYS_move_mount), args);
     for place in places {
         let name = place.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
         let args = vec![Value::Descriptor(slots.scratch), text(name), Value::Number(0o755)];
-        steps.add(LIST, PART, call!(SYS_mkdirat), args).about(place.display().to_string());
+        steps.add(LIST, PART, call!(SYS_mkdirat), args);
     }
     // /tmp last: its mount covers the base.
     let (tmp, others): (Vec<&&Path>, Vec<&&Path>) = places.iter().partition(|place| **place == base);
@@ -238,7 +238,7 @@ fn scratch(steps: &mut Steps, slots: &Slots, root: Slot, disk: u64, inodes: u64,
         let args = vec![Value::Descriptor(slots.scratch), text(name), CLONE_TREE];
         steps.add(LIST, PART, call!(SYS_open_tree), args).save(tree);
         let args = vec![Value::Descriptor(tree), text(""), Value::Descriptor(root), guest(place), FROM_DESCRIPTOR];
-        steps.add(LIST, PART, call!(SYS_move_mount), args).about(place.display().to_string());
+        steps.add(LIST, PART, call!(SYS_move_mount), args);
         if !is_job {
             steps.add(LIST, PART, call!(SYS_close), vec![Value::Descriptor(tree)]);
         }
@@ -276,14 +276,13 @@ fn copies_on_write(steps: &mut Steps, slots: &Slots, root: Slot, plan: &Plan) {
 fn inputs(steps: &mut Steps, slots: &Slots, settings: &Settings) {
     let part = Part::Inputs;
     for (slot, name) in slots.inputs.iter().zip(&settings.inputs) {
-        let shown = String::from_utf8_lossy(name).into_owned();
         let file = steps.scratch_slot();
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let flags = Value::Named(flags as u64, "O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC");
         let args = vec![Value::Descriptor(slots.job_directory), text(name.clone()), flags, Value::Number(0o644)];
-        steps.add(LIST, part, call!(SYS_openat), args).save(file).about(shown.clone());
+        steps.add(LIST, part, call!(SYS_openat), args).save(file);
         let copy = vec![Value::Descriptor(file), Value::Descriptor(*slot)];
-        steps.add(LIST, part, call!(op COPY), copy).about(shown);
+        steps.add(LIST, part, call!(op COPY), copy);
         steps.add(LIST, part, call!(SYS_close), vec![Value::Descriptor(file)]);
     }
 }

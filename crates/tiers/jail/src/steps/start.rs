@@ -11,6 +11,8 @@ pub(crate) struct Settings {
     pub(crate) host_id: (u32, u32),
     /// Whole seconds of CLOCK_MONOTONIC and CLOCK_BOOTTIME, that the job's clocks start near zero.
     pub(crate) clocks: (u64, u64),
+    /// Whether the network namespace was made ahead.
+    pub(crate) network: bool,
     /// How many cgroups are joined.
     pub(crate) doors: usize,
     /// The inputs' names, in order.
@@ -24,6 +26,8 @@ pub(crate) struct Slots {
     pub(crate) stdout: super::Slot,
     pub(crate) stderr: super::Slot,
     pub(crate) channel: super::Slot,
+    /// The network namespace that was made ahead, if one was.
+    pub(crate) network: Option<super::Slot>,
     pub(crate) doors: Vec<super::Slot>,
     pub(crate) inputs: Vec<super::Slot>,
     /// The job's directory, for collecting.
@@ -45,6 +49,7 @@ impl Slots {
             stdout: steps.slot("stdout"),
             stderr: steps.slot("stderr"),
             channel: steps.slot("channel"),
+            network: settings.network.then(|| steps.slot("network namespace")),
             doors: (0..settings.doors).map(|i| steps.slot(format!("cgroup {i}"))).collect(),
             inputs: settings
                 .inputs
@@ -60,11 +65,10 @@ impl Slots {
     }
 }
 
-/// Namespaces that every jail has.
+/// Namespaces that process 1 of every jail is born into. The network's is among them unless it was made ahead.
 const ALWAYS: u64 = (libc::CLONE_NEWUSER
     | libc::CLONE_NEWPID
     | libc::CLONE_NEWNS
-    | libc::CLONE_NEWNET
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWUTS) as u64;
 
@@ -81,6 +85,14 @@ pub(crate) fn add(steps: &mut Steps, slots: &Slots, plan: &Plan, settings: &Sett
         let args = vec![Value::Descriptor(slot), Value::Number(number), Value::Number(0)];
         steps.add(list, Part::Process, call!(SYS_dup3), args);
     }
+    if let Some(network) = slots.network {
+        // Made by root, so that it belongs to no user namespace that the job could have rights in.
+        let args = vec![Value::Descriptor(network), named!(CLONE_NEWNET)];
+        steps.add(list, Part::Network, call!(SYS_setns), args);
+        if plan.loopback {
+            super::build::loopback(steps, list);
+        }
+    }
     if plan.mode == Mode::Root {
         let (uid, gid) = (Value::Number(settings.host_id.0.into()), Value::Number(settings.host_id.1.into()));
         steps.add(list, Part::Identity, call!(SYS_setgroups), vec![Value::Number(0), Value::Number(0)]);
@@ -90,11 +102,14 @@ pub(crate) fn add(steps: &mut Steps, slots: &Slots, plan: &Plan, settings: &Sett
         steps.add(list, Part::Identity, call!(SYS_prctl), vec![named!(PR_SET_DUMPABLE), Value::Number(1)]);
     }
     steps.mark(list, Part::Namespaces);
-    let mut flags = ALWAYS;
-    let mut shown = "CLONE_NEWUSER|NEWPID|NEWNS|NEWNET|NEWIPC|NEWUTS";
-    if plan.namespaces.cgroup {
-        flags |= libc::CLONE_NEWCGROUP as u64;
-        shown = "CLONE_NEWUSER|NEWPID|NEWNS|NEWNET|NEWIPC|NEWUTS|NEWCGROUP";
-    }
-    steps.add(list, Part::Namespaces, call!(op CLONE_INIT), vec![Value::Named(flags, shown)]);
+    let network = if slots.network.is_none() { libc::CLONE_NEWNET as u64 } else { 0 };
+    let cgroup = if plan.namespaces.cgroup { libc::CLONE_NEWCGROUP as u64 } else { 0 };
+    let shown = match (network, cgroup) {
+        (0, 0) => "CLONE_NEWUSER|NEWPID|NEWNS|NEWIPC|NEWUTS",
+        (0, _) => "CLONE_NEWUSER|NEWPID|NEWNS|NEWIPC|NEWUTS|NEWCGROUP",
+        (_, 0) => "CLONE_NEWUSER|NEWPID|NEWNS|NEWIPC|NEWUTS|NEWNET",
+        (_, _) => "CLONE_NEWUSER|NEWPID|NEWNS|NEWIPC|NEWUTS|NEWNET|NEWCGROUP",
+    };
+    let flags = Value::Named(ALWAYS | network | cgroup, shown);
+    steps.add(list, Part::Namespaces, call!(op CLONE_INIT), vec![flags]);
 }
