@@ -18,6 +18,8 @@ chmod 755 "$work"
 title() { printf '\n== %s\n' "$*"; }
 
 # now: milliseconds.
+size() { identify -format "%wx%h, %b" "$1"; }
+
 now() { echo $(($(date +%s%N) / 1000000)); }
 
 # verdict REPORT: the verdict of a report, and what ran into a limit, as one line.
@@ -53,10 +55,10 @@ for picture in /usr/share/backgrounds/gnome/adwaita-l.* /usr/share/backgrounds/g
 done
 [ -f photo.jpg ] || { echo "demo: no picture in /usr/share/backgrounds/gnome: install gnome-backgrounds" >&2; exit 1; }
 
-title "A photograph: $(identify_size() { identify -format '%wx%h, %b' "$1"; }; identify_size photo.jpg)"
+title "A photograph: $(size photo.jpg)"
 echo "    lazaret run --profile imagemagick --in photo.jpg --out thumb.png -- convert photo.jpg -resize 256x256 thumb.png"
 jailed --profile imagemagick --in photo.jpg --out thumb.png -- "$convert" photo.jpg -resize 256x256 thumb.png
-echo "    thumb.png: $(identify -format '%wx%h, %b' thumb.png)"
+echo "    thumb.png: $(size thumb.png)"
 
 thumbnail() { "$convert" photo.jpg -resize 256x256 bare.png; }
 thumbnail_jailed() {
@@ -73,10 +75,10 @@ title "An upload cut short"
 head -c 60000 photo.jpg >cut.jpg
 jailed --profile imagemagick --in cut.jpg --out cut.png -- "$convert" cut.jpg -resize 256x256 cut.png
 
-title "A bomb: few bytes that become half a gigabyte of pixels"
-"$convert" -size 8000x8000 xc:navy -depth 8 bomb.png
-echo "    bomb.png: $(identify -format '%wx%h, %b' bomb.png)"
-jailed --profile imagemagick --limit memory=384MiB --limit disk=256MiB --in bomb.png --out small.png -- \
+title "A bomb: few bytes that become 288 megabytes of pixels"
+"$convert" -size 6000x6000 xc:navy -depth 8 bomb.png
+echo "    bomb.png: $(size bomb.png)"
+jailed --profile imagemagick --limit memory=192MiB --limit disk=128MiB --in bomb.png --out small.png -- \
     "$convert" bomb.png -resize 256x256 small.png
 
 title "A drawing that puts another customer's picture into its own thumbnail"

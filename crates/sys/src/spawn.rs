@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_void};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 const STACK: usize = 16 * 1024;
 
@@ -16,17 +16,17 @@ struct Child<'a> {
 }
 
 /// Starts the program in descriptor `program` with one argument, an empty environment and only the descriptors `keep`
-/// (under their numbers). Returns its process id; its end sends no SIGCHLD, so wait for it with `__WALL`.
+/// (under their numbers). Returns its process id and a descriptor of it.
 ///
 /// The child borrows this process's memory until its exec, as vfork(2) does, so that the caller's size costs nothing;
 /// this thread stands still and its signals are blocked meanwhile. Nothing of the caller's is written but one errno.
 ///
-/// Source: clone(2) `CLONE_VM | CLONE_VFORK`, execveat(2), close_range(2) (Linux 5.11).
+/// Source: clone(2) `CLONE_VM | CLONE_VFORK | CLONE_PIDFD` (Linux 5.2), execveat(2), close_range(2) (Linux 5.11).
 ///
 /// # Errors
 ///
 /// `EAGAIN` at a process limit, `EACCES` where memory files may not be executed (`vm.memfd_noexec`), `ENOMEM`.
-pub fn spawn(program: BorrowedFd<'_>, name: &CStr, argument: &CStr, keep: &[RawFd]) -> io::Result<i32> {
+pub fn spawn(program: BorrowedFd<'_>, name: &CStr, argument: &CStr, keep: &[RawFd]) -> io::Result<(i32, OwnedFd)> {
     let mut child = Child {
         program: program.as_raw_fd(),
         argv: [name.as_ptr(), argument.as_ptr(), std::ptr::null()],
@@ -37,17 +37,21 @@ pub fn spawn(program: BorrowedFd<'_>, name: &CStr, argument: &CStr, keep: &[RawF
     let mut stack = vec![0_u128; STACK / 16];
     let top = stack.as_mut_ptr_range().end;
     let blocked = BlockedSignals::all()?;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK;
+    // The exec turns the exit signal into SIGCHLD whatever is asked for here: execve(2).
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let mut descriptor: RawFd = -1;
     // SAFETY: the stack and `child` outlive the child's use of them, because CLONE_VFORK returns after its exec or exit.
-    let pid = unsafe { libc::clone(enter, top.cast(), flags, (&raw mut child).cast::<c_void>()) };
+    let pid = unsafe { libc::clone(enter, top.cast(), flags, (&raw mut child).cast::<c_void>(), &raw mut descriptor) };
     let outcome = crate::check(pid.into());
     drop(blocked);
     outcome?;
+    // SAFETY: clone succeeded and stored a new descriptor, close-on-exec, that nobody else owns.
+    let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
     if child.errno != 0 {
         crate::wait::reap(pid)?;
         return Err(io::Error::from_raw_os_error(child.errno));
     }
-    Ok(pid)
+    Ok((pid, descriptor))
 }
 
 /// The child's half. Only system calls: no allocation, no locks, no panics.

@@ -1,4 +1,4 @@
-//! Waiting for children that send no SIGCHLD.
+//! Waiting for children, in programs that may have other waiters.
 
 use std::io;
 
@@ -22,20 +22,24 @@ impl Ended {
     }
 }
 
-/// Waits for the child `pid` and reaps it, whatever signal its end sends.
+/// Waits for the child `pid` to be dead and reaps it, whatever signal its end sends.
 ///
-/// Source: waitpid(2), `__WALL`.
+/// `None` when somebody else in this process reaped it: a program that waits for any child, or ignores SIGCHLD, in which
+/// case this still waits for the end.
+///
+/// Source: waitpid(2), `__WALL`; "NOTES" on ignored SIGCHLD.
 ///
 /// # Errors
 ///
-/// `ECHILD` if it is no child of this process, or somebody else reaped it.
-pub fn reap(pid: i32) -> io::Result<Ended> {
+/// None that can happen with a valid process id.
+pub fn reap(pid: i32) -> io::Result<Option<Ended>> {
     loop {
         let mut status = 0;
         // SAFETY: a number, a live status, a flag.
         let answer = unsafe { libc::waitpid(pid, &raw mut status, libc::__WALL) };
         match crate::check(answer.into()) {
-            Ok(_) => return Ok(Ended::from_status(status)),
+            Ok(_) => return Ok(Some(Ended::from_status(status))),
+            Err(e) if e.raw_os_error() == Some(libc::ECHILD) => return Ok(None),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }

@@ -12,8 +12,9 @@ use lazaret_policy::{FileName, InputFrom, Job, Mode};
 use lazaret_sys::memory::Shared;
 use lazaret_sys::wait::{self, Ended};
 use rustix::fs::{FileType, MemfdFlags, Mode as FileMode, OFlags};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, pidfd_send_signal};
 use std::ffi::CString;
 use std::io;
 use std::mem::offset_of;
@@ -34,7 +35,9 @@ pub(crate) struct Jail {
     pub(crate) network: Option<OwnedFd>,
     steps: Steps,
     memory: Shared,
-    launcher: i32,
+    launcher: (i32, OwnedFd),
+    /// Process 1, once it told that it is there.
+    pub(crate) init: Option<OwnedFd>,
     clock_offset_ns: u64,
     reaped: Option<Option<Ended>>,
     _uid: Option<JobUid>,
@@ -165,7 +168,7 @@ pub(crate) fn launch(
     descriptors.push(block_descriptor);
     let argument = CString::new(block_descriptor.to_string()).unwrap_or_default();
     let launched = Instant::now();
-    let pid = lazaret_sys::spawn::spawn(launcher.image.as_fd(), c"lazaret-init", &argument, &descriptors)
+    let (pid, descriptor) = lazaret_sys::spawn::spawn(launcher.image.as_fd(), c"lazaret-init", &argument, &descriptors)
         .map_err(|source| RunError::Launch { what: "executing it", source })?;
     Ok(Jail {
         channel,
@@ -176,7 +179,8 @@ pub(crate) fn launch(
         network,
         steps,
         memory,
-        launcher: pid,
+        launcher: (pid, descriptor),
+        init: None,
         clock_offset_ns: if plan.namespaces.time { settings.clocks.0 * 1_000_000_000 } else { 0 },
         reaped: None,
         _uid: uid,
@@ -225,9 +229,7 @@ impl Jail {
         let index: u32 = self.outcome(offset_of!(Outcome, failed_step));
         let step = list.and_then(|list| self.steps.list(list).get(index as usize));
         Some(match step {
-            Some(step) => {
-                RunError::Step { part: step.part(), step: self.steps.show(step), source }
-            }
+            Some(step) => RunError::Step { part: step.part(), step: self.steps.show(step), source },
             None => RunError::Launch { what: "a step that is not in the plan", source },
         })
     }
@@ -244,16 +246,20 @@ impl Jail {
         named.map(|((list, part), time)| (part.name(), outside(*list, time))).collect()
     }
 
-    /// Kills the job: the pid namespace dies with its process 1. Both processes are our unreaped children, so that
-    /// their ids cannot have been given to others.
+    /// Kills the job: the pid namespace dies with its process 1.
     pub(crate) fn kill(&self) {
         if self.reaped.is_some() {
             return;
         }
-        for process in [Pid::from_raw(self.launcher), self.init_pid()].into_iter().flatten() {
-            // Killing a process that is dead and not reaped succeeds.
-            let killed = kill_process(process, Signal::KILL);
-            debug_assert!(killed.is_ok(), "an unreaped child can be signalled");
+        for process in [Some(&self.launcher.1), self.init.as_ref()].into_iter().flatten() {
+            // Whoever is dead already needs no killing.
+            let killed = pidfd_send_signal(process, Signal::KILL);
+            debug_assert!(matches!(killed, Ok(()) | Err(Errno::SRCH)), "a child can be killed");
+        }
+        // Before its message process 1 is known by its number alone, which is its own until it is reaped, below.
+        if let (None, Some(init)) = (&self.init, self.init_pid()) {
+            let killed = kill_process(init, Signal::KILL);
+            debug_assert!(matches!(killed, Ok(()) | Err(Errno::SRCH)), "a child can be killed");
         }
     }
 
@@ -264,10 +270,10 @@ impl Jail {
             return Ok(ended);
         }
         let failed = |source| RunError::Launch { what: "waiting for it", source };
-        wait::reap(self.launcher).map_err(failed)?;
+        wait::reap(self.launcher.0).map_err(failed)?;
         // Only now: the launcher was the one to make process 1.
         let ended = match self.init_pid() {
-            Some(init) => Some(wait::reap(init.as_raw_nonzero().get()).map_err(failed)?),
+            Some(init) => wait::reap(init.as_raw_nonzero().get()).map_err(failed)?,
             None => None,
         };
         self.reaped = Some(ended);

@@ -7,9 +7,7 @@ use super::watch::Watched;
 use super::{Finished, Launcher, micros};
 use crate::error::RunError;
 use crate::plan::{OWN_TASKS, Plan};
-use lazaret_policy::{
-    Holding, Layer, Phases, Report, ReportVersion, StepTime, StreamReport, Streams, Tier, Usage,
-};
+use lazaret_policy::{Holding, Layer, Phases, Report, ReportVersion, StepTime, StreamReport, Streams, Tier, Usage};
 use std::time::{Duration, Instant};
 
 /// How long what took, as far as it is known before the end.

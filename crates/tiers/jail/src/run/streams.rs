@@ -72,6 +72,7 @@ fn sealed(file: OwnedFd) -> Result<OwnedFd, RunError> {
 
 /// How much is read at once. POSIX lets a pipe that poll(2) calls writable take PIPE_BUF bytes without waiting.
 const CHUNK: usize = 64 << 10;
+const FIRST_CHUNK: usize = 4096;
 const PIPE_BUF: usize = 4096;
 
 /// One stream out of the job.
@@ -115,8 +116,11 @@ impl Outgoing {
 
     fn take(&mut self, forward: bool, bound: u64) -> Result<(), RunError> {
         let Some(pipe) = &self.pipe else { return Ok(()) };
-        let mut chunk = [0_u8; CHUNK];
-        let length = match rustix::io::read(pipe, &mut chunk) {
+        let kept = if forward { &mut self.pending } else { &mut self.captured };
+        let before = kept.len();
+        // A stream that ends without a word costs no large buffer.
+        kept.reserve(if self.taken == 0 { FIRST_CHUNK } else { CHUNK });
+        let length = match rustix::io::read(pipe, rustix::buffer::spare_capacity(kept)) {
             Ok(length) => length,
             Err(Errno::INTR | Errno::AGAIN) => return Ok(()),
             Err(errno) => return Err(RunError::Resource { what: "read the job's output", source: errno.into() }),
@@ -127,9 +131,8 @@ impl Outgoing {
         }
         let room = usize::try_from(bound - self.taken).unwrap_or(usize::MAX);
         self.truncated |= length > room;
-        let kept = &chunk[..length.min(room)];
-        self.taken += kept.len() as u64;
-        if forward { &mut self.pending } else { &mut self.captured }.extend_from_slice(kept);
+        kept.truncate(before + length.min(room));
+        self.taken += length.min(room) as u64;
         Ok(())
     }
 

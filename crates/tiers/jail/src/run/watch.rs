@@ -10,7 +10,7 @@ use lazaret_policy::{LimitKey, Verdict};
 use lazaret_sys::wait::Ended;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// Why the supervisor ended the job.
@@ -50,7 +50,8 @@ pub(crate) fn watch(
     cancels: &[Cancel],
     processors: u32,
 ) -> Result<Watched, RunError> {
-    let mut watcher = Watcher { plan, sink, cancels, processors, stop: None, refusals: Refusals::default(), disk_full: false };
+    let mut watcher =
+        Watcher { plan, sink, cancels, processors, stop: None, refusals: Refusals::default(), disk_full: false };
     let handed = watcher.until_handed_over(jail)?;
     if handed {
         watcher.until_the_end(jail)?;
@@ -112,9 +113,14 @@ impl<'a> Watcher<'a> {
 
     fn until_the_end(&mut self, jail: &mut Jail) -> Result<(), RunError> {
         let Some(init) = jail.init_pid() else { return Ok(()) };
-        // Our unreaped child: the id is its own still.
-        let process = pidfd_open(init, PidfdFlags::empty())
-            .map_err(|errno| RunError::Resource { what: "watch the jail's first process", source: errno.into() })?;
+        // Our unreaped child: the id is its own still. If somebody else reaped it, it is dead.
+        jail.init = match pidfd_open(init, PidfdFlags::empty()) {
+            Ok(process) => Some(process),
+            Err(rustix::io::Errno::SRCH) => return Ok(()),
+            Err(errno) => {
+                return Err(RunError::Resource { what: "watch the jail's first process", source: errno.into() });
+            }
+        };
         let mut next_look = Instant::now() + LOOK;
         let mut cpu_check = self.next_cpu_check(jail);
         loop {
@@ -122,7 +128,7 @@ impl<'a> Watcher<'a> {
             if let Some(check) = cpu_check {
                 next = next.min(check);
             }
-            let ended = self.turn(jail, &process, next)?;
+            let ended = self.turn(jail, next)?;
             if ended {
                 return Ok(());
             }
@@ -159,7 +165,7 @@ impl<'a> Watcher<'a> {
     }
 
     /// Waits until something happens or `until`, and sees to it. Returns whether process 1 is dead.
-    fn turn(&mut self, jail: &mut Jail, process: &OwnedFd, until: Instant) -> Result<bool, RunError> {
+    fn turn(&mut self, jail: &mut Jail, until: Instant) -> Result<bool, RunError> {
         #[derive(Clone, Copy, PartialEq)]
         enum Event {
             Process,
@@ -171,8 +177,8 @@ impl<'a> Watcher<'a> {
         }
         let (stdout, stderr, stdin) = self.readers();
         let stopped = self.stop.is_some();
-        let mut interests: Vec<(Event, BorrowedFd<'_>, PollFlags)> =
-            vec![(Event::Process, process.as_fd(), PollFlags::IN)];
+        let mut interests: Vec<(Event, BorrowedFd<'_>, PollFlags)> = Vec::with_capacity(8);
+        interests.extend(jail.init.as_ref().map(|process| (Event::Process, process.as_fd(), PollFlags::IN)));
         interests.extend(self.cancels().map(|cancel| (Event::Cancel, cancel.descriptor(), PollFlags::IN)));
         if let Some(listener) = jail.handed[3].as_ref().filter(|_| !stopped) {
             interests.push((Event::Listener, listener.as_fd(), PollFlags::IN));

@@ -109,10 +109,7 @@ fn entry(steps: &mut Steps, root: Slot, entry: &Entry) {
 fn bind(steps: &mut Steps, root: Slot, host: &Path, guest: &Path, attributes: u64) {
     let tree = steps.scratch_slot();
     let path = text(host.as_os_str().as_bytes());
-    steps
-        .add(LIST, PART, call!(SYS_open_tree), vec![named!(AT_FDCWD), path, CLONE_TREE])
-        .save(tree)
-        ;
+    steps.add(LIST, PART, call!(SYS_open_tree), vec![named!(AT_FDCWD), path, CLONE_TREE]).save(tree);
     restrict(steps, tree, EMPTY_RECURSIVE, attributes);
     put(steps, tree, root, guest);
 }

@@ -66,11 +66,8 @@ impl Slots {
 }
 
 /// Namespaces that process 1 of every jail is born into. The network's is among them unless it was made ahead.
-const ALWAYS: u64 = (libc::CLONE_NEWUSER
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNS
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUTS) as u64;
+const ALWAYS: u64 =
+    (libc::CLONE_NEWUSER | libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS) as u64;
 
 pub(crate) fn add(steps: &mut Steps, slots: &Slots, plan: &Plan, settings: &Settings) {
     let list = List::Start;
