@@ -91,7 +91,7 @@ EOF
 colour() { "$convert" "$1" -resize 1x1 -format '%[pixel:p{0,0}]' info: 2>/dev/null || echo "no picture"; }
 echo "    bare:   the thumbnail is $(colour leaked.png): the private picture"
 jailed --profile imagemagick --in drawing.mvg --out drawn.png -- "$convert" mvg:drawing.mvg drawn.png
-[ -f drawn.png ] && echo "    jailed: the thumbnail is $(colour drawn.png)" || echo "    jailed: no thumbnail"
+[ -f drawn.png ] && echo "    jailed: the thumbnail is $(colour drawn.png): nothing of it" || echo "    jailed: no thumbnail"
 
 title "The worst case: the converter is taken over, and a shell of the attacker's runs in its place"
 echo "the server's secret" >secret.txt
@@ -120,7 +120,7 @@ EOF
 lines=2 jailed --profile imagemagick --limit wall=3s --in bomb.sh -- bash bomb.sh
 
 title "What is left of all that"
-left=$(ps -eo args 2>/dev/null | grep -c '[b]omb\.sh\|[a]ttack\.sh' || true)
+left=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep -c '^\(bomb\|attack\)\.sh$' || true)
 echo "    processes of the jobs: $left"
 groups=$(find /sys/fs/cgroup -maxdepth 6 -type d -name 'lazaret-[0-9]*' 2>/dev/null | wc -l)
 echo "    cgroups of jobs: $groups"

@@ -57,6 +57,9 @@ pub(crate) struct JobArgs {
     /// Take a file out of /job, to its name in the current directory or to HOST
     #[arg(long = "out", value_name = "NAME[:HOST]")]
     pub(crate) outputs: Vec<OsString>,
+    /// Export what was changed in copy-on-write views to a new directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) export_changes: Option<PathBuf>,
     /// Set an environment variable
     #[arg(long = "env", value_name = "K=V")]
     pub(crate) environment: Vec<String>,

@@ -61,6 +61,9 @@ pub(crate) fn job(args: &JobArgs, policy: &Policy) -> Result<Job, Failure> {
         let to = host.map_or_else(|| PathBuf::from(&name), PathBuf::from);
         job = job.output_to(name, to);
     }
+    if let Some(path) = &args.export_changes {
+        job = job.export_changes(path);
+    }
     if args.stdin {
         job = job.stdin_inherited();
     }

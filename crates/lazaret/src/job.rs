@@ -98,6 +98,13 @@ impl Job {
         self
     }
 
+    /// Exports what the job changed in copy-on-write views to the new directory `path`, if it came to its own end.
+    #[must_use]
+    pub fn export_changes(mut self, path: impl Into<PathBuf>) -> Self {
+        self.data.export_changes = Some(path.into());
+        self
+    }
+
     /// Gives `bytes` on standard input, which is empty otherwise.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {

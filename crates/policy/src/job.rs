@@ -25,6 +25,8 @@ pub struct Job {
     pub outputs: Vec<Output>,
     /// Standard input.
     pub stdin: Stdin,
+    /// Where the changes in copy-on-write views are exported to: a directory that does not exist yet.
+    pub export_changes: Option<PathBuf>,
 }
 
 impl Job {
@@ -37,6 +39,7 @@ impl Job {
             inputs: Vec::new(),
             outputs: Vec::new(),
             stdin: Stdin::Empty,
+            export_changes: None,
         }
     }
 
@@ -46,7 +49,7 @@ impl Job {
     ///
     /// An empty command, a NUL byte in a string, a bad variable name, two inputs or two outputs of one name.
     pub fn check(&self) -> Result<(), JobError> {
-        let Self { command, args, environment, inputs, outputs, stdin: _ } = self;
+        let Self { command, args, environment, inputs, outputs, stdin: _, export_changes: _ } = self;
         if command.is_empty() {
             return Err(JobError::EmptyCommand);
         }

@@ -1,5 +1,6 @@
 //! Runs a plan: launch, watch, collect, tear down. Decides nothing.
 
+mod changes;
 mod collect;
 mod housekeeper;
 mod judge;

@@ -1,5 +1,6 @@
 //! Takes the outputs out of a dead jail. The job chose their names, kinds and content: nothing of it is trusted.
 
+use super::changes::{self, Changes};
 use super::judge::Fate;
 use super::launch::Jail;
 use crate::error::RunError;
@@ -26,12 +27,16 @@ pub struct Destination {
 pub(crate) struct Collected {
     pub(crate) reports: Vec<OutputReport>,
     pub(crate) held: Vec<(FileName, Vec<u8>)>,
+    pub(crate) changes: Changes,
     /// Set when the job itself succeeded and an output is missing.
     pub(crate) verdict: Option<Verdict>,
 }
 
 /// Opens the directories of all destinations, before the job runs: what cannot be delivered shall not be computed.
 pub(crate) fn prepare(job: &Job) -> Result<Vec<Option<Destination>>, RunError> {
+    if let Some(path) = job.export_changes.as_deref().filter(|path| path.symlink_metadata().is_ok()) {
+        return Err(RunError::Deliver { path: path.to_owned(), source: Errno::EXIST.into() });
+    }
     job.outputs.iter().map(|output| output.to.as_deref().map(destination).transpose()).collect()
 }
 
@@ -93,6 +98,8 @@ pub(crate) fn collect(
         }
         collected.reports.push(report);
     }
+    let export = job.export_changes.as_deref().filter(|_| deliver);
+    collected.changes = changes::collect(plan, jail, export)?;
     Ok(collected)
 }
 

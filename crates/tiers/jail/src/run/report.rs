@@ -54,6 +54,9 @@ pub(crate) fn finish(
     let verdict = collected.verdict.unwrap_or(fate.verdict);
     let mut notes = plan.notes;
     notes.extend(fate.notes);
+    if collected.changes.cut {
+        notes.push("there are more changes than were looked at".to_owned());
+    }
     let report = Report {
         schema: ReportVersion::V1,
         id: id(),
@@ -84,7 +87,7 @@ pub(crate) fn finish(
         enforcement: plan.controls,
         streams,
         outputs: collected.reports,
-        changes: Vec::new(),
+        changes: collected.changes.list,
         refusals: watched.refusals.kept,
         refusals_dropped: watched.refusals.dropped,
         notes,

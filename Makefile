@@ -1,0 +1,138 @@
+# Two commands do all the set-up on Debian and Ubuntu with a Rust toolchain: `make demo` and `make test`.
+#
+# Whatever is missing is installed with apt-get: as root at once, as an ordinary user through sudo, which is named
+# before it is asked. Nothing else is fetched but crates.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+RELEASE := $(TARGET)/release/lazaret
+DEBUG := $(TARGET)/debug/lazaret
+
+# Rust links with the system's C compiler.
+BUILD_PACKAGES := gcc libc6-dev
+DEMO_PACKAGES := imagemagick gnome-backgrounds
+BENCH_PACKAGES := bubblewrap crun firejail
+TEST_PACKAGES = $(shell sed 's/\#.*//' tests/packages.txt 2>/dev/null)
+TEST_ACCOUNT := lazaret-test
+
+# Debug, because building it with optimisation takes three times as long and running it takes a second.
+DENY_VERSION := 0.20.2
+DENY_INSTALL := env -u CARGO_TARGET_DIR CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --debug --locked cargo-deny@$(DENY_VERSION)
+
+# $(call as_root,COMMAND,WHY): runs COMMAND with root's rights.
+define as_root
+if [ "$$(id -u)" = 0 ]; then $(1); \
+elif command -v sudo >/dev/null; then echo "make: sudo is needed: $(2)"; sudo $(1); \
+else echo "make: root is needed: $(2). Run as root: $(1)" >&2; exit 1; fi
+endef
+
+# $(call packages,PACKAGES): installs those that are missing.
+define packages
+missing=""; for package in $(1); do \
+	dpkg-query -W -f='$${db:Status-Abbrev}' "$$package" 2>/dev/null | grep -q '^ii' || missing="$$missing $$package"; \
+done; \
+if [ -n "$$missing" ]; then \
+	command -v apt-get >/dev/null || { echo "make: no apt-get here; install what is called on Debian:$$missing" >&2; exit 1; }; \
+	echo "make: installing$$missing"; \
+	$(call as_root,apt-get update -q,to update the list of packages) >/dev/null; \
+	$(call as_root,env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing,to install packages) >/dev/null; \
+fi
+endef
+
+.PHONY: help
+help:
+	@echo 'make demo      install what is missing, build, and make thumbnails of good and hostile pictures'
+	@echo 'make test      install what the tests need, and run them all'
+	@echo 'make lint      formatting, clippy, documentation, licences and sources of dependencies'
+	@echo 'make bench     compare with other sandboxes and with none'
+	@echo 'make build     build target/release/lazaret'
+	@echo 'make install   install program, completions and manual below PREFIX ($(PREFIX))'
+	@echo 'make clean     remove what was built'
+
+.PHONY: toolchain
+toolchain:
+	@command -v $(CARGO) >/dev/null || { echo 'make: no cargo in PATH: install a Rust toolchain, 1.90 or later' >&2; exit 1; }
+	@command -v cc >/dev/null || { $(call packages,$(BUILD_PACKAGES)); }
+
+.PHONY: build
+build: toolchain
+	$(CARGO) build --release --locked -p lazaret-cli
+
+.PHONY: demo
+demo: toolchain
+	@$(call packages,$(DEMO_PACKAGES))
+	$(CARGO) build --release --locked -p lazaret-cli
+	@sh demo/thumbnails.sh $(RELEASE)
+
+.PHONY: test-setup
+test-setup: toolchain
+	@$(call packages,$(TEST_PACKAGES))
+	@getent passwd $(TEST_ACCOUNT) >/dev/null || { $(call as_root,sh tests/escape/setup.sh,to make the account $(TEST_ACCOUNT) that tests run as); }
+	@[ "$$(id -u)" = 0 ] || echo 'make: not root: tests that start as root are skipped; `sudo make test` runs all'
+
+# The program first: the tests start it. Nextest runs no examples of the documentation, and nothing runs the corpus
+# better than its own harness, which says what it could not show.
+.PHONY: test
+test: test-setup
+	$(CARGO) build --locked --workspace --all-features --bins
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		set -x; LAZARET_BIN=$(DEBUG) $(CARGO) nextest run --locked --workspace --all-features --exclude lazaret-escape; \
+	else \
+		set -x; LAZARET_BIN=$(DEBUG) $(CARGO) test --locked --workspace --all-features --exclude lazaret-escape --lib --bins --tests --examples; \
+	fi
+	LAZARET_BIN=$(DEBUG) $(CARGO) test --locked --workspace --all-features --doc
+	LAZARET_BIN=$(DEBUG) $(CARGO) test --locked --manifest-path tests/escape/Cargo.toml --target-dir $(TARGET)
+
+.PHONY: fmt
+fmt: toolchain
+	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path tests/escape/Cargo.toml --check
+	@# Compiled by a build script, so that no package has it.
+	rustfmt --edition 2024 --check crates/init/src/main.rs
+
+.PHONY: clippy
+clippy: toolchain
+	$(CARGO) clippy --locked --workspace --all-targets --all-features -- -D warnings
+	$(CARGO) clippy --locked --manifest-path tests/escape/Cargo.toml --target-dir $(TARGET) --all-targets -- -D warnings
+
+.PHONY: doc
+doc: toolchain
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --all-features --no-deps
+
+.PHONY: deny
+deny: toolchain
+	@$(CARGO) deny --version >/dev/null 2>&1 || { echo '$(DENY_INSTALL)'; $(DENY_INSTALL); }
+	$(CARGO) deny --locked --all-features check bans licenses sources
+
+.PHONY: lint
+lint: fmt clippy doc deny
+
+.PHONY: bench
+bench: toolchain
+	@$(call packages,$(BENCH_PACKAGES))
+	$(CARGO) build --release --locked -p lazaret-cli -p lazaret-bench
+	LAZARET_BIN=$(RELEASE) $(TARGET)/release/lazaret-bench $(BENCH_ARGS)
+
+# Under sudo, what the user built is installed as it is: root may have no toolchain.
+.PHONY: install
+install:
+	@if [ -z "$${SUDO_USER:-}" ] || [ ! -x $(RELEASE) ]; then $(MAKE) build; fi
+	install -D -m 755 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/lazaret
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(DESTDIR)$(PREFIX)/share/man/man1
+	$(RELEASE) completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/lazaret
+	$(RELEASE) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lazaret
+	$(RELEASE) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/lazaret.fish
+	$(RELEASE) man $(DESTDIR)$(PREFIX)/share/man/man1
+
+.PHONY: clean
+clean:
+	$(CARGO) clean
+	rm -rf bench/results
