@@ -3,7 +3,8 @@
 use crate::args::Run;
 use crate::choose;
 use crate::message::{self, Failure};
-use lazaret::{Cancel, Report, Sink};
+use lazaret::uid::Uids;
+use lazaret::{Ahead, Cancel, Launcher, Report, Sink};
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
@@ -17,11 +18,13 @@ pub(crate) fn run(args: &Run) -> Result<u8, Failure> {
     let signals = lazaret_sys::signal::descriptor(&ENDING_SIGNALS)
         .map_err(|e| Failure::message(format!("cannot watch for signals: {e}"), "raise the limit of open files"))?;
     let cancel = Cancel::when_readable(signals);
+    // Before the policy is read: what takes longest is prepared beside.
+    let launcher = Launcher::with(Uids::default(), Ahead::Once).map_err(lazaret::Error::Run)?;
     let policy = choose::policy(&args.job)?;
     let job = choose::job(&args.job, &policy)?.cancelled_by(&cancel);
     let (stdout, stderr, stdin) = (std::io::stdout(), std::io::stderr(), std::io::stdin());
     let sink = Sink::Forward { stdout: stdout.as_fd(), stderr: stderr.as_fd(), stdin: stdin.as_fd() };
-    let report = job.run_with(lazaret::launcher()?, &policy, &sink)?;
+    let report = job.run_with(&launcher, &policy, &sink)?;
     if let Some(path) = &args.report {
         write_report(path, &report)?;
     }

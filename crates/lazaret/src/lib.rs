@@ -59,7 +59,7 @@ mod report;
 
 pub use error::Error;
 pub use job::{Job, launcher};
-pub use lazaret_jail::run::{Cancel, Launcher, Sink};
+pub use lazaret_jail::run::{Ahead, Cancel, Launcher, Sink};
 pub use lazaret_jail::{plan, probe, steps, uid};
 pub use lazaret_policy::{
     Bytes, Control, FileName, Holding, Layer, LimitHit, LimitKey, Limits, Mode, OutputProblem, Policy, PolicyError,

@@ -2,7 +2,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::{Place, line_of};
+use crate::error::Place;
 use crate::source::Source;
 
 /// The text of one policy and what it is called.
@@ -10,6 +10,8 @@ use crate::source::Source;
 pub(super) struct Document {
     pub(super) origin: Origin,
     pub(super) text: Arc<str>,
+    /// Offsets of the line ends: every value's line is asked for.
+    line_ends: Vec<usize>,
 }
 
 /// What a text is: the identity by which a policy that extends itself is recognised.
@@ -44,6 +46,17 @@ impl Origin {
 }
 
 impl Document {
+    pub(super) fn new(origin: Origin, text: impl Into<Arc<str>>) -> Self {
+        let text = text.into();
+        let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+        Self { origin, text, line_ends }
+    }
+
+    /// Whether it is part of this crate, whose tests check it.
+    pub(super) fn is_built_in(&self) -> bool {
+        matches!(self.origin, Origin::Profile(_))
+    }
+
     /// The name in messages.
     fn title(&self) -> String {
         match &self.origin {
@@ -57,7 +70,7 @@ impl Document {
     }
 
     pub(super) fn source(&self, span: &Range<usize>) -> Source {
-        let line = line_of(&self.text, span.start);
+        let line = self.line_ends.partition_point(|end| *end < span.start) + 1;
         match &self.origin {
             Origin::Profile(name) => Source::Profile { name: name.clone(), line },
             Origin::File(path) => Source::File { path: path.clone(), line },

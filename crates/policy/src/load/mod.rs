@@ -69,7 +69,7 @@ impl<'a> Loader<'a> {
     pub fn profile(&mut self, name: &str) -> Result<Policy, PolicyError> {
         let origin = Origin::Profile(name.to_owned());
         let text = self.fetch(&origin)?;
-        self.load(Document { origin, text: text.into() })
+        self.load(Document::new(origin, text))
     }
 
     /// The policy in the file at `path`, read with the loader's reader.
@@ -80,7 +80,7 @@ impl<'a> Loader<'a> {
     pub fn file(&mut self, path: &Path) -> Result<Policy, PolicyError> {
         let origin = Origin::File(path.to_owned());
         let text = self.fetch(&origin)?;
-        self.load(Document { origin, text: text.into() })
+        self.load(Document::new(origin, text))
     }
 
     /// The policy written in `text`. `path` names it in messages and is what the paths that it extends are
@@ -90,7 +90,7 @@ impl<'a> Loader<'a> {
     ///
     /// The text, or a file that it extends, is no policy.
     pub fn text(&mut self, path: &Path, text: &str) -> Result<Policy, PolicyError> {
-        self.load(Document { origin: Origin::File(path.to_owned()), text: text.into() })
+        self.load(Document::new(Origin::File(path.to_owned()), text))
     }
 
     fn load(&mut self, document: Document) -> Result<Policy, PolicyError> {
@@ -152,7 +152,7 @@ impl<'a> Loader<'a> {
             return Err(problem.at(place));
         }
         let text = self.fetch(base).map_err(|problem| problem.at(place))?;
-        Ok(Document { origin: base.clone(), text: text.into() })
+        Ok(Document::new(base.clone(), text))
     }
 
     fn fetch(&mut self, origin: &Origin) -> Result<String, Problem> {

@@ -51,6 +51,7 @@ pub(super) const TABLES: [(&str, &[&str]); 7] = [
 /// Reads one text. Every problem found is kept; the draft holds what was good.
 pub(super) fn read(document: &Document, check: Option<RuleCheck>) -> (Draft, Vec<Problem>) {
     let (table, errors) = DeTable::parse_recoverable(&document.text);
+    let check = check.filter(|_| !document.is_built_in());
     let mut walk = Walk { document, check, draft: Draft::default(), problems: Vec::new() };
     if errors.is_empty() {
         walk.top(table.get_ref());

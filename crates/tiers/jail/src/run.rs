@@ -120,7 +120,7 @@ impl Launcher {
     ///
     /// When memory or descriptors run out.
     pub fn new() -> Result<Self, RunError> {
-        Self::with(Uids::new(Uids::FIRST, Uids::COUNT, Uids::LOCK_FILE), Ahead::Always)
+        Self::with(Uids::default(), Ahead::Always)
     }
 
     /// Looks at the host and prepares. A launcher keeps one thread, which prepares `ahead` and closes behind.

@@ -33,6 +33,12 @@ impl JobUid {
     }
 }
 
+impl Default for Uids {
+    fn default() -> Self {
+        Self::new(Self::FIRST, Self::COUNT, Self::LOCK_FILE)
+    }
+}
+
 impl Uids {
     /// The default first id: above every range that distributions, subordinate ids and container managers hand out
     /// (systemd-nspawn's end at 1,879,048,191), and below 2^31.

@@ -1,0 +1,16 @@
+//! Verdicts, exit statuses and streams of `lazaret run`, judged by what jobs really do.
+
+#[path = "verdicts/bounds.rs"]
+mod bounds;
+#[path = "verdicts/ends.rs"]
+mod ends;
+#[path = "verdicts/files.rs"]
+mod files;
+#[path = "verdicts/outputs.rs"]
+mod outputs;
+#[path = "verdicts/runner.rs"]
+mod runner;
+#[path = "verdicts/streams.rs"]
+mod streams;
+#[path = "verdicts/terminal.rs"]
+mod terminal;
