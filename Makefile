@@ -41,8 +41,8 @@ done; \
 if [ -n "$$missing" ]; then \
 	command -v apt-get >/dev/null || { echo "make: no apt-get here; install what is called on Debian:$$missing" >&2; exit 1; }; \
 	echo "make: installing$$missing"; \
-	$(call as_root,apt-get update -q,to update the list of packages) >/dev/null; \
-	$(call as_root,env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing,to install packages) >/dev/null; \
+	$(call as_root,apt-get -o DPkg::Lock::Timeout=300 update -q,to update the list of packages) >/dev/null; \
+	$(call as_root,env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends $$missing,to install packages) >/dev/null; \
 fi
 endef
 

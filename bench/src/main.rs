@@ -1,2 +1,29 @@
 //! Side-by-side timings of Lazaret, other sandboxes and no sandbox.
-fn main() {}
+
+#![forbid(unsafe_code)]
+
+mod agent;
+mod args;
+mod compare;
+mod host;
+mod order;
+mod output;
+mod peers;
+mod phases;
+mod soak;
+mod stats;
+mod thumbnail;
+
+use anyhow::Result;
+use args::{Command, Program};
+use clap::Parser;
+
+fn main() -> Result<()> {
+    match Program::parse().command {
+        Command::Compare(args) => compare::compare(&args),
+        Command::Soak(args) => soak::soak(&args),
+        Command::Phases(args) => phases::phases(&args),
+        Command::Thumbnail(args) => thumbnail::thumbnail(&args),
+        Command::Agent(args) => agent::serve(&args),
+    }
+}

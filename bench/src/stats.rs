@@ -98,10 +98,7 @@ mod tests {
     fn one_sample_is_every_quantile_of_itself() {
         let summary = Summary::of(&[7]).expect("there is a sample");
 
-        assert_eq!(
-            summary,
-            Summary { count: 1, min: 7.0, median: 7.0, p95: 7.0, p99: 7.0, max: 7.0, drift: 1.0 }
-        );
+        assert_eq!(summary, Summary { count: 1, min: 7.0, median: 7.0, p95: 7.0, p99: 7.0, max: 7.0, drift: 1.0 });
     }
 
     #[test]

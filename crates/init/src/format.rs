@@ -11,7 +11,7 @@
 pub const MAGIC: u64 = u64::from_le_bytes(*b"lazaret\x01");
 
 /// How many descriptors a launch can name.
-pub const SLOTS: usize = 96;
+pub const SLOTS: usize = 240;
 
 /// How many points in time a launch can note.
 pub const MARKS: usize = 24;

@@ -6,10 +6,10 @@ mod bounds;
 mod ends;
 #[path = "verdicts/files.rs"]
 mod files;
+#[path = "verdicts/job.rs"]
+mod job;
 #[path = "verdicts/outputs.rs"]
 mod outputs;
-#[path = "verdicts/runner.rs"]
-mod runner;
 #[path = "verdicts/streams.rs"]
 mod streams;
 #[path = "verdicts/terminal.rs"]

@@ -4,6 +4,8 @@ mod controls;
 mod filter;
 mod landlock;
 mod program;
+#[cfg(test)]
+pub(crate) mod tests;
 mod tree;
 
 pub(crate) use filter::FilterCache;
@@ -169,7 +171,8 @@ fn rlimits(limits: &Limits, group: &Group) -> Vec<Rlimit> {
     let limit = |resource, name, value| Rlimit { resource, name, value };
     let cpu_seconds = limits.cpu.duration().as_secs() + 1;
     let mut rlimits = vec![
-        limit(libc::RLIMIT_CORE, "RLIMIT_CORE", 0),
+        // Not 0, with which a dump may still be piped to a program of the host's: see the filter's own rules.
+        limit(libc::RLIMIT_CORE, "RLIMIT_CORE", 1),
         limit(libc::RLIMIT_FSIZE, "RLIMIT_FSIZE", limits.file_size.bytes()),
         limit(libc::RLIMIT_NOFILE, "RLIMIT_NOFILE", limits.open_files.get().into()),
         limit(libc::RLIMIT_NPROC, "RLIMIT_NPROC", u64::from(limits.processes.get()) + OWN_TASKS),

@@ -7,6 +7,8 @@ pub(crate) mod build;
 pub(crate) mod enter;
 pub(crate) mod mounts;
 pub(crate) mod start;
+#[cfg(test)]
+mod tests;
 
 pub use lazaret_init::format::List;
 

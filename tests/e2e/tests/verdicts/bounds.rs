@@ -1,10 +1,10 @@
 //! Limits of time, memory and processes.
 
-use crate::for_each_user;
-use crate::runner::{User, lazaret};
+use crate::job::job;
+use lazaret_e2e::{Runner, as_root_and_user};
 use std::time::Duration;
 
-for_each_user! {
+as_root_and_user![
     a_sleeping_job_runs_into_its_wall_time,
     a_job_that_stops_itself_runs_into_its_wall_time,
     a_job_that_stops_every_process_runs_into_its_wall_time,
@@ -23,49 +23,49 @@ for_each_user! {
     processes_are_limited,
     threads_and_zombies_count_as_processes,
     a_job_that_succeeds_although_a_fork_failed_is_ok,
-}
+];
 
-fn a_sleeping_job_runs_into_its_wall_time(user: User) {
-    let ended = lazaret(user).limit("wall=300ms").command(["sleep", "60"]).run();
+fn a_sleeping_job_runs_into_its_wall_time(runner: &Runner) {
+    let ended = job(runner).limit("wall=300ms").command(["sleep", "60"]).run();
 
     ended.expect_limit("timeout", 124, "wall", "300ms");
     assert!((250_000..10_000_000).contains(&ended.number("/usage/wall_us")));
     assert!(ended.took < Duration::from_secs(10));
 }
 
-fn a_job_that_stops_itself_runs_into_its_wall_time(user: User) {
-    let ended = lazaret(user).limit("wall=300ms").shell("kill -STOP $$").run();
+fn a_job_that_stops_itself_runs_into_its_wall_time(runner: &Runner) {
+    let ended = job(runner).limit("wall=300ms").shell("kill -STOP $$").run();
 
     ended.expect_limit("timeout", 124, "wall", "300ms");
 }
 
-fn a_job_that_stops_every_process_runs_into_its_wall_time(user: User) {
-    let ended = lazaret(user).limit("wall=300ms").shell("sleep 60 & sleep 60 & kill -STOP -1; kill -STOP $$").run();
+fn a_job_that_stops_every_process_runs_into_its_wall_time(runner: &Runner) {
+    let ended = job(runner).limit("wall=300ms").shell("sleep 60 & sleep 60 & kill -STOP -1; kill -STOP $$").run();
 
     ended.expect_limit("timeout", 124, "wall", "300ms");
 }
 
-fn a_job_that_ignores_every_signal_runs_into_its_wall_time(user: User) {
+fn a_job_that_ignores_every_signal_runs_into_its_wall_time(runner: &Runner) {
     let program = "$SIG{$_} = 'IGNORE' for keys %SIG; sleep 1 while 1";
-    let ended = lazaret(user).limit("wall=300ms").perl(program).run();
+    let ended = job(runner).limit("wall=300ms").perl(program).run();
 
     ended.expect_limit("timeout", 124, "wall", "300ms");
 }
 
-fn wall_time_counts_while_processes_wait(user: User) {
-    let ended = lazaret(user).limit("wall=300ms").shell("sleep 60 & wait").run();
+fn wall_time_counts_while_processes_wait(runner: &Runner) {
+    let ended = job(runner).limit("wall=300ms").shell("sleep 60 & wait").run();
 
     ended.expect_limit("timeout", 124, "wall", "300ms");
 }
 
-fn a_busy_loop_uses_up_its_processor_time(user: User) {
-    let ended = lazaret(user).limit("cpu=1s").shell("while :; do :; done").run();
+fn a_busy_loop_uses_up_its_processor_time(runner: &Runner) {
+    let ended = job(runner).limit("cpu=1s").shell("while :; do :; done").run();
 
     ended.expect_limit("cpu-limit", 124, "cpu", "1s");
 }
 
-fn a_busy_loop_is_stopped_near_its_processor_time(user: User) {
-    let ended = lazaret(user).limit("cpu=200ms").shell("while :; do :; done").run();
+fn a_busy_loop_is_stopped_near_its_processor_time(runner: &Runner) {
+    let ended = job(runner).limit("cpu=200ms").shell("while :; do :; done").run();
 
     ended.expect_limit("cpu-limit", 124, "cpu", "200ms");
     let used = ended.number("/usage/user_us") + ended.number("/usage/system_us");
@@ -74,15 +74,15 @@ fn a_busy_loop_is_stopped_near_its_processor_time(user: User) {
     assert!((190_000..most).contains(&used), "{used}");
 }
 
-fn a_loop_that_ignores_sigxcpu_uses_up_its_processor_time(user: User) {
-    let ended = lazaret(user).limit("cpu=1s").shell("trap '' XCPU; while :; do :; done").run();
+fn a_loop_that_ignores_sigxcpu_uses_up_its_processor_time(runner: &Runner) {
+    let ended = job(runner).limit("cpu=1s").shell("trap '' XCPU; while :; do :; done").run();
 
     ended.expect_limit("cpu-limit", 124, "cpu", "1s");
 }
 
-fn processor_time_counts_for_the_whole_tree_at_once(user: User) {
+fn processor_time_counts_for_the_whole_tree_at_once(runner: &Runner) {
     let script = "for i in 1 2 3 4; do sh -c 'while :; do :; done' & done; wait";
-    let ended = lazaret(user).limit("cpu=600ms").limit("wall=8s").shell(script).run();
+    let ended = job(runner).limit("cpu=600ms").limit("wall=8s").shell(script).run();
 
     if ended.holds("cgroup-cpu") {
         ended.expect_limit("cpu-limit", 124, "cpu", "600ms");
@@ -94,9 +94,9 @@ fn processor_time_counts_for_the_whole_tree_at_once(user: User) {
     }
 }
 
-fn processor_time_of_many_short_processes_adds_up(user: User) {
+fn processor_time_of_many_short_processes_adds_up(runner: &Runner) {
     let script = "while :; do sh -c 'i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done'; done";
-    let ended = lazaret(user).limit("cpu=500ms").limit("wall=6s").shell(script).run();
+    let ended = job(runner).limit("cpu=500ms").limit("wall=6s").shell(script).run();
 
     if ended.holds("cgroup-cpu") {
         ended.expect_limit("cpu-limit", 124, "cpu", "500ms");
@@ -105,65 +105,64 @@ fn processor_time_of_many_short_processes_adds_up(user: User) {
     }
 }
 
-fn wall_time_is_told_from_processor_time(user: User) {
-    let ended = lazaret(user).limit("cpu=500ms").limit("wall=700ms").shell("sleep 60").run();
+fn wall_time_is_told_from_processor_time(runner: &Runner) {
+    let ended = job(runner).limit("cpu=500ms").limit("wall=700ms").shell("sleep 60").run();
 
     ended.expect_limit("timeout", 124, "wall", "700ms");
-    assert_eq!(ended.report()["limits_hit"].as_array().map(Vec::len), Some(1));
+    assert_eq!(ended.report.limits_hit(), ["wall"]);
 }
 
-fn memory_is_limited(user: User) {
-    let ended = lazaret(user).limit("memory=32MiB").perl("my $x = 'a' x (200 << 20); exit 0").run();
+fn memory_is_limited(runner: &Runner) {
+    let ended = job(runner).limit("memory=32MiB").perl("my $x = 'a' x (200 << 20); exit 0").run();
 
     ended.expect_limit_where("cgroup-memory", "memory-limit", "memory", "32MiB");
-    let peak = ended.report()["usage"]["peak_memory"].as_u64();
+    let peak = ended.report["usage"]["peak_memory"].as_u64();
     assert!(peak.is_none_or(|peak| (24 << 20..=32 << 20).contains(&peak)), "{peak:?}");
     assert_ne!(ended.kind(), "ok", "200 MiB do not fit into 32 MiB");
 }
 
-fn memory_in_files_counts(user: User) {
+fn memory_in_files_counts(runner: &Runner) {
     let script = "head -c 100M /dev/zero > /tmp/f; exit 4";
-    let ended = lazaret(user).limit("memory=32MiB").limit("disk=200MiB").shell(script).run();
+    let ended = job(runner).limit("memory=32MiB").limit("disk=200MiB").shell(script).run();
 
     ended.expect_limit_where("cgroup-memory", "memory-limit", "memory", "32MiB");
 }
 
-fn memory_of_many_small_processes_adds_up(user: User) {
+fn memory_of_many_small_processes_adds_up(runner: &Runner) {
     let program = "for (1..12) { if (!fork) { my $x = 'a' x (8 << 20); sleep 2; exit } } 1 while wait > 0";
-    let ended = lazaret(user).limit("memory=48MiB").perl(program).run();
+    let ended = job(runner).limit("memory=48MiB").perl(program).run();
 
     ended.expect_limit_where("cgroup-memory", "memory-limit", "memory", "48MiB");
 }
 
-fn a_job_that_survives_within_its_memory_is_ok(user: User) {
-    let ended = lazaret(user).limit("memory=64MiB").perl("my $x = 'a' x (16 << 20); exit 0").run();
+fn a_job_that_survives_within_its_memory_is_ok(runner: &Runner) {
+    let ended = job(runner).limit("memory=64MiB").perl("my $x = 'a' x (16 << 20); exit 0").run();
 
     ended.expect("ok", 0);
 }
 
-fn processes_are_limited(user: User) {
+fn processes_are_limited(runner: &Runner) {
     let script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1 & done; wait";
-    let ended = lazaret(user).limit("processes=8").shell(script).run();
+    let ended = job(runner).limit("processes=8").shell(script).run();
 
     ended.expect_limit_where("cgroup-pids", "process-limit", "processes", "8");
-    let peak = ended.report()["usage"]["processes"].as_u64();
+    let peak = ended.report["usage"]["processes"].as_u64();
     assert!(peak.is_none_or(|peak| peak == 8), "{peak:?}");
     assert_ne!(ended.kind(), "ok", "the shell fails at its ninth process");
 }
 
-fn threads_and_zombies_count_as_processes(user: User) {
+fn threads_and_zombies_count_as_processes(runner: &Runner) {
     let program = "for (1..20) { my $p = fork; die 'fork' unless defined $p; exit unless $p } sleep 1";
-    let ended = lazaret(user).limit("processes=8").perl(program).run();
+    let ended = job(runner).limit("processes=8").perl(program).run();
 
     ended.expect_limit_where("cgroup-pids", "process-limit", "processes", "8");
 }
 
-fn a_job_that_succeeds_although_a_fork_failed_is_ok(user: User) {
+fn a_job_that_succeeds_although_a_fork_failed_is_ok(runner: &Runner) {
     let program =
         "for (1..20) { my $p = fork; last unless defined $p; if (!$p) { sleep 5; exit } } kill 'KILL', -1; exit 0";
-    let ended = lazaret(user).limit("processes=8").perl(program).run();
+    let ended = job(runner).limit("processes=8").perl(program).run();
 
     ended.expect("ok", 0);
-    let hit = ended.report()["limits_hit"].as_array().expect("a list");
-    assert_eq!(hit.iter().any(|hit| hit["key"] == "processes"), ended.holds("cgroup-pids"));
+    assert_eq!(ended.report.limits_hit().contains(&"processes"), ended.holds("cgroup-pids"));
 }

@@ -1,9 +1,9 @@
 //! Limits of what is written: file size, disk, output.
 
-use crate::for_each_user;
-use crate::runner::{User, lazaret};
+use crate::job::job;
+use lazaret_e2e::{Runner, as_root_and_user};
 
-for_each_user! {
+as_root_and_user![
     a_file_that_grows_too_large_is_named,
     a_child_whose_file_grows_too_large_is_named,
     efbig_with_the_signal_ignored_is_named,
@@ -19,111 +19,110 @@ for_each_user! {
     too_much_standard_error_ends_the_job_and_what_came_is_kept,
     output_of_exactly_the_limit_is_ok,
     no_output_is_allowed_with_a_limit_of_zero,
-}
+];
 
-fn a_file_that_grows_too_large_is_named(user: User) {
-    let ended =
-        lazaret(user).limit("file-size=1MiB").command(["dd", "if=/dev/zero", "of=f", "bs=64k", "count=99"]).run();
-
-    ended.expect_limit("file-size-limit", 123, "file-size", "1MiB");
-}
-
-fn a_child_whose_file_grows_too_large_is_named(user: User) {
-    let ended = lazaret(user).limit("file-size=1MiB").shell("head -c 2M /dev/zero > /tmp/f").run();
+fn a_file_that_grows_too_large_is_named(runner: &Runner) {
+    let ended = job(runner).limit("file-size=1MiB").command(["dd", "if=/dev/zero", "of=f", "bs=64k", "count=99"]).run();
 
     ended.expect_limit("file-size-limit", 123, "file-size", "1MiB");
 }
 
-fn efbig_with_the_signal_ignored_is_named(user: User) {
+fn a_child_whose_file_grows_too_large_is_named(runner: &Runner) {
+    let ended = job(runner).limit("file-size=1MiB").shell("head -c 2M /dev/zero > /tmp/f").run();
+
+    ended.expect_limit("file-size-limit", 123, "file-size", "1MiB");
+}
+
+fn efbig_with_the_signal_ignored_is_named(runner: &Runner) {
     let script = "trap '' XFSZ; mkdir d; dd if=/dev/zero of=d/f bs=64k count=99";
-    let ended = lazaret(user).limit("file-size=1MiB").shell(script).run();
+    let ended = job(runner).limit("file-size=1MiB").shell(script).run();
 
     ended.expect_limit("file-size-limit", 123, "file-size", "1MiB");
 }
 
-fn efbig_is_named_although_the_program_removes_its_file(user: User) {
+fn efbig_is_named_although_the_program_removes_its_file(runner: &Runner) {
     let script = "trap '' XFSZ; dd if=/dev/zero of=f bs=64k count=99; s=$?; rm f; exit $s";
-    let ended = lazaret(user).limit("file-size=1MiB").shell(script).run();
+    let ended = job(runner).limit("file-size=1MiB").shell(script).run();
 
     ended.expect_limit("file-size-limit", 123, "file-size", "1MiB");
 }
 
-fn an_input_larger_than_the_file_size_limit_is_no_fault_of_the_job(user: User) {
-    let run = lazaret(user).file("large", vec![7; 100_000]).options(["--in", "large"]);
-    let ended = run.limit("file-size=64KiB").shell("exit 3").run();
+fn an_input_larger_than_the_file_size_limit_is_no_fault_of_the_job(runner: &Runner) {
+    runner.put("large", vec![7; 100_000]);
+    let ended = job(runner).options(["--in", "large"]).limit("file-size=64KiB").shell("exit 3").run();
 
     ended.expect("exit", 3);
 }
 
-fn a_full_job_directory_is_named(user: User) {
-    let ended = lazaret(user).limit("disk=1MiB").command(["dd", "if=/dev/zero", "of=f", "bs=64k", "count=99"]).run();
+fn a_full_job_directory_is_named(runner: &Runner) {
+    let ended = job(runner).limit("disk=1MiB").command(["dd", "if=/dev/zero", "of=f", "bs=64k", "count=99"]).run();
 
     ended.expect_limit("disk-limit", 123, "disk", "1MiB");
     assert!(ended.stderr.contains("No space left"), "the job sees ENOSPC");
 }
 
-fn a_full_tmp_is_named(user: User) {
-    let ended = lazaret(user).limit("disk=1MiB").shell("dd if=/dev/zero of=/tmp/f bs=64k count=99 || exit 9").run();
+fn a_full_tmp_is_named(runner: &Runner) {
+    let ended = job(runner).limit("disk=1MiB").shell("dd if=/dev/zero of=/tmp/f bs=64k count=99 || exit 9").run();
 
     ended.expect_limit("disk-limit", 123, "disk", "1MiB");
 }
 
-fn a_full_disk_is_named_although_the_program_cleans_up_later(user: User) {
+fn a_full_disk_is_named_although_the_program_cleans_up_later(runner: &Runner) {
     let script = "dd if=/dev/zero of=/tmp/f bs=64k count=99; sleep 0.5; rm /tmp/f; exit 9";
-    let ended = lazaret(user).limit("disk=1MiB").shell(script).run();
+    let ended = job(runner).limit("disk=1MiB").shell(script).run();
 
     ended.expect_limit("disk-limit", 123, "disk", "1MiB");
 }
 
-fn a_full_disk_is_named_although_the_program_cleans_up_at_once(user: User) {
+fn a_full_disk_is_named_although_the_program_cleans_up_at_once(runner: &Runner) {
     let script = "dd if=/dev/zero of=/tmp/f bs=64k count=99; rm /tmp/f; exit 9";
-    let ended = lazaret(user).limit("disk=1MiB").shell(script).run();
+    let ended = job(runner).limit("disk=1MiB").shell(script).run();
 
     ended.expect_limit("disk-limit", 123, "disk", "1MiB");
 }
 
-fn too_many_files_are_named(user: User) {
+fn too_many_files_are_named(runner: &Runner) {
     let program = "for (1..2000000) { open my $f, '>', \"/tmp/$_\" or do { print STDERR \"$!\"; exit 9 } }";
-    let ended = lazaret(user).limit("disk=1MiB").perl(program).run();
+    let ended = job(runner).limit("disk=1MiB").perl(program).run();
 
     ended.expect_limit("disk-limit", 123, "disk", "1MiB");
 }
 
-fn a_job_that_stays_within_its_disk_fails_with_its_own_code(user: User) {
-    let ended = lazaret(user).limit("disk=4MiB").shell("head -c 3M /dev/zero > f; exit 9").run();
+fn a_job_that_stays_within_its_disk_fails_with_its_own_code(runner: &Runner) {
+    let ended = job(runner).limit("disk=4MiB").shell("head -c 3M /dev/zero > f; exit 9").run();
 
     ended.expect("exit", 9);
 }
 
-fn too_much_standard_output_ends_the_job_and_what_came_is_kept(user: User) {
-    let ended = lazaret(user).limit("output=64KiB").command(["yes", "line"]).run();
+fn too_much_standard_output_ends_the_job_and_what_came_is_kept(runner: &Runner) {
+    let ended = job(runner).limit("output=64KiB").command(["yes", "line"]).run();
 
     ended.expect_limit("output-limit", 123, "output", "64KiB");
     assert_eq!(ended.stdout, "line\n".repeat(20_000).as_bytes()[..65_536]);
     assert_eq!(ended.number("/streams/stdout/bytes"), 65_536);
-    assert_eq!(ended.report()["streams"]["stdout"]["truncated"], true);
-    assert_eq!(ended.report()["streams"]["stderr"]["truncated"], false);
+    assert_eq!(ended.report["streams"]["stdout"]["truncated"], true);
+    assert_eq!(ended.report["streams"]["stderr"]["truncated"], false);
 }
 
-fn too_much_standard_error_ends_the_job_and_what_came_is_kept(user: User) {
-    let ended = lazaret(user).limit("output=64KiB").shell("yes line >&2").run();
+fn too_much_standard_error_ends_the_job_and_what_came_is_kept(runner: &Runner) {
+    let ended = job(runner).limit("output=64KiB").shell("yes line >&2").run();
 
     ended.expect_limit("output-limit", 123, "output", "64KiB");
     assert_eq!(ended.stderr.as_bytes(), &"line\n".repeat(20_000).as_bytes()[..65_536]);
     assert_eq!(ended.number("/streams/stderr/bytes"), 65_536);
-    assert_eq!(ended.report()["streams"]["stderr"]["truncated"], true);
+    assert_eq!(ended.report["streams"]["stderr"]["truncated"], true);
 }
 
-fn output_of_exactly_the_limit_is_ok(user: User) {
-    let ended = lazaret(user).limit("output=64KiB").command(["head", "-c", "65536", "/dev/zero"]).run();
+fn output_of_exactly_the_limit_is_ok(runner: &Runner) {
+    let ended = job(runner).limit("output=64KiB").command(["head", "-c", "65536", "/dev/zero"]).run();
 
     ended.expect("ok", 0);
     assert_eq!(ended.stdout.len(), 65_536);
-    assert_eq!(ended.report()["streams"]["stdout"]["truncated"], false);
+    assert_eq!(ended.report["streams"]["stdout"]["truncated"], false);
 }
 
-fn no_output_is_allowed_with_a_limit_of_zero(user: User) {
-    let ended = lazaret(user).limit("output=0").shell("echo x").run();
+fn no_output_is_allowed_with_a_limit_of_zero(runner: &Runner) {
+    let ended = job(runner).limit("output=0").shell("echo x").run();
 
     ended.expect_limit("output-limit", 123, "output", "0");
     assert_eq!(ended.stdout, b"");

@@ -1,14 +1,14 @@
 //! Standard input, output and error.
 
-use crate::for_each_user;
-use crate::runner::{Started, User, eventually, lazaret, processes_with, token};
+use crate::job::{Started, eventually, job, processes_with, token};
+use lazaret_e2e::{Runner, as_root_and_user};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-for_each_user! {
+as_root_and_user![
     ten_megabytes_pass_through_unchanged,
     standard_error_passes_through_unchanged,
     end_of_input_arrives,
@@ -24,7 +24,9 @@ for_each_user! {
     each_line_comes_as_it_is_written,
     output_goes_to_files_as_well,
     the_report_can_go_to_standard_output,
-}
+    a_reader_that_does_not_read_cannot_stop_the_clock,
+    a_reader_that_does_not_read_cannot_stop_a_cancellation,
+];
 
 /// Bytes without a pattern, the same each time: xorshift.
 fn noise(length: usize) -> Vec<u8> {
@@ -38,35 +40,35 @@ fn noise(length: usize) -> Vec<u8> {
     words.flatten().take(length).collect()
 }
 
-fn ten_megabytes_pass_through_unchanged(user: User) {
+fn ten_megabytes_pass_through_unchanged(runner: &Runner) {
     let bytes = noise(10_000_000);
 
-    let ended = lazaret(user).stdin(bytes.clone()).command(["cat"]).run();
+    let ended = job(runner).stdin(bytes.clone()).command(["cat"]).run();
 
     ended.expect("ok", 0);
     assert!(ended.stdout == bytes, "{} bytes came", ended.stdout.len());
     assert_eq!(ended.number("/streams/stdout/bytes"), 10_000_000);
 }
 
-fn standard_error_passes_through_unchanged(user: User) {
+fn standard_error_passes_through_unchanged(runner: &Runner) {
     let text = "0123456789abcdef".repeat(100_000);
 
-    let ended = lazaret(user).stdin(text.clone()).shell("cat >&2").run();
+    let ended = job(runner).stdin(text.clone()).shell("cat >&2").run();
 
     ended.expect("ok", 0);
     assert!(ended.stderr == text);
     assert_eq!(ended.stdout, b"");
 }
 
-fn end_of_input_arrives(user: User) {
-    let ended = lazaret(user).stdin("a\nb\n").command(["wc", "-l"]).run();
+fn end_of_input_arrives(runner: &Runner) {
+    let ended = job(runner).stdin("a\nb\n").command(["wc", "-l"]).run();
 
     ended.expect("ok", 0);
     assert_eq!(ended.stdout, b"2\n");
 }
 
-fn without_the_option_input_is_empty(user: User) {
-    let mut started = lazaret(user).command(["wc", "-c"]).start();
+fn without_the_option_input_is_empty(runner: &Runner) {
+    let mut started = job(runner).command(["wc", "-c"]).start();
     let mut held_open = started.child.stdin.take().expect("a pipe");
     held_open.write_all(b"not for the job").expect("a pipe holds that");
 
@@ -77,21 +79,21 @@ fn without_the_option_input_is_empty(user: User) {
     drop(held_open);
 }
 
-fn a_job_that_reads_no_input_ends_all_the_same(user: User) {
-    let ended = lazaret(user).stdin(noise(1_000_000)).command(["true"]).run();
+fn a_job_that_reads_no_input_ends_all_the_same(runner: &Runner) {
+    let ended = job(runner).stdin(noise(1_000_000)).command(["true"]).run();
 
     ended.expect("ok", 0);
 }
 
-fn a_job_that_closes_its_input_ends_all_the_same(user: User) {
-    let ended = lazaret(user).stdin(noise(1_000_000)).shell("exec <&-; sleep 0.2; echo done").run();
+fn a_job_that_closes_its_input_ends_all_the_same(runner: &Runner) {
+    let ended = job(runner).stdin(noise(1_000_000)).shell("exec <&-; sleep 0.2; echo done").run();
 
     ended.expect("ok", 0);
     assert_eq!(ended.stdout, b"done\n");
 }
 
-fn an_open_input_does_not_keep_a_finished_job(user: User) {
-    let mut started = lazaret(user).options(["--stdin"]).command(["true"]).start();
+fn an_open_input_does_not_keep_a_finished_job(runner: &Runner) {
+    let mut started = job(runner).options(["--stdin"]).command(["true"]).start();
     let held_open = started.child.stdin.take();
 
     let ended = started.finish();
@@ -101,9 +103,9 @@ fn an_open_input_does_not_keep_a_finished_job(user: User) {
     drop(held_open);
 }
 
-fn a_reader_that_goes_away_breaks_the_jobs_pipe(user: User) {
+fn a_reader_that_goes_away_breaks_the_jobs_pipe(runner: &Runner) {
     let token = token();
-    let mut started = lazaret(user).command(["sh", "-c", "exec yes $0", &token]).start();
+    let mut started = job(runner).command(["sh", "-c", "exec yes $0", &token]).start();
     first_line(&mut started);
 
     let ended = started.finish();
@@ -114,15 +116,15 @@ fn a_reader_that_goes_away_breaks_the_jobs_pipe(user: User) {
 }
 
 /// Reads a line of standard output and closes it.
-fn first_line(started: &mut Started) -> String {
+fn first_line(started: &mut Started<'_>) -> String {
     let mut line = String::new();
     let stdout = started.child.stdout.take().expect("a pipe");
     BufReader::new(stdout).read_line(&mut line).expect("a line");
     line
 }
 
-fn a_slow_reader_gets_everything(user: User) {
-    let mut started = lazaret(user).command(["head", "-c", "2000000", "/dev/zero"]).start();
+fn a_slow_reader_gets_everything(runner: &Runner) {
+    let mut started = job(runner).command(["head", "-c", "2000000", "/dev/zero"]).start();
     let mut stdout = started.child.stdout.take().expect("a pipe");
     let (mut total, mut chunk) = (0, vec![0; 40_000]);
     loop {
@@ -140,8 +142,8 @@ fn a_slow_reader_gets_everything(user: User) {
     assert_eq!(total, 2_000_000);
 }
 
-fn a_reader_that_pauses_after_the_end_gets_everything(user: User) {
-    let mut started = lazaret(user).command(["head", "-c", "150000", "/dev/zero"]).start();
+fn a_reader_that_pauses_after_the_end_gets_everything(runner: &Runner) {
+    let mut started = job(runner).command(["head", "-c", "150000", "/dev/zero"]).start();
     let mut stdout = started.child.stdout.take().expect("a pipe");
     sleep(Duration::from_secs(12));
     let mut bytes = Vec::new();
@@ -153,8 +155,8 @@ fn a_reader_that_pauses_after_the_end_gets_everything(user: User) {
     ended.expect("ok", 0);
 }
 
-fn a_closed_input_is_empty(user: User) {
-    let words = lazaret(user).options(["--stdin"]).command(["wc", "-c"]);
+fn a_closed_input_is_empty(runner: &Runner) {
+    let words = job(runner).options(["--stdin"]).command(["wc", "-c"]);
     let mut closing = std::process::Command::new("sh");
     closing.args(["-c", "exec \"$@\" <&-", "sh"]).args(words.words());
 
@@ -164,20 +166,20 @@ fn a_closed_input_is_empty(user: User) {
     assert_eq!(output.stdout, b"0\n");
 }
 
-fn closed_outputs_do_no_harm(user: User) {
-    let run = lazaret(user).shell("echo x; echo y >&2; exit 5");
+fn closed_outputs_do_no_harm(runner: &Runner) {
+    let run = job(runner).shell("echo x; echo y >&2; exit 5");
     let mut closing = std::process::Command::new("sh");
     closing.args(["-c", "exec \"$@\" >&- 2>&-", "sh"]).args(run.words());
 
     let status = closing.status().expect("a shell");
 
     assert_eq!(status.code(), Some(5));
-    assert!(run.path("report.json").exists());
+    assert_eq!(runner.report().kind(), "exit");
 }
 
-fn each_line_comes_as_it_is_written(user: User) {
+fn each_line_comes_as_it_is_written(runner: &Runner) {
     let script = "while read a; do echo out-$a; read b; echo err-$b >&2; done";
-    let mut started = lazaret(user).options(["--stdin"]).shell(script).start();
+    let mut started = job(runner).options(["--stdin"]).shell(script).start();
     let mut stdin = started.child.stdin.take().expect("a pipe");
     let mut stdout = BufReader::new(started.child.stdout.take().expect("a pipe"));
     let mut stderr = BufReader::new(started.child.stderr.take().expect("a pipe"));
@@ -194,25 +196,60 @@ fn each_line_comes_as_it_is_written(user: User) {
 
     let expected: String = (0..50).map(|turn| format!("out-{turn}\nerr-{turn}\n")).collect();
     assert_eq!(seen, expected);
-    ended.expect("exit", 1);
+    ended.expect("ok", 0);
 }
 
-fn output_goes_to_files_as_well(user: User) {
-    let run = lazaret(user).shell("head -c 300000 /dev/zero; echo e >&2");
-    let file = fs::File::create(run.path("stdout")).expect("an own file");
+fn output_goes_to_files_as_well(runner: &Runner) {
+    let run = job(runner).shell("head -c 300000 /dev/zero; echo e >&2");
+    let file = fs::File::create(runner.path("stdout")).expect("an own file");
     let mut command = run.prepared();
 
     let begun = Instant::now();
     let status = command.stdin(Stdio::null()).stdout(file).stderr(Stdio::null()).status().expect("it runs");
 
     assert_eq!(status.code(), Some(0));
-    assert_eq!(fs::metadata(run.path("stdout")).expect("a file").len(), 300_000);
+    assert_eq!(runner.read("stdout").len(), 300_000);
     assert!(begun.elapsed() < Duration::from_secs(8));
 }
 
-fn the_report_can_go_to_standard_output(user: User) {
-    let ended = lazaret(user).options(["--report=-"]).command(["true"]).run();
+fn the_report_can_go_to_standard_output(runner: &Runner) {
+    let mut args = vec!["run", "--report", "-"];
+    args.extend(runner.options());
+    args.extend(["--", "true"]);
 
-    // The last of two equal options counts, or both are refused; here only one way is right.
-    assert!(matches!(ended.status.code(), Some(0 | 125)));
+    let ran = runner.lazaret(&args);
+
+    let report: serde_json::Value = serde_json::from_slice(&ran.stdout).expect("a report is JSON");
+    assert_eq!(report["verdict"]["kind"], "ok");
+}
+
+fn a_reader_that_does_not_read_cannot_stop_the_clock(runner: &Runner) {
+    let run = job(runner).limit("wall=1s");
+    let mut started = run.shell("while :; do echo 0123456789; done").start();
+    let unread = started.child.stdout.take();
+    sleep(Duration::from_secs(6));
+    drop(unread);
+
+    let ended = started.finish();
+
+    ended.expect_limit("timeout", 124, "wall", "1s");
+    let wall = ended.number("/usage/wall_us");
+    assert!(wall < 3_000_000, "{wall}");
+}
+
+fn a_reader_that_does_not_read_cannot_stop_a_cancellation(runner: &Runner) {
+    let token = token();
+    let script = "while :; do echo 0123456789; done";
+    let mut started = job(runner).command(["sh", "-c", script, &token]).start();
+    let unread = started.child.stdout.take();
+    sleep(Duration::from_secs(1));
+
+    started.signal("TERM");
+    let dead = eventually(Duration::from_secs(3), || started.child.try_wait().expect("an own child").is_some());
+    drop(unread);
+    let ended = started.finish();
+
+    assert!(dead, "Lazaret waited for its reader");
+    ended.expect("cancelled", 123);
+    assert!(processes_with(&token).is_empty());
 }

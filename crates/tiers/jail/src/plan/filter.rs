@@ -19,6 +19,19 @@ pub struct FilterPlan {
 }
 
 const EPERM: u16 = 1;
+const EAFNOSUPPORT: u16 = 97;
+
+/// Rules behind those of every policy, so that none prevails over them.
+///
+/// Core dumps: a `core_pattern` that begins with `|` starts a program outside of every namespace, with the dump of the
+/// job on its input, whatever RLIMIT_CORE says, unless it says 1 (core(5); fs/coredump.c). So it is 1, and a job that
+/// sets it otherwise is told that it succeeded: it has no core dumps either way. AF_VSOCK leads past the network
+/// namespace to the hypervisor.
+const OWN_RULES: [(&str, Action); 3] = [
+    ("prlimit64(resource == 4, new != 0)", Action::Errno(0)),
+    ("setrlimit(resource == 4)", Action::Errno(0)),
+    ("socket(domain == AF_VSOCK)", Action::Refuse(EAFNOSUPPORT)),
+];
 
 impl FilterPlan {
     /// Compiles the rules of `policy`; `supervised` says whether this host can report refused calls.
@@ -32,6 +45,10 @@ impl FilterPlan {
             let parsed = Rule::parse(&rule.rule)
                 .map_err(|e| PlanError::Filter { problem: format!("`{}` ({}): {e}", rule.rule, rule.source) })?;
             filter.push(parsed, action(rule.action));
+        }
+        for (rule, action) in OWN_RULES {
+            let parsed = Rule::parse(rule).map_err(|e| PlanError::Filter { problem: format!("`{rule}`: {e}") })?;
+            filter.push(parsed, action);
         }
         let backend = if supervised { Backend::Supervised } else { Backend::Alone };
         let arch = Arch::native()

@@ -1,0 +1,117 @@
+use super::*;
+use crate::plan::tests::{full_support, plan, policy};
+use lazaret_init::format::{Header, MAGIC, Span, Step as RawStep, kind};
+use lazaret_policy::Job;
+use std::mem::{offset_of, size_of};
+
+fn steps_of(text: &str) -> Steps {
+    let plan = plan(&policy(text), &Job::new("true"), &full_support()).expect("the host has everything");
+    preview(&plan, &[FileName::new("photo.jpg").expect("a name")])
+}
+
+fn shown(steps: &Steps, list: List) -> Vec<String> {
+    steps.list(list).iter().map(|step| steps.show(step)).collect()
+}
+
+fn position(shown: &[String], start: &str) -> usize {
+    shown.iter().position(|step| step.starts_with(start)).unwrap_or_else(|| panic!("no step {start}: {shown:#?}"))
+}
+
+#[test]
+fn the_job_is_forked_without_capabilities_in_a_root_without_the_old_one() {
+    let shown = shown(&steps_of(""), List::Build);
+
+    let fork = position(&shown, "FORK_JOB");
+    for before in ["pivot_root", "umount2", "capset", "prctl(PR_SET_NO_NEW_PRIVS", "prctl(PR_SET_DUMPABLE, 0"] {
+        assert!(position(&shown, before) < fork, "{before} comes after the fork");
+    }
+    assert!(position(&shown, "pivot_root") < position(&shown, "umount2"));
+}
+
+#[test]
+fn the_filter_is_the_last_step_before_the_exec() {
+    let shown = shown(&steps_of(""), List::Enter);
+
+    assert!(shown.last().is_some_and(|step| step.starts_with("seccomp(")), "{shown:#?}");
+    assert!(position(&shown, "landlock_restrict_self") < position(&shown, "seccomp("));
+}
+
+#[test]
+fn the_cgroups_are_joined_before_the_cgroup_namespace_is_made() {
+    let shown = shown(&steps_of(""), List::Start);
+
+    assert!(position(&shown, "write(<cgroup 0>") < position(&shown, "CLONE_INIT"));
+    assert!(shown[position(&shown, "CLONE_INIT")].contains("NEWCGROUP"));
+}
+
+#[test]
+fn an_input_is_copied_before_the_root_is_closed() {
+    let shown = shown(&steps_of(""), List::Build);
+
+    assert!(position(&shown, "COPY(<fd>, <input photo.jpg>)") < position(&shown, "pivot_root"));
+}
+
+#[test]
+fn everything_bound_is_read_only_before_it_is_put_into_place() {
+    let shown = shown(&steps_of(""), List::Build);
+    let bound = position(&shown, "open_tree(AT_FDCWD, \"/usr\"");
+
+    assert!(shown[bound + 1].starts_with("mount_setattr") && shown[bound + 1].contains("RDONLY"), "{shown:#?}");
+    assert!(shown[bound + 2].starts_with("move_mount"), "{shown:#?}");
+}
+
+fn word(bytes: &[u8], at: usize) -> u64 {
+    u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+fn half(bytes: &[u8], at: usize) -> usize {
+    u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four bytes")) as usize
+}
+
+#[test]
+fn a_block_holds_every_step_in_its_list_with_its_strings_terminated() {
+    let steps = steps_of("");
+    let block = block::lay_out(&steps).expect("it fits");
+
+    assert_eq!(word(&block, offset_of!(Header, magic)), MAGIC);
+    let steps_at = half(&block, offset_of!(Header, steps_at));
+    for list in [List::Start, List::Build, List::Enter] {
+        let span = offset_of!(Header, lists) + list as usize * size_of::<Span>();
+        let (first, count) = (half(&block, span), half(&block, span + 4));
+        assert_eq!(count, steps.list(list).len());
+        for (index, step) in steps.list(list).iter().enumerate() {
+            let at = steps_at + (first + index) * size_of::<RawStep>();
+            assert_eq!(half(&block, at + offset_of!(RawStep, call)) as i64, step.call.number);
+            for (arg, value) in step.args.iter().enumerate() {
+                let raw = word(&block, at + offset_of!(RawStep, args) + arg * 8) as usize;
+                if let Value::Text(text) = value {
+                    assert_eq!(block[at + offset_of!(RawStep, kinds) + arg], kind::ADDRESS);
+                    assert_eq!(&block[raw..raw + text.as_bytes_with_nul().len()], text.as_bytes_with_nul());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_relocation_points_into_the_block() {
+    let block = block::lay_out(&steps_of("")).expect("it fits");
+    let at = half(&block, offset_of!(Header, relocations));
+    let count = half(&block, offset_of!(Header, relocations) + 4);
+
+    assert!(count > 0);
+    for place in (0..count).map(|i| half(&block, at + i * 4)) {
+        assert_eq!(place % 8, 0);
+        assert!((word(&block, place) as usize) < block.len());
+    }
+}
+
+#[test]
+fn a_launch_that_needs_more_descriptors_than_a_block_holds_is_refused() {
+    let plan = plan(&policy(""), &Job::new("true"), &full_support()).expect("the host has everything");
+    let names: Vec<FileName> = (0..300).map(|i| FileName::new(format!("in{i}")).expect("a name")).collect();
+
+    let laid_out = block::lay_out(&preview(&plan, &names));
+
+    assert!(matches!(laid_out, Err(block::LayoutError::Slots(_))));
+}
