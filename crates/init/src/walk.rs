@@ -6,6 +6,7 @@ use crate::reap;
 use core::mem::{offset_of, size_of};
 
 const CLONE_PARENT: u64 = 0x8000;
+const CLONE_PARENT_SETTID: u64 = 0x10_0000;
 const CLONE_VFORK: u64 = 0x4000;
 const CLONE_FILES: u64 = 0x400;
 const SIGCHLD: u64 = 17;
@@ -129,17 +130,17 @@ impl Block {
 
     /// The child gets this process's parent as its own, so that the caller can wait for it and this process may go.
     fn clone_init(&self, flags: u64) -> i64 {
-        // SAFETY: no CLONE_VM: the child gets a copy of this address space and goes on with this stack's copy.
-        let pid = unsafe { raw::call(nr::CLONE, [flags | CLONE_PARENT, 0, 0, 0, 0, 0]) };
+        // The kernel notes the id before the child runs: by the time process 1 speaks to the caller, it is there.
+        let note = self.address((offset_of!(Header, outcome) + offset_of!(crate::format::Outcome, init_pid)) as u64);
+        // SAFETY: no CLONE_VM: the child gets a copy of this address space and goes on with this stack's copy. The id
+        // is written into the block.
+        let pid = unsafe { raw::call(nr::CLONE, [flags | CLONE_PARENT | CLONE_PARENT_SETTID, 0, note, 0, 0, 0]) };
         match pid {
             0 => match self.walk(List::Build) {
                 Ok(()) => reap::until_the_job_ends(self),
                 Err(Failed) => raw::exit(125),
             },
-            pid if pid > 0 => {
-                self.tell(offset_of!(crate::format::Outcome, init_pid), pid as i32);
-                raw::exit(0)
-            }
+            pid if pid > 0 => raw::exit(0),
             error => error,
         }
     }

@@ -190,7 +190,7 @@ impl Launcher {
             }
         };
         let fate = judge::judge(&plan, &jail, &watched);
-        let collected = collect::collect(&plan, &jail, destinations, &fate, job)?;
+        let collected = collect::collect(&plan, &jail, destinations, &fate, job, cancels)?;
         let collecting = ended.elapsed();
         let times = report::Times { planned, collecting, begun };
         Ok(report::finish(plan, self, jail, watched, fate, collected, &times)?)

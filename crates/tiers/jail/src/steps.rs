@@ -1,6 +1,6 @@
 //! A launch as data: the system calls that build a jail, in order, before any process is made.
 //!
-//! [`Steps`] is what `lazaret plan --steps` prints and what [`block`] lays out for the launched processes.
+//! [`Steps`] is what `lazaret plan --steps` prints and what is laid out for the launched processes.
 
 pub(crate) mod block;
 pub(crate) mod build;
@@ -194,7 +194,7 @@ pub(crate) struct ProgramVectors {
 }
 
 impl Steps {
-    /// A new slot. Slots are few: a launch that needs more than the block has is refused by [`block::lay_out`].
+    /// A new slot. Slots are few: a launch that needs more than the block has is refused when it is laid out.
     pub(crate) fn slot(&mut self, name: impl Into<Cow<'static, str>>) -> Slot {
         self.slot_names.push(name.into());
         Slot(u8::try_from(self.slot_names.len() - 1).unwrap_or(u8::MAX))

@@ -1,5 +1,6 @@
 //! Takes the outputs out of a dead jail. The job chose their names, kinds and content: nothing of it is trusted.
 
+use super::Cancel;
 use super::changes::{self, Changes};
 use super::judge::Fate;
 use super::launch::Jail;
@@ -28,7 +29,7 @@ pub(crate) struct Collected {
     pub(crate) reports: Vec<OutputReport>,
     pub(crate) held: Vec<(FileName, Vec<u8>)>,
     pub(crate) changes: Changes,
-    /// Set when the job itself succeeded and an output is missing.
+    /// Set when the job itself succeeded and an output is missing, or a cancellation came before all were delivered.
     pub(crate) verdict: Option<Verdict>,
 }
 
@@ -64,11 +65,12 @@ pub(crate) fn collect(
     destinations: Vec<Option<Destination>>,
     fate: &Fate,
     job: &Job,
+    cancels: &[Cancel],
 ) -> Result<Collected, RunError> {
     let mut collected = Collected::default();
     let bound = plan.limits.file_size.bytes().min(plan.limits.disk.bytes());
     // A job that was stopped may have stopped in the middle of a file.
-    let deliver = matches!(fate.verdict, Verdict::Ok | Verdict::Exit { start_failure: None, .. });
+    let mut deliver = matches!(fate.verdict, Verdict::Ok | Verdict::Exit { start_failure: None, .. });
     for (output, destination) in job.outputs.iter().zip(destinations) {
         let to = output.to.as_ref().map(|path| path.display().to_string());
         let mut report = OutputReport { name: output.name.clone(), to, size: None, sha256: None, problem: None };
@@ -83,16 +85,18 @@ pub(crate) fn collect(
             Ok((file, size)) => {
                 report.size = Some(size);
                 if deliver {
-                    let hash = match destination {
-                        Some(destination) => destination.put(&file, bound)?,
-                        None => {
-                            let bytes = read_all(&file, bound)?;
+                    report.sha256 = match destination {
+                        Some(destination) => destination.put(&file, bound, cancels)?,
+                        None => read_all(&file, bound, cancels)?.map(|bytes| {
                             let hash = Sha256::digest(&bytes);
                             collected.held.push((output.name.clone(), bytes));
                             hex(&hash)
-                        }
+                        }),
                     };
-                    report.sha256 = Some(hash);
+                    if report.sha256.is_none() {
+                        collected.verdict = Some(Verdict::Cancelled);
+                        deliver = false;
+                    }
                 }
             }
         }
@@ -152,8 +156,14 @@ fn check(stat: &Stat, bound: u64) -> Result<u64, OutputProblem> {
 
 const CHUNK: usize = 256 << 10;
 
-/// Reads `file` to its end and hands each piece over; never more than `bound` bytes.
-fn each_chunk(file: &OwnedFd, bound: u64, mut take: impl FnMut(&[u8]) -> Result<(), RunError>) -> Result<(), RunError> {
+/// Reads `file` to its end and hands each piece over; never more than `bound` bytes. Returns whether it came to the end
+/// before a cancellation.
+fn each_chunk(
+    file: &OwnedFd,
+    bound: u64,
+    cancels: &[Cancel],
+    mut take: impl FnMut(&[u8]) -> Result<(), RunError>,
+) -> Result<bool, RunError> {
     let mut chunk = vec![0; CHUNK];
     let mut total = 0;
     loop {
@@ -164,31 +174,35 @@ fn each_chunk(file: &OwnedFd, bound: u64, mut take: impl FnMut(&[u8]) -> Result<
         };
         total += length as u64;
         if length == 0 || total > bound {
-            return Ok(());
+            return Ok(true);
+        }
+        if cancels.iter().any(Cancel::is_cancelled) {
+            return Ok(false);
         }
         take(&chunk[..length])?;
     }
 }
 
-fn read_all(file: &OwnedFd, bound: u64) -> Result<Vec<u8>, RunError> {
+fn read_all(file: &OwnedFd, bound: u64, cancels: &[Cancel]) -> Result<Option<Vec<u8>>, RunError> {
     let mut bytes = Vec::new();
-    each_chunk(file, bound, |chunk| {
+    let whole = each_chunk(file, bound, cancels, |chunk| {
         bytes.extend_from_slice(chunk);
         Ok(())
     })?;
-    Ok(bytes)
+    Ok(whole.then_some(bytes))
 }
 
 impl Destination {
-    /// Writes the whole file beside the destination, then renames: a reader sees the old file or the new one.
-    fn put(&self, file: &OwnedFd, bound: u64) -> Result<String, RunError> {
+    /// Writes the whole file beside the destination, then renames: a reader sees the old file or the new one. Returns
+    /// the hash, or nothing after a cancellation: then the old one is there still.
+    fn put(&self, file: &OwnedFd, bound: u64, cancels: &[Cancel]) -> Result<Option<String>, RunError> {
         let failed = |errno: Errno| RunError::Deliver { path: self.path.clone(), source: errno.into() };
         let temporary = self.temporary_name();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
         let new = rustix::fs::openat(&self.directory, &temporary, flags, mode).map_err(failed)?;
         let mut hash = Sha256::new();
-        let written = each_chunk(file, bound, |chunk| {
+        let written = each_chunk(file, bound, cancels, |chunk| {
             hash.update(chunk);
             let mut rest = chunk;
             while !rest.is_empty() {
@@ -197,14 +211,18 @@ impl Destination {
             }
             Ok(())
         });
-        let renamed = written.and_then(|()| {
-            rustix::fs::renameat(&self.directory, &temporary, &self.directory, self.name.as_os_str()).map_err(failed)
+        let renamed = written.and_then(|whole| {
+            if whole {
+                rustix::fs::renameat(&self.directory, &temporary, &self.directory, self.name.as_os_str())
+                    .map_err(failed)?;
+            }
+            Ok(whole)
         });
-        if renamed.is_err() {
+        if !matches!(renamed, Ok(true)) {
             let removed = rustix::fs::unlinkat(&self.directory, &temporary, AtFlags::empty());
             debug_assert!(removed.is_ok(), "a file made a moment ago can be removed");
         }
-        renamed.map(|()| hex(&hash.finalize()))
+        renamed.map(|whole| whole.then(|| hex(&hash.finalize())))
     }
 
     /// Hidden, and of this process alone.

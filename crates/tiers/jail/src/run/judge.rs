@@ -33,6 +33,8 @@ struct Evidence {
     measured: Measured,
     cpu_used_up: bool,
     disk_full: bool,
+    /// Not everything that the job wrote was passed on.
+    cut: bool,
     /// A file of the job's has the size that none may exceed.
     file_at_limit: bool,
 }
@@ -53,6 +55,7 @@ pub(crate) fn judge(plan: &Plan, jail: &Jail, watched: &Watched) -> Fate {
         measured,
         cpu_used_up: cpu_us(jail, &measured) >= super::micros(plan.limits.cpu.duration()),
         disk_full: watched.disk_full || watch::is_full(jail),
+        cut: jail.streams.stdout.truncated || jail.streams.stderr.truncated,
         file_at_limit: failed && file_of_size(jail, plan.limits.file_size.bytes()),
     };
     let limits_hit = limits_hit(plan, &evidence);
@@ -90,6 +93,7 @@ impl Evidence {
         match (&self.stop, self.ended) {
             (Some(Stop::Violation(verdict)), _) => return verdict.clone(),
             (Some(Stop::Limit(LimitKey::Output)), _) => return or_signal(limit(LimitKey::Output)),
+            (Some(Stop::Cancelled), _) if self.cut => return Verdict::Cancelled,
             _ if self.measured.oom_kills > 0 => return or_signal(limit(LimitKey::Memory)),
             // The end came before the supervisor's: then it is the job's own.
             (Some(stop), None) => {
@@ -174,10 +178,12 @@ fn start_failure(plan: &Plan, jail: &Jail) -> Option<StartFailure> {
 /// How many entries are looked at, at most: a job may leave as many as its file system holds.
 const MOST_ENTRIES: usize = 20_000;
 
-/// Whether a regular file of at least `size` bytes is anywhere in /job, /tmp or /dev/shm.
+/// Whether a regular file of just `size` bytes is anywhere in /job, /tmp or /dev/shm: there the kernel cuts a write. Only
+/// an input can be larger.
 fn file_of_size(jail: &Jail, size: u64) -> bool {
     let Some(scratch) = &jail.handed[1] else { return false };
-    let Ok(top) = scratch.try_clone() else { return false };
+    // A mount's own descriptor names the place only (fsmount(2)); entries are read through another.
+    let Some(top) = directory_below(scratch.as_fd(), c".") else { return false };
     let (mut open, mut seen) = (vec![top], 0);
     while let Some(directory) = open.pop() {
         let Ok(entries) = Dir::read_from(&directory) else { continue };
@@ -189,7 +195,7 @@ fn file_of_size(jail: &Jail, size: u64) -> bool {
             }
             let Ok(stat) = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
             match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile if u64::try_from(stat.st_size).is_ok_and(|found| found >= size) => return true,
+                FileType::RegularFile if u64::try_from(stat.st_size).is_ok_and(|found| found == size) => return true,
                 // Breadth costs descriptors: deep and wide trees are cut, not followed.
                 FileType::Directory if open.len() < 64 => open.extend(directory_below(directory.as_fd(), name)),
                 _ => {}

@@ -72,7 +72,7 @@ fn violation(notification: &Notification, rule: Option<String>) -> Verdict {
         number: notification.number,
         args: notification.args,
         rule,
-        arch: Arch::from_audit(notification.arch).map_or_else(|| "foreign".to_owned(), |arch| format!("{arch:?}")),
+        arch: Arch::from_audit(notification.arch).map_or_else(|| "foreign".to_owned(), |arch| arch.to_string()),
     }
 }
 

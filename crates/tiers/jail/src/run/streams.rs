@@ -103,14 +103,12 @@ impl Outgoing {
         }
     }
 
-    /// Takes what is there, up to `bound` bytes in all, and passes it on. Call when the interest is met.
+    /// Takes what is there, up to `bound` bytes in all, or passes on what was taken. Call when the interest is met:
+    /// writing to a reader that was not asked could wait for as long as it likes.
     pub(crate) fn advance(&mut self, reader: Option<BorrowedFd<'_>>, bound: u64) -> Result<(), RunError> {
-        if self.pending.is_empty() {
-            self.take(reader.is_some(), bound)?;
-        }
         match reader {
             Some(reader) if !self.pending.is_empty() => self.pass_on(reader),
-            _ => Ok(()),
+            _ => self.take(reader.is_some(), bound),
         }
     }
 

@@ -10,6 +10,7 @@ use lazaret_policy::{LimitKey, Verdict};
 use lazaret_sys::wait::Ended;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -40,8 +41,10 @@ pub(crate) struct Watched {
 /// How often the fill of /job and /tmp is looked at: a job that fills it and cleans up before it fails would otherwise
 /// leave no trace.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long what was written before the end may take to be passed on to a slow reader.
+/// How long what a job wrote before it was stopped may take to be passed on to a slow reader.
 const PASS_ON: Duration = Duration::from_secs(10);
+/// The same when somebody waits for the job to be gone.
+const PASS_ON_CANCELLED: Duration = Duration::from_millis(500);
 
 pub(crate) fn watch(
     plan: &Plan,
@@ -56,6 +59,8 @@ pub(crate) fn watch(
     if handed {
         watcher.until_the_end(jail)?;
     }
+    // Dead or dying on every way that leads here; whoever is neither must not be waited for.
+    jail.kill();
     let init = jail.reap()?;
     let ended = Instant::now();
     // The job's processes are dead: what the pipes still hold is all there will ever be.
@@ -112,7 +117,10 @@ impl<'a> Watcher<'a> {
     }
 
     fn until_the_end(&mut self, jail: &mut Jail) -> Result<(), RunError> {
-        let Some(init) = jail.init_pid() else { return Ok(()) };
+        let no_process = || io::Error::from_raw_os_error(libc::ESRCH);
+        let init = jail
+            .init_pid()
+            .ok_or_else(|| RunError::Resource { what: "find the jail's first process", source: no_process() })?;
         // Our unreaped child: the id is its own still. If somebody else reaped it, it is dead.
         jail.init = match pidfd_open(init, PidfdFlags::empty()) {
             Ok(process) => Some(process),
@@ -122,7 +130,7 @@ impl<'a> Watcher<'a> {
             }
         };
         let mut next_look = Instant::now() + LOOK;
-        let mut cpu_check = self.next_cpu_check(jail);
+        let mut cpu_check = self.next_cpu_check(jail, Instant::now());
         loop {
             let mut next = self.deadline(jail).min(next_look);
             if let Some(check) = cpu_check {
@@ -140,7 +148,7 @@ impl<'a> Watcher<'a> {
                 self.end(jail, Stop::Limit(LimitKey::Wall));
             }
             if cpu_check.is_some_and(|check| now >= check) {
-                cpu_check = self.next_cpu_check(jail);
+                cpu_check = self.next_cpu_check(jail, now);
                 if cpu_check.is_some_and(|check| check <= now) {
                     self.end(jail, Stop::Limit(LimitKey::Cpu));
                     cpu_check = None;
@@ -153,15 +161,15 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    /// The earliest moment at which all processors together can have used up the rest of the processor time; now, when
-    /// it is used up. `None` without accounting.
-    fn next_cpu_check(&self, jail: &Jail) -> Option<Instant> {
+    /// The earliest moment at which all processors together can have used up the rest of the processor time; `now`,
+    /// when it is used up. `None` without accounting.
+    fn next_cpu_check(&self, jail: &Jail, now: Instant) -> Option<Instant> {
         let used = Duration::from_micros(jail.group.as_ref()?.cpu_us()?);
         let left = self.plan.limits.cpu.duration().saturating_sub(used);
         if left.is_zero() {
-            return Some(Instant::now());
+            return Some(now);
         }
-        Some(Instant::now() + (left / self.processors).max(Duration::from_millis(1)))
+        Some(now + (left / self.processors).max(Duration::from_millis(1)))
     }
 
     /// Waits until something happens or `until`, and sees to it. Returns whether process 1 is dead.
@@ -246,24 +254,40 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    /// Reads and passes on what is left, for a bounded time.
+    /// Reads and passes on what is left: of a job that came to its own end all of it, however slow its reader, unless a
+    /// cancellation comes; of one that was stopped, as much as goes in a bounded time.
     fn drain(&mut self, jail: &mut Jail) -> Result<(), RunError> {
         jail.streams.stdin = Incoming::Closed;
         let (stdout, stderr, _) = self.readers();
         let bound = self.plan.limits.output.bytes();
-        let patience = Instant::now() + PASS_ON;
+        let mut patience = match &self.stop {
+            None => None,
+            Some(Stop::Cancelled) => Some(Instant::now() + PASS_ON_CANCELLED),
+            Some(Stop::Limit(_) | Stop::Violation(_)) => Some(Instant::now() + PASS_ON),
+        };
+        let mut cancels: Vec<BorrowedFd<'_>> = self.cancels.iter().map(Cancel::descriptor).collect();
+        if self.stop == Some(Stop::Cancelled) {
+            cancels.clear();
+        }
         loop {
             let streams = &jail.streams;
             let out = streams.stdout.interest(stdout);
             let err = streams.stderr.interest(stderr);
-            if (out.is_none() && err.is_none()) || Instant::now() >= patience {
+            if (out.is_none() && err.is_none()) || patience.is_some_and(|until| Instant::now() >= until) {
                 break;
             }
+            let left = patience.map(|until| until.saturating_duration_since(Instant::now()));
+            // Only a reader may take as long as it likes: all writers are dead.
+            let for_reader = [&out, &err].into_iter().flatten().any(|(_, flags)| *flags == PollFlags::OUT);
+            let timeout = left.or((!for_reader).then_some(PASS_ON));
             let mut watched: Vec<PollFd<'_>> =
                 [&out, &err].into_iter().flatten().map(|(fd, flags)| PollFd::new(fd, *flags)).collect();
-            wait(&mut watched, Some(patience.saturating_duration_since(Instant::now())))?;
+            let first_cancel = watched.len();
+            watched.extend(cancels.iter().map(|descriptor| PollFd::new(descriptor, PollFlags::IN)));
+            wait(&mut watched, timeout)?;
             let first = ready(&watched, 0);
             let second = ready(&watched, usize::from(out.is_some()));
+            let cancelled = (first_cancel..watched.len()).any(|index| ready(&watched, index));
             let (out, err) = (out.is_some() && first, err.is_some() && second);
             drop(watched);
             if out {
@@ -272,13 +296,19 @@ impl<'a> Watcher<'a> {
             if err {
                 jail.streams.stderr.advance(stderr, bound)?;
             }
+            if cancelled {
+                cancels.clear();
+                self.stop.get_or_insert(Stop::Cancelled);
+                patience = Some(Instant::now() + PASS_ON_CANCELLED);
+            }
         }
         let streams = &mut jail.streams;
-        streams.stdout.truncated |= !streams.stdout.is_done();
-        streams.stderr.truncated |= !streams.stderr.is_done();
-        if (streams.stdout.truncated || streams.stderr.truncated) && self.stop.is_none() {
+        let bounded = streams.stdout.truncated || streams.stderr.truncated;
+        if bounded && self.stop.is_none() {
             self.stop = Some(Stop::Limit(LimitKey::Output));
         }
+        streams.stdout.truncated |= !streams.stdout.is_done();
+        streams.stderr.truncated |= !streams.stderr.is_done();
         Ok(())
     }
 }
