@@ -10,6 +10,7 @@ mod serve;
 pub(crate) use client::Agent;
 pub(crate) use serve::serve;
 
+use lazaret::Policy;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -21,7 +22,37 @@ pub(crate) enum Work {
     /// posix_spawn(3), which borrows the caller's memory as vfork(2) does.
     Spawn { argv: Vec<String>, filter: Option<PathBuf> },
     /// A job of the library, in the agent itself.
-    Library { profile: String, argv: Vec<String> },
+    Library { policy: Choice, argv: Vec<String> },
+}
+
+/// Which policy Lazaret's jobs run under.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Choice {
+    /// A built-in profile.
+    pub(crate) profile: String,
+    /// Layers that may be missing.
+    pub(crate) degrade: Vec<String>,
+}
+
+impl Choice {
+    pub(crate) fn new(profile: &str, degrade: &[String]) -> Self {
+        Self { profile: profile.to_owned(), degrade: degrade.to_vec() }
+    }
+
+    /// The policy, for the library.
+    pub(crate) fn policy(&self) -> Result<Policy, lazaret::PolicyError> {
+        let mut change = lazaret::change(lazaret::profile(&self.profile)?);
+        for layer in &self.degrade {
+            change = change.degrade(layer)?;
+        }
+        Ok(change.build())
+    }
+
+    /// The options, for the program.
+    pub(crate) fn options(&self) -> Vec<String> {
+        let degrade = self.degrade.iter().flat_map(|layer| ["--degrade".to_owned(), layer.clone()]);
+        ["--profile".to_owned(), self.profile.clone()].into_iter().chain(degrade).collect()
+    }
 }
 
 /// Stands in an argument for a name that is different in every run.

@@ -32,6 +32,9 @@ pub(crate) struct Common {
     /// The built `lazaret`; by default the one beside this program
     #[arg(long, value_name = "FILE")]
     pub(crate) lazaret: Option<PathBuf>,
+    /// Accept that this host cannot enforce a layer of Lazaret's; repeatable
+    #[arg(long, value_name = "LAYER")]
+    pub(crate) degrade: Vec<String>,
     /// Where results are kept
     #[arg(long, value_name = "DIRECTORY", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
     pub(crate) results: PathBuf,
@@ -69,15 +72,14 @@ pub(crate) struct Compare {
 
 #[derive(Debug, Args)]
 pub(crate) struct Soak {
+    #[command(flatten)]
+    pub(crate) common: Common,
     /// How many jobs
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..))]
     pub(crate) jobs: u32,
     /// How much slower the last jobs may be than the first, percent
     #[arg(long, value_name = "PERCENT", default_value_t = 15.0)]
     pub(crate) slower: f64,
-    /// Where results are kept
-    #[arg(long, value_name = "DIRECTORY", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
-    pub(crate) results: PathBuf,
 }
 
 #[derive(Debug, Args)]

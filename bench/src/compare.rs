@@ -75,7 +75,7 @@ impl Callers {
 pub(crate) fn compare(args: &args::Compare) -> Result<()> {
     let results = Results::prepare(&args.common.results, "compare")?;
     let load_before = host::load();
-    let mut lineup = Lineup::assemble(args.common.lazaret.as_deref())?;
+    let mut lineup = Lineup::assemble(args.common.lazaret.as_deref(), &args.common.degrade)?;
     lineup.select(&args.only, &args.skip)?;
     let mut callers = Callers::start(args, &lineup.contenders)?;
     try_each(&mut lineup, &mut callers)?;

@@ -17,8 +17,22 @@ mod thumbnail;
 use anyhow::Result;
 use args::{Command, Program};
 use clap::Parser;
+use std::process::ExitCode;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::progress(&format!("lazaret-bench: error: {error}"));
+            for cause in error.chain().skip(1) {
+                output::progress(&format!("  caused by: {cause}"));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     match Program::parse().command {
         Command::Compare(args) => compare::compare(&args),
         Command::Soak(args) => soak::soak(&args),

@@ -63,7 +63,7 @@ impl Table {
     /// The table as Markdown.
     pub(crate) fn to_markdown(&self) -> String {
         let columns = self.rows[0].len();
-        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(2);
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut text = String::new();
         for (number, row) in self.rows.iter().enumerate() {

@@ -3,7 +3,7 @@
 mod bundle;
 mod commands;
 
-use crate::agent::Work;
+use crate::agent::{Choice, FILTER, Work};
 use anyhow::{Context, Result, bail};
 use bundle::Scratch;
 use std::path::{Path, PathBuf};
@@ -62,15 +62,25 @@ pub(crate) const LIBRARY_LARGE: &str = "library-large";
 
 impl Lineup {
     /// Everybody who is installed; the others with the reason.
-    pub(crate) fn assemble(lazaret: Option<&Path>) -> Result<Self> {
+    pub(crate) fn assemble(lazaret: Option<&Path>, degrade: &[String]) -> Result<Self> {
         let scratch = Scratch::new()?;
         let mut lineup = Self { contenders: bare(), absent: Vec::new(), _scratch: scratch };
         lineup.peers()?;
         let program = program(lazaret)?;
-        let argv = [program.to_string_lossy().into_owned(), "run".to_owned(), "--".to_owned(), JOB.to_owned()];
-        lineup.add(PROGRAM, "the program, default profile, every layer", Caller::Small, spawn(argv.to_vec()));
-        let library = Work::Library { profile: "default".to_owned(), argv: vec![JOB.to_owned()] };
-        let about = "lazaret::Job::run, default profile, every layer, output captured";
+        let policy = Choice::new("default", degrade);
+        let layers = match degrade {
+            [] => "every layer".to_owned(),
+            _ => format!("WITHOUT {} where this host cannot enforce it", degrade.join(", ")),
+        };
+        let mut argv = vec![program.to_string_lossy().into_owned(), "run".to_owned()];
+        // Without options it is the command line of the promise, word for word.
+        if !degrade.is_empty() {
+            argv.extend(policy.options());
+        }
+        argv.extend(["--".to_owned(), JOB.to_owned()]);
+        lineup.add(PROGRAM, &format!("the program, default profile, {layers}"), Caller::Small, spawn(argv));
+        let library = Work::Library { policy, argv: vec![JOB.to_owned()] };
+        let about = format!("the library, default profile, {layers}, output captured");
         lineup.add(LIBRARY, &format!("{about}; small caller"), Caller::Small, library.clone());
         lineup.add(LIBRARY_LARGE, &format!("{about}; large caller"), Caller::Large, library);
         Ok(lineup)
@@ -104,7 +114,15 @@ impl Lineup {
                 self.absent.push(Absent { name: peer.name, why: "not installed".to_owned() });
                 continue;
             };
-            let argv = std::iter::once(program.to_string_lossy().into_owned()).chain(peer.args).collect();
+            let args = match peer.args {
+                Ok(args) => args,
+                Err(error) => {
+                    let why = format!("cannot be set up like Lazaret: {error:#}");
+                    self.absent.push(Absent { name: peer.name, why });
+                    continue;
+                }
+            };
+            let argv = std::iter::once(program.to_string_lossy().into_owned()).chain(args).collect();
             let work = Work::Spawn { argv, filter: peer.filter };
             self.add(peer.name, peer.about, peer.caller, work);
         }
@@ -117,11 +135,14 @@ impl Contender {
     pub(crate) fn command_line(&self) -> String {
         match &self.work {
             Work::Fork { argv } | Work::Spawn { argv, filter: None } => shell(argv),
-            Work::Spawn { argv, filter: Some(_) } => {
-                format!("{} {{filter}}<default.bpf", shell(argv))
+            Work::Spawn { argv, filter: Some(filter) } => {
+                format!("{}` with descriptor {FILTER} open on `{}", shell(argv), filter.display())
             }
-            Work::Library { profile, argv } => {
-                format!("lazaret::Job::new({argv:?}).run(&lazaret::profile({profile:?})?)")
+            Work::Library { policy: Choice { profile, degrade }, argv } => {
+                let degrade: String = degrade.iter().map(|layer| format!(".degrade({layer:?})?")).collect();
+                format!(
+                    "lazaret::Job::new({argv:?}).run(&lazaret::change(lazaret::profile({profile:?})?){degrade}.build())"
+                )
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Where Lazaret's own time goes, by the reports of many runs.
 
+use crate::agent::Choice;
 use crate::args;
 use crate::host;
 use crate::output::{Results, Table, progress};
@@ -82,14 +83,15 @@ pub(crate) fn phases(args: &args::Phases) -> Result<()> {
     let results = Results::prepare(&args.common.results, "phases")?;
     let load_before = host::load();
     let program = peers::program(args.common.lazaret.as_deref())?;
-    let policy = lazaret::profile(&args.profile)?;
+    let choice = Choice::new(&args.profile, &args.common.degrade);
+    let policy = choice.policy()?;
     let (command, rest) = args.command.split_first().context("there is no command")?;
     let job = Job::new(command).args(rest);
     progress(&format!("{} runs of the library and of the program, taking turns", args.runs));
     let (mut library, mut by_program) = (Parts::default(), Parts::default());
     for run in 0..WARM_UP + args.runs {
         let (report, whole) = library_run(&job, &policy)?;
-        let (told, told_whole) = program_run(&program, &args.profile, &args.command)?;
+        let (told, told_whole) = program_run(&program, &choice, &args.command)?;
         if run >= WARM_UP {
             library.run(&report, whole);
             by_program.run(&told, told_whole);
@@ -118,10 +120,10 @@ fn library_run(job: &Job, policy: &Policy) -> Result<(Report, u64)> {
 }
 
 /// The report goes to a file, because standard output is the job's.
-fn program_run(program: &Path, profile: &str, job: &[String]) -> Result<(Report, u64)> {
+fn program_run(program: &Path, choice: &Choice, job: &[String]) -> Result<(Report, u64)> {
     let file = tempfile::NamedTempFile::new().context("cannot make a file for the report")?;
     let mut command = Command::new(program);
-    command.args(["run", "--quiet", "--profile", profile, "--report"]).arg(file.path()).arg("--").args(job);
+    command.args(["run", "--quiet"]).args(choice.options()).arg("--report").arg(file.path()).arg("--").args(job);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let begun = Instant::now();
     let output = command.spawn().context("cannot start lazaret")?.wait_with_output()?;

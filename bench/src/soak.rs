@@ -2,6 +2,7 @@
 
 mod leaks;
 
+use crate::agent::Choice;
 use crate::args;
 use crate::host;
 use crate::output::{Results, Table, progress};
@@ -9,11 +10,14 @@ use crate::stats::{Summary, milliseconds, ratio};
 use anyhow::{Context, Result, bail};
 use lazaret::Job;
 use leaks::{Kind, Snapshot};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Jobs before the first look: allocators, caches and the kernel take their standing share.
 const WARM_UP: u32 = 200;
+/// After how many jobs a bare process is timed, which shows what the machine does by itself.
+const CONTROL: usize = 10;
 /// How many jobs the beginning and the end are.
 const WINDOW: usize = 1000;
 /// Lazaret closes some things a moment after a job, and the kernel lets go of some later still.
@@ -21,11 +25,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 pub(crate) fn soak(args: &args::Soak) -> Result<()> {
-    let results = Results::prepare(&args.results, "soak")?;
+    let results = Results::prepare(&args.common.results, "soak")?;
     let load_before = host::load();
     // Orphans of jobs become children of this process, where they are seen.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    let policy = lazaret::profile("default")?;
+    let policy = Choice::new("default", &args.common.degrade).policy()?;
     let job = Job::new("/bin/true");
     let run = || -> Result<u64> {
         let begun = Instant::now();
@@ -42,11 +46,16 @@ pub(crate) fn soak(args: &args::Soak) -> Result<()> {
     let count = usize::try_from(args.jobs)?;
     // Written to, so that it is resident before the first look.
     let mut latencies = vec![u64::MAX; count];
+    let mut control = vec![u64::MAX; count.div_ceil(CONTROL)];
+    bare()?;
     thread::sleep(LOOK_AGAIN * 5);
     let before = Snapshot::take()?;
     progress(&format!("{count} jobs in a row"));
     for (done, latency) in latencies.iter_mut().enumerate() {
         *latency = run().with_context(|| format!("job {} of {count}", done + 1))?;
+        if done % CONTROL == 0 {
+            control[done / CONTROL] = bare()?;
+        }
         if (done + 1) % WINDOW == 0 {
             progress(&format!("{} done", done + 1));
         }
@@ -57,24 +66,45 @@ pub(crate) fn soak(args: &args::Soak) -> Result<()> {
     else {
         bail!("there are too few jobs");
     };
+    let control_window = window.div_ceil(CONTROL);
+    let ends = (
+        Summary::of(&control[..control_window]).context("there is a control")?,
+        Summary::of(&control[control.len() - control_window..]).context("there is a control")?,
+    );
+    let control_slower = 100.0 * (ratio(ends.1.median, ends.0.median) - 1.0);
     let slower = 100.0 * (ratio(last.median, first.median) - 1.0);
     let leaks = after.leaks(&before);
     let markdown = format!(
-        "# {count} jobs in a row\n\n{}\n{}\nThe last {window} were {slower:+.1} % slower than the first (bound {:+.1} %).\n\n{}\n{}",
+        "# {count} jobs in a row\n\n{}\n{}\nThe last {window} were {slower:+.1} % slower than the first (bound {:+.1} %).\nBare processes, \
+         one after every {CONTROL} jobs, were {control_slower:+.1} % slower: what the machine did by itself.\n\n{}\n{}",
         host::markdown(&load_before),
         windows(&latencies, window),
         args.slower,
         counts(&before, &after),
         listed(&leaks),
     );
-    results.publish(&markdown, &serde_json::json!({ "latencies_ns": latencies, "leaks": leaks }))?;
+    results
+        .publish(&markdown, &serde_json::json!({ "latencies_ns": latencies, "control_ns": control, "leaks": leaks }))?;
     if !leaks.is_empty() {
         bail!("{count} jobs left {} thing(s) behind", leaks.len());
     }
     if slower > args.slower {
-        bail!("the last {window} jobs were {slower:.1} % slower than the first");
+        bail!(
+            "the last {window} jobs were {slower:.1} % slower than the first (bare processes: {control_slower:.1} %)"
+        );
     }
     Ok(())
+}
+
+/// A process without a sandbox.
+fn bare() -> Result<u64> {
+    let begun = Instant::now();
+    let status = Command::new("/bin/true").stdin(Stdio::null()).status().context("cannot start /bin/true")?;
+    let latency = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    if !status.success() {
+        bail!("/bin/true failed: {status}");
+    }
+    Ok(latency)
 }
 
 fn windows(latencies: &[u64], window: usize) -> String {
@@ -99,8 +129,8 @@ fn counts(before: &Snapshot, after: &Snapshot) -> String {
     for kind in Kind::ALL {
         table.row(vec![kind.to_string(), before.count(kind).to_string(), after.count(kind).to_string()]);
     }
-    for (name, (old, new)) in before.informational(after) {
-        table.row(vec![format!("{name} (for information)"), old, new]);
+    for (name, (old, new)) in [before.resident(after)].into_iter().chain(before.informational(after)) {
+        table.row(vec![name, old, new]);
     }
     table.to_markdown()
 }

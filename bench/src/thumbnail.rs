@@ -1,6 +1,6 @@
 //! The job that everything is for: a photograph to a thumbnail, bare and jailed.
 
-use crate::agent::{Agent, Work};
+use crate::agent::{Agent, Choice, Work};
 use crate::args;
 use crate::host;
 use crate::order::order;
@@ -40,11 +40,11 @@ pub(crate) fn thumbnail(args: &args::Thumbnail) -> Result<()> {
     let (photo, thumb) = (text(&photo)?, text(&directory.path().join("thumb.png"))?);
     let bare = [CONVERT, &photo, "-resize", "256x256", &thumb];
     let outputs = format!("thumb.png:{thumb}");
-    let options = ["run", "--profile", "imagemagick", "--in", &photo, "--out", &outputs, "--"];
-    let jailed = [text(&program)?];
-    let jailed = jailed.iter().map(String::as_str).chain(options);
-    let jailed = jailed.chain([CONVERT, "photo.jpg", "-resize", "256x256", "thumb.png"]);
-    let ways = [("bare", owned(bare)), ("lazaret run", owned(jailed))];
+    let mut jailed = vec![text(&program)?, "run".to_owned()];
+    jailed.extend(Choice::new("imagemagick", &args.common.degrade).options());
+    jailed.extend(owned(["--in", &photo, "--out", &outputs, "--"]));
+    jailed.extend(owned([CONVERT, "photo.jpg", "-resize", "256x256", "thumb.png"]));
+    let ways = [("bare", owned(bare)), ("lazaret run", jailed)];
 
     let mut agent = Agent::start(&[], &[])?;
     let works = ways.clone().map(|(_, argv)| Work::Spawn { argv, filter: None });

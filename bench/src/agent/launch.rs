@@ -23,7 +23,7 @@ pub(super) struct Launch<'a> {
 #[derive(Debug)]
 enum Way<'a> {
     Process { argv: &'a [String], filter: Option<&'a Path>, forks: bool, said: File },
-    Library { job: Job, policy: Policy },
+    Library { job: Job, policy: Box<Policy> },
 }
 
 impl<'a> Launch<'a> {
@@ -35,9 +35,9 @@ impl<'a> Launch<'a> {
         let way = match work {
             Work::Fork { argv } => process(argv, None, true)?,
             Work::Spawn { argv, filter } => process(argv, filter.as_deref(), false)?,
-            Work::Library { profile, argv } => {
+            Work::Library { policy, argv } => {
                 let (command, args) = argv.split_first().context("there is no command")?;
-                let policy = lazaret::profile(profile)?;
+                let policy = Box::new(policy.policy()?);
                 // The launcher looks at the host once in a process's life.
                 lazaret::launcher()?;
                 Way::Library { job: Job::new(command).args(args), policy }

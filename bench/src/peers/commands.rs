@@ -14,21 +14,27 @@ pub(super) struct Peer {
     pub(super) program: &'static str,
     pub(super) about: &'static str,
     pub(super) caller: Caller,
-    pub(super) args: Vec<String>,
+    /// Or why they cannot be put together here.
+    pub(super) args: Result<Vec<String>>,
     pub(super) filter: Option<PathBuf>,
 }
 
 /// All of them, whether installed or not.
 pub(super) fn all(scratch: &Scratch) -> Result<Vec<Peer>> {
-    let small = |name, program, about, args| Peer { name, program, about, caller: Caller::Small, args, filter: None };
+    let small =
+        |name, program, about, args| Peer { name, program, about, caller: Caller::Small, args: Ok(args), filter: None };
     let filtered = words(&["--seccomp", FILTER]).into_iter().chain(bwrap_strict()).collect();
     let crun_caller = if hides_unified() { Caller::WithoutUnified } else { Caller::Small };
-    let crun = |name, about, args| Peer { caller: crun_caller, ..small(name, "crun", about, args) };
+    let crun = |name, about, calls| Peer {
+        caller: crun_caller,
+        args: crun_args(scratch, calls),
+        ..small(name, "crun", about, Vec::new())
+    };
     Ok(vec![
         small(
             super::BWRAP,
             "bwrap",
-            "8 namespaces but time, read-only /usr, new /proc, /dev and /tmp; no filter, no limits",
+            "7 namespaces (all but time), read-only /usr, new /proc, /dev and /tmp; no filter, no limits",
             then_job(bwrap()),
         ),
         small(
@@ -49,12 +55,12 @@ pub(super) fn all(scratch: &Scratch) -> Result<Vec<Peer>> {
         crun(
             "crun",
             "7 namespaces, one uid mapped, no capabilities, read-only root, rlimits, cgroup where root; no filter",
-            crun_args(scratch, bundle::Calls::All)?,
+            bundle::Calls::All,
         ),
         crun(
             "crun-filter",
             "as crun, with the rules of Lazaret's default profile, which it compiles in every run",
-            crun_args(scratch, bundle::Calls::Profile)?,
+            bundle::Calls::Profile,
         ),
         small(
             "firejail",
@@ -79,7 +85,27 @@ pub(super) fn all(scratch: &Scratch) -> Result<Vec<Peer>> {
             "sandlock",
             "no namespaces: Landlock, its default filter, limits by supervision",
             then_job(words(&[
-                "run", "-r", "/usr", "-r", "/bin", "-r", "/lib", "-r", "/lib64", "-w", "/tmp", "-m", "1G", "-P", "64",
+                "run",
+                "-r",
+                "/usr",
+                "-r",
+                "/bin",
+                "-r",
+                "/lib",
+                "-r",
+                "/lib64",
+                "-w",
+                "/tmp",
+                "-m",
+                "1G",
+                "-P",
+                "64",
+                "--max-open-files",
+                "256",
+                "--no-coredump",
+                "--clean-env",
+                "-t",
+                "30",
             ])),
         ),
     ])

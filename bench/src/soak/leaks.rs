@@ -121,17 +121,19 @@ impl Snapshot {
 
     /// Figures that other programs on the machine change too.
     pub(super) fn informational(&self, after: &Self) -> BTreeMap<String, (String, String)> {
-        let mut rows: BTreeMap<_, _> = self
-            .slab
+        self.slab
             .iter()
             .map(|(name, old)| {
                 let new = after.slab.get(name).map_or_else(|| "?".to_owned(), u64::to_string);
-                (format!("slab {name}"), (old.to_string(), new))
+                (format!("slab {name}, for information"), (old.to_string(), new))
             })
-            .collect();
-        let resident = (format!("{} KiB", self.resident_kib), format!("{} KiB", after.resident_kib));
-        rows.insert(format!("resident memory, {GROWTH_KIB} KiB more allowed"), resident);
-        rows
+            .collect()
+    }
+
+    /// Resident memory of this process, before and after.
+    pub(super) fn resident(&self, after: &Self) -> (String, (String, String)) {
+        let kib = |snapshot: &Self| format!("{} KiB", snapshot.resident_kib);
+        (format!("resident memory, {GROWTH_KIB} KiB more allowed"), (kib(self), kib(after)))
     }
 }
 

@@ -122,14 +122,21 @@ impl JobGroup {
         self.swap_bounded
     }
 
-    /// The files that a task writes "0" to in order to enter the group, one for each hierarchy.
+    /// The files that a process of one thread writes "0" to in order to enter the group, one for each hierarchy.
+    ///
+    /// In version 1 that is `tasks`: a thread that moves itself alone needs none of the locks that moving a process
+    /// through `cgroup.procs` takes, which can wait for an RCU grace period of many milliseconds
+    /// (kernel/cgroup/cgroup.c, `cgroup_procs_write_start`).
     ///
     /// # Errors
     ///
     /// The file that cannot be opened for writing.
     pub fn doors(&self) -> Result<Vec<OwnedFd>, RunError> {
         let open = |(directory, _): &(PathBuf, Vec<Controller>)| {
-            let path = directory.join("cgroup.procs");
+            let path = directory.join(match self.hierarchy {
+                Hierarchy::V1 => "tasks",
+                Hierarchy::V2 => "cgroup.procs",
+            });
             rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
                 .map_err(|errno| cgroup_error("enter", &path, errno.into()))
         };
