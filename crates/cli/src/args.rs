@@ -24,7 +24,15 @@ pub(crate) enum Command {
     /// verdict; 125 for an error of Lazaret's own.
     Run(Run),
     /// Show what would be enforced, without running anything
+    ///
+    /// Takes the options of `run`. Every value is shown with the place that it comes from. Needs no privileges. When this
+    /// host cannot enforce a layer, all that it can is shown all the same, and the exit status is 125 as that of `run`.
     Plan(Plan),
+    /// Try what this host can enforce, and tell how to get what is missing
+    ///
+    /// Everything is tried, by processes of their own that end at once; nothing is changed. Exit status: 0; 1 when a
+    /// profile or policy is given and this host cannot enforce it; 125 for an error of Lazaret's own.
+    Doctor(Doctor),
     /// List the built-in profiles, or show one
     Profiles(Profiles),
     /// Print a completion script for a shell
@@ -93,9 +101,22 @@ pub(crate) struct Run {
 pub(crate) struct Plan {
     #[command(flatten)]
     pub(crate) job: JobArgs,
-    /// Print the launch steps: every system call, in order
+    /// Print the launch steps: every system call, in order (with --json, beside everything else)
     #[arg(long)]
     pub(crate) steps: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Say whether this built-in profile can be enforced here
+    #[arg(long, value_name = "NAME", conflicts_with = "policy")]
+    pub(crate) profile: Option<String>,
+    /// Say whether this policy file can be enforced here
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -4,6 +4,7 @@
 
 mod args;
 mod choose;
+mod doctor;
 mod message;
 mod plan;
 mod profiles;
@@ -36,6 +37,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(run) => run::run(&run),
         Command::Plan(plan) => plan::plan(&plan),
+        Command::Doctor(doctor) => doctor::doctor(&doctor),
         Command::Profiles(profiles) => profiles::profiles(&profiles),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { directory } => shell::man(directory.as_deref()),

@@ -1,30 +1,45 @@
 //! `lazaret plan`.
 
+mod launch;
+mod text;
+mod view;
+
 use crate::args::Plan as Args;
 use crate::choose;
 use crate::message::{self, Failure};
-use lazaret::steps::{self, List};
+use crate::profiles::json;
+use lazaret::plan::{FilterPlan, Plan};
+use lazaret::probe::{PathFacts, Support};
+use lazaret::{Policy, Source};
+use std::sync::Arc;
+use view::View;
 
 pub(crate) fn plan(args: &Args) -> Result<u8, Failure> {
     let policy = choose::policy(&args.job)?;
     let job = choose::job(&args.job, &policy)?;
-    let data = job.data()?;
-    let plan = lazaret::launcher()?.plan(&policy, data).map_err(lazaret::Error::Plan)?;
-    if args.steps {
-        let names: Vec<_> = data.inputs.iter().map(|input| input.name.clone()).collect();
-        let steps = steps::preview(&plan, &names);
-        let mut text = String::new();
-        for (list, title) in [
-            (List::Start, "outside of every namespace"),
-            (List::Build, "process 1, in its namespaces"),
-            (List::Enter, "the job's process"),
-        ] {
-            text.push_str(&format!("# {title}\n"));
-            for step in steps.list(list) {
-                text.push_str(&format!("{}\n", steps.show(step)));
-            }
-        }
-        message::print(&text)?;
+    let job = job.data()?;
+    let support = Support::probe();
+    let missing = support.missing(&policy);
+    let filter = FilterPlan::new(&policy.system_calls, support.notifier).map_err(lazaret::Error::Plan)?;
+    let filter = Arc::new(filter);
+    let facts = PathFacts::gather(&policy);
+    let make = |policy: &Policy| {
+        let plan = Plan::new(policy, job, &support, &facts, Arc::clone(&filter));
+        plan.map_err(|error| Failure::from(lazaret::Error::Plan(error)))
+    };
+    // What this host can do without the layers that it lacks, to be shown before the error.
+    let mut without = policy.clone().builder();
+    for lack in &missing {
+        without.degrade(lack.layer.name(), Source::option("--degrade"))?;
     }
-    Ok(0)
+    let shown = make(&without.build())?;
+    let text = if args.json {
+        json(&View::new(&shown, &policy, job, &missing, args.steps))?
+    } else if args.steps {
+        launch::text(&shown, job)
+    } else {
+        text::text(&View::new(&shown, &policy, job, &missing, false))
+    };
+    message::print(&text)?;
+    make(&policy).map(|_enforceable| 0)
 }

@@ -1,11 +1,14 @@
 //! What this host can enforce, and what the paths of a policy are. Found by looking and trying, never by versions.
 
+pub mod doctor;
 mod paths;
 
+pub use crate::cgroup::{Controller, Groups, Hierarchy, NoGroups};
+pub use crate::error::Missing;
 pub use paths::{PathFacts, PathKind};
 
-use crate::cgroup::{self, Controller, Groups, Hierarchy, NoGroups};
-use crate::error::Missing;
+use crate::cgroup;
+use crate::uid::Uids;
 use lazaret_policy::{Layer, Mode, Policy};
 use rustix::thread::CapabilitySet;
 use std::fs;
@@ -70,7 +73,7 @@ impl Support {
             lacks.push(Missing { layer, why: why.to_owned(), fix: fix.to_owned() });
         };
         if let Some(why) = &self.no_job_uid {
-            lack(Layer::JobUid, why, "run as root with CAP_SETUID and CAP_SETGID, or as an ordinary user");
+            lack(Layer::JobUid, why, "run as root with CAP_SETUID, CAP_SETGID and all ids, or as an ordinary user");
         }
         match &self.landlock {
             Ok(0) => lack(
@@ -127,10 +130,29 @@ fn needed_controllers(policy: &Policy, hierarchy: Hierarchy) -> Vec<(Layer, Cont
 fn missing_for_job_uid() -> Option<String> {
     let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;
     match rustix::thread::capabilities(None) {
-        Ok(sets) if sets.effective.contains(needed) => None,
+        Ok(sets) if sets.effective.contains(needed) => ids_not_mapped(),
         Ok(_) => Some("this process of root's has no CAP_SETUID or CAP_SETGID".to_owned()),
         Err(errno) => Some(format!("its capabilities cannot be read: {errno}")),
     }
+}
+
+/// In a user namespace, root's rights reach as far as its id maps do: user_namespaces(7).
+fn ids_not_mapped() -> Option<String> {
+    let (first, last) = (u64::from(Uids::FIRST), u64::from(Uids::FIRST) + u64::from(Uids::COUNT) - 1);
+    let maps = |path: &str| fs::read_to_string(path).is_ok_and(|map| maps_range(&map, first, last));
+    let mapped = maps("/proc/self/uid_map") && maps("/proc/self/gid_map");
+    (!mapped).then(|| format!("the ids {first} to {last} are not mapped into this user namespace"))
+}
+
+/// Whether one line of an id map (first id inside, first outside, count) holds all ids from `first` to `last`.
+fn maps_range(map: &str, first: u64, last: u64) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+        match (numbers.next(), numbers.nth(1)) {
+            (Some(Ok(inside)), Some(Ok(count))) => inside <= first && last < inside.saturating_add(count),
+            _ => false,
+        }
+    })
 }
 
 fn landlock() -> Result<u32, String> {
@@ -146,4 +168,18 @@ fn swap_can_be_bounded(groups: &Groups) -> bool {
     // Without a line after the heading there is no swap, and nothing to bound.
     let no_swap = || fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() <= 1);
     parent.join(file).exists() || no_swap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_mapped_when_one_line_of_the_map_holds_all_of_it() {
+        let whole = maps_range("         0          0 4294967295\n", 2_000_000_000, 2_000_065_535);
+        let container = maps_range("0 100000 65536\n65536 300000 10\n", 2_000_000_000, 2_000_065_535);
+
+        assert!(whole);
+        assert!(!container);
+    }
 }

@@ -72,8 +72,8 @@ impl JobGroup {
             self.set(Controller::Cpu, "cpu.cfs_quota_us", &quota.to_string())?;
         }
         if let Some((rate, devices)) = &limits.io_rate {
-            for (major, minor) in devices {
-                let line = format!("{major}:{minor} {rate}");
+            for device in devices {
+                let line = format!("{} {rate}", whole_disk(*device));
                 self.set(Controller::Io, "blkio.throttle.read_bps_device", &line)?;
                 self.set(Controller::Io, "blkio.throttle.write_bps_device", &line)?;
             }
@@ -91,8 +91,9 @@ impl JobGroup {
             self.set(Controller::Cpu, "cpu.max", &format!("{quota} {CPU_PERIOD_US}"))?;
         }
         if let Some((rate, devices)) = &limits.io_rate {
-            for (major, minor) in devices {
-                self.set(Controller::Io, "io.max", &format!("{major}:{minor} rbps={rate} wbps={rate}"))?;
+            for device in devices {
+                let line = format!("{} rbps={rate} wbps={rate}", whole_disk(*device));
+                self.set(Controller::Io, "io.max", &line)?;
             }
         }
         Ok(())
@@ -163,6 +164,16 @@ impl Drop for JobGroup {
             drop(remove_directory(directory));
         }
     }
+}
+
+/// The numbers of the disk that the device is, or is a partition of: only whole disks can be throttled.
+///
+/// Source: sysfs(5), /sys/dev/block; a partition's directory lies in its disk's and has the file `partition`.
+fn whole_disk((major, minor): (u32, u32)) -> String {
+    let device = format!("/sys/dev/block/{major}:{minor}");
+    let disk = || fs::read_to_string(format!("{device}/../dev")).ok();
+    let disk = Path::new(&device).join("partition").exists().then(disk).flatten();
+    disk.map_or_else(|| format!("{major}:{minor}"), |numbers| numbers.trim().to_owned())
 }
 
 fn remove_directory(directory: &Path) -> io::Result<()> {

@@ -79,6 +79,29 @@ impl Groups {
         }
         found
     }
+
+    /// Whether the kernel counts swap in groups that are made here.
+    ///
+    /// Changes nothing, except that below the root of version 2, which has no limits of its own, a group is made and
+    /// removed.
+    pub fn count_swap(&self) -> bool {
+        let Some(parent) = self.parents.get(&Controller::Memory) else { return false };
+        match self.hierarchy {
+            Hierarchy::V1 => parent.join("memory.memsw.limit_in_bytes").exists(),
+            Hierarchy::V2 if parent.join("memory.max").exists() => parent.join("memory.swap.max").exists(),
+            Hierarchy::V2 => {
+                // A name that the next launcher would sweep, were this process killed here.
+                let trial = parent.join(format!("lazaret-{}-swap", std::process::id()));
+                let made = fs::create_dir(&trial).is_ok();
+                let counted = made && trial.join("memory.swap.max").exists();
+                if made {
+                    // Nobody was ever in it.
+                    drop(fs::remove_dir(&trial));
+                }
+                counted
+            }
+        }
+    }
 }
 
 /// Why there is no place for groups.
@@ -130,9 +153,19 @@ fn not_writable(path: &Path) -> NoGroups {
     NoGroups {
         why: format!("this user may not make groups in {}", path.display()),
         fix: format!(
-            "delegate a group: `systemd-run --user --scope -p Delegate=yes …`, or as root `chown` a group of its own below {}",
+            "delegate a group: `{}`, or as root `chown` a group of its own below {}",
+            in_a_scope(),
             path.display()
         ),
+    }
+}
+
+/// The command that delegates a group on a host with systemd: of this user's own instance, which root seldom has.
+fn in_a_scope() -> &'static str {
+    if rustix::process::geteuid().is_root() {
+        "systemd-run --scope -p Delegate=yes …"
+    } else {
+        "systemd-run --user --scope -p Delegate=yes …"
     }
 }
 
@@ -193,8 +226,7 @@ fn delegated(own: &Path) -> Result<Groups, NoGroups> {
     if available.trim().is_empty() {
         return Err(NoGroups {
             why: format!("no controller is delegated to {}", own.display()),
-            fix: "delegate them: `systemd-run --user --scope -p Delegate=yes …`, or mount the controllers on cgroup v2"
-                .to_owned(),
+            fix: format!("delegate them: `{}`, or mount the controllers on cgroup v2", in_a_scope()),
         });
     }
     if !writable(own) {
@@ -228,7 +260,7 @@ fn enable(own: &Path, enabled: &str, wanted: &[(Controller, &str)]) -> Result<()
     }
     move_to_leaf(own).and_then(|()| fs::write(&control, &request)).map_err(|e| NoGroups {
         why: format!("controllers cannot be handed to groups below {}: {e}", own.display()),
-        fix: "start Lazaret alone in a delegated group: `systemd-run --user --scope -p Delegate=yes …`".to_owned(),
+        fix: format!("start Lazaret alone in a delegated group: `{}`", in_a_scope()),
     })
 }
 

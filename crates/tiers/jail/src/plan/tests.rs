@@ -27,8 +27,8 @@ pub(crate) fn policy(text: &str) -> Policy {
 
 pub(crate) fn usual_paths() -> PathFacts {
     let mut facts = PathFacts::default();
-    facts.note("/usr", PathKind::Directory { device: 0x801 });
-    facts.note("/usr/bin", PathKind::Directory { device: 0x801 });
+    facts.note("/usr", PathKind::Directory { disk: None });
+    facts.note("/usr/bin", PathKind::Directory { disk: None });
     facts.note("/bin", PathKind::Symlink { target: "usr/bin".into(), resolved: Some("/usr/bin".into()) });
     facts.note("/etc/ld.so.cache", PathKind::File);
     facts

@@ -4,7 +4,6 @@ use super::JOB_DIRECTORY;
 use crate::error::PlanError;
 use crate::probe::{PathFacts, PathKind};
 use lazaret_policy::{Policy, ProcView, Root, Source};
-use rustix::fs::{major, minor};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
@@ -232,8 +231,8 @@ impl Builder<'_> {
                 }
                 self.bind(&resolved, guest, optional, source)
             }
-            PathKind::Directory { device } => {
-                self.devices.extend(whole_disk(device));
+            PathKind::Directory { disk } => {
+                self.devices.extend(disk);
                 self.mount(host, guest, true);
                 Ok(())
             }
@@ -387,11 +386,4 @@ fn check_guest(host: &Path, guest: &Path, source: &Source) -> Result<(), PlanErr
         return Err(bad(host, source, "the kernel's interfaces are never shown"));
     }
     Ok(())
-}
-
-/// The device that a throttle is set on: partitions share their disk's, which has the number of their first.
-fn whole_disk(device: u64) -> Option<(u32, u32)> {
-    let numbers = (major(device), minor(device));
-    // Major 0 is a file system without a device.
-    (numbers.0 != 0).then_some(numbers)
 }

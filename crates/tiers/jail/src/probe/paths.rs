@@ -1,7 +1,7 @@
 //! What the host paths of a policy are.
 
 use lazaret_policy::{Policy, Root};
-use rustix::fs::FileType;
+use rustix::fs::{FileType, major, minor};
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 pub enum PathKind {
     /// Nothing is there.
     Missing,
-    /// A directory, and the device number of the file system it is on.
+    /// A directory, and the disk that its file system is on.
     Directory {
-        /// Device number.
-        device: u64,
+        /// Major and minor number of the whole disk, where the policy bounds the rate of disks and there is one.
+        disk: Option<(u32, u32)>,
     },
     /// A regular file.
     File,
@@ -39,12 +39,13 @@ pub enum PathKind {
 pub struct PathFacts {
     kinds: HashMap<PathBuf, PathKind>,
     listings: HashMap<PathBuf, Vec<PathBuf>>,
+    with_disks: bool,
 }
 
 impl PathFacts {
     /// Looks at every path that `policy` names.
     pub fn gather(policy: &Policy) -> Self {
-        let mut facts = Self::default();
+        let mut facts = Self { with_disks: policy.limits.io_rate.is_some(), ..Self::default() };
         let files = &policy.files;
         if let Root::Directory(root) = &files.root.value {
             facts.look(root);
@@ -62,7 +63,7 @@ impl PathFacts {
 
     fn look(&mut self, path: &Path) {
         if !self.kinds.contains_key(path) {
-            let kind = kind(path);
+            let kind = kind(path, self.with_disks);
             if let PathKind::Symlink { resolved: Some(resolved), .. } = &kind {
                 let resolved = resolved.clone();
                 self.look(&resolved);
@@ -87,7 +88,7 @@ impl PathFacts {
     }
 }
 
-fn kind(path: &Path) -> PathKind {
+fn kind(path: &Path, with_disks: bool) -> PathKind {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return PathKind::Missing,
@@ -99,7 +100,7 @@ fn kind(path: &Path) -> PathKind {
         return PathKind::Symlink { target, resolved: fs::canonicalize(path).ok() };
     }
     if file_type.is_dir() {
-        return PathKind::Directory { device: metadata.dev() };
+        return PathKind::Directory { disk: if with_disks { whole_disk(metadata.dev()) } else { None } };
     }
     if file_type.is_char_device() {
         return PathKind::CharacterDevice;
@@ -118,4 +119,14 @@ fn list(directory: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     paths
+}
+
+/// The disk of the file system `device`: throttles are set on whole disks, not on partitions. `None` for file systems
+/// without one.
+fn whole_disk(device: u64) -> Option<(u32, u32)> {
+    let entry = PathBuf::from(format!("/sys/dev/block/{}:{}", major(device), minor(device)));
+    let number = if entry.join("partition").exists() { entry.join("../dev") } else { entry.join("dev") };
+    let text = fs::read_to_string(number).ok()?;
+    let (major, minor) = text.trim().split_once(':')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }

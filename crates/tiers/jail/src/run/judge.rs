@@ -139,7 +139,7 @@ fn limits_hit(plan: &Plan, evidence: &Evidence) -> Vec<LimitHit> {
         (LimitKey::Processes, evidence.measured.forks_refused > 0),
         (LimitKey::FileSize, evidence.file_at_limit),
         (LimitKey::Disk, evidence.disk_full),
-        (LimitKey::Cpu, evidence.cpu_used_up),
+        (LimitKey::Cpu, evidence.cpu_used_up || evidence.stop == Some(Stop::Limit(LimitKey::Cpu))),
         (LimitKey::Wall, evidence.stop == Some(Stop::Limit(LimitKey::Wall))),
         (LimitKey::Output, evidence.stop == Some(Stop::Limit(LimitKey::Output))),
     ];

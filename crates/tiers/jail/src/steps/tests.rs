@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "offsets in a block are small")]
+
 use super::*;
 use crate::plan::tests::{full_support, plan, policy};
 use lazaret_init::format::{Header, MAGIC, Span, Step as RawStep, kind};

@@ -1,0 +1,501 @@
+//! A plan for people and programs: what `lazaret plan` prints, as data.
+
+use super::launch::{self, ListView};
+use lazaret::plan::{Entry, Group, INNER_ID, LandlockPlan, Plan};
+use lazaret::probe::{Controller, Hierarchy, Missing};
+use lazaret::uid::Uids;
+use lazaret::{Control, Holding, Layer, LimitKey, Mode, Policy, Source};
+use lazaret_policy::{CallAction, InputFrom, Job, Stdin};
+use lazaret_sys::landlock::access;
+use serde::Serialize;
+use std::fmt::Display;
+use std::path::Path;
+
+/// The source of what no policy can change.
+const EVERY_JAIL: &str = "every jail";
+
+/// What `lazaret plan --json` prints. A version adds fields at most; a field that changes or goes makes a new one.
+///
+/// Sizes are in bytes. `source` is the profile, file and line, or the option that a value comes from, or `every jail`.
+/// Names are in kebab-case. Bytes that are not UTF-8 are replaced.
+#[derive(Debug, Serialize)]
+pub(crate) struct View<'a> {
+    /// `lazaret.plan/1`.
+    schema: &'static str,
+    /// Whether `lazaret run` would run it on this host.
+    pub(crate) enforceable: bool,
+    pub(crate) policy: PolicyView<'a>,
+    pub(crate) identity: Identity,
+    pub(crate) namespaces: Vec<Namespace>,
+    /// The file tree, in the order in which it is made. Nothing else of the host is in it.
+    pub(crate) files: Vec<File>,
+    pub(crate) network: Vec<Setting>,
+    pub(crate) limits: Vec<Limit>,
+    pub(crate) rlimits: Vec<Rlimit>,
+    pub(crate) cgroup: Cgroup,
+    pub(crate) filter: Filter<'a>,
+    pub(crate) landlock: Landlock,
+    pub(crate) environment: Vec<Setting>,
+    pub(crate) program: Program,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) outputs: Vec<Output>,
+    /// `empty`, `bytes` or `inherit`.
+    pub(crate) stdin: &'static str,
+    /// Each control: asked against holding.
+    pub(crate) enforcement: Vec<Enforced>,
+    /// With `--steps`: every system call of the launch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<Vec<ListView>>,
+    pub(crate) notes: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct PolicyView<'a> {
+    pub(crate) name: &'a str,
+    /// What it extends, base first.
+    pub(crate) chain: &'a [String],
+    pub(crate) tier: Setting,
+    /// The layers that may be missing.
+    pub(crate) degrade: Vec<Setting>,
+}
+
+/// A name, a value, and where it comes from.
+#[derive(Debug, Serialize)]
+pub(crate) struct Setting {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) source: String,
+}
+
+/// Whose ids the job has.
+#[derive(Debug, Serialize)]
+pub(crate) struct Identity {
+    pub(crate) mode: Mode,
+    /// Ids of the user and group as the job sees them.
+    pub(crate) inside: u32,
+    /// First and last id of the range out of which the job gets an unused one on the host; as a rootless job it has the
+    /// caller's, both are the same.
+    pub(crate) outside: [u32; 2],
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Namespace {
+    pub(crate) name: &'static str,
+    pub(crate) made: bool,
+}
+
+/// Something in the file tree.
+#[derive(Debug, Serialize)]
+pub(crate) struct File {
+    pub(crate) guest: String,
+    /// `directory`, `read-only`, `link`, `file`, `device`, `proc`, `masked`, `scratch`, `pts` or `copy-on-write`.
+    pub(crate) kind: &'static str,
+    /// The host's path, the link's text, the view of /proc, or the size. Empty: nothing.
+    pub(crate) of: String,
+    pub(crate) source: String,
+    /// The policy's reason.
+    pub(crate) why: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Limit {
+    pub(crate) key: LimitKey,
+    pub(crate) value: String,
+    /// What it bounds.
+    pub(crate) bounds: &'static str,
+    /// Null: no policy sets it.
+    pub(crate) source: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Rlimit {
+    pub(crate) name: &'static str,
+    pub(crate) value: u64,
+    pub(crate) source: String,
+}
+
+/// The job's group.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum Cgroup {
+    /// There is none.
+    Degraded { source: String },
+    /// A group below each of these directories.
+    Limited { version: u8, directories: Vec<GroupDirectory>, settings: Vec<Setting> },
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct GroupDirectory {
+    pub(crate) path: String,
+    pub(crate) controllers: Vec<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Filter<'a> {
+    pub(crate) default: CallAction,
+    pub(crate) default_source: String,
+    /// Instructions of the compiled program.
+    pub(crate) instructions: u16,
+    /// Whether refused calls are reported to the supervisor.
+    pub(crate) supervised: bool,
+    /// In order: the last that matches a call decides.
+    pub(crate) rules: Vec<Rule<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Rule<'a> {
+    pub(crate) rule: &'a str,
+    pub(crate) action: CallAction,
+    pub(crate) source: String,
+    pub(crate) why: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum Landlock {
+    /// There is none.
+    Degraded { source: String },
+    /// Whatever no rule grants is refused.
+    Rules {
+        abi: u32,
+        /// Rights over files that need a rule.
+        handled: Vec<&'static str>,
+        /// Whether TCP bind and connect are refused.
+        tcp_refused: bool,
+        /// Whether signals and abstract sockets end at the jail's border.
+        scoped: bool,
+        rules: Vec<LandlockRule>,
+    },
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct LandlockRule {
+    pub(crate) path: String,
+    pub(crate) rights: Vec<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Program {
+    /// Paths in the jail, tried in turn.
+    pub(crate) candidates: Vec<String>,
+    pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Input {
+    /// Its name in /job.
+    pub(crate) name: String,
+    /// The host's path. Null: bytes of the caller.
+    pub(crate) from: Option<String>,
+    /// Null: it cannot be looked at.
+    pub(crate) size: Option<u64>,
+    pub(crate) problem: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Output {
+    /// Its name in /job.
+    pub(crate) name: String,
+    /// Where it is put.
+    pub(crate) to: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Enforced {
+    #[serde(flatten)]
+    pub(crate) control: Control,
+    /// Whether its absence keeps the job from running.
+    pub(crate) refused: bool,
+    /// What would make it available. Null: it holds, or the policy goes without.
+    pub(crate) fix: Option<String>,
+}
+
+impl<'a> View<'a> {
+    /// `plan` is what this host can do; `missing` is what it lacks of what `policy` requires.
+    pub(crate) fn new(plan: &'a Plan, policy: &'a Policy, job: &Job, missing: &[Missing], steps: bool) -> Self {
+        Self {
+            schema: "lazaret.plan/1",
+            enforceable: missing.is_empty(),
+            policy: policy_view(policy),
+            identity: identity(plan),
+            namespaces: namespaces(plan),
+            files: plan.tree.entries.iter().map(|entry| file(entry, policy)).collect(),
+            network: vec![
+                setting("loopback", &policy.network.loopback.value, &policy.network.loopback.source),
+                setting("host-name", &policy.network.host_name.value, &policy.network.host_name.source),
+            ],
+            limits: LimitKey::ALL.iter().map(|key| limit(*key, policy)).collect(),
+            rlimits: rlimits(plan, policy),
+            cgroup: cgroup(plan, policy),
+            filter: filter(plan, policy),
+            landlock: landlock(plan, policy),
+            environment: environment(plan, policy),
+            program: Program {
+                candidates: plan.program.candidates.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
+                arguments: plan.program.arguments.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+            },
+            inputs: job.inputs.iter().map(input).collect(),
+            outputs: job.outputs.iter().map(output).collect(),
+            stdin: match &job.stdin {
+                Stdin::Empty => "empty",
+                Stdin::Bytes(_) => "bytes",
+                Stdin::Inherit => "inherit",
+            },
+            enforcement: plan.controls.iter().map(|control| enforced(control, policy, missing)).collect(),
+            steps: steps.then(|| launch::lists(plan, job)),
+            notes: &plan.notes,
+        }
+    }
+}
+
+fn setting(name: impl Display, value: &dyn Display, source: &dyn Display) -> Setting {
+    Setting { name: name.to_string(), value: value.to_string(), source: source.to_string() }
+}
+
+fn policy_view(policy: &Policy) -> PolicyView<'_> {
+    PolicyView {
+        name: &policy.name,
+        chain: &policy.chain,
+        tier: setting("tier", &policy.tier.value, &policy.tier.source),
+        degrade: policy.degrade.iter().map(|layer| setting("degrade", &layer.value, &layer.source)).collect(),
+    }
+}
+
+fn identity(plan: &Plan) -> Identity {
+    let outside = match plan.mode {
+        Mode::Root => [Uids::FIRST, Uids::FIRST + Uids::COUNT - 1],
+        Mode::Rootless => [plan.caller_ids.0; 2],
+    };
+    Identity { mode: plan.mode, inside: INNER_ID, outside }
+}
+
+fn namespaces(plan: &Plan) -> Vec<Namespace> {
+    [
+        ("user", true),
+        ("pid", true),
+        ("mount", true),
+        ("network", true),
+        ("ipc", true),
+        ("uts", true),
+        ("cgroup", plan.namespaces.cgroup),
+        ("time", plan.namespaces.time),
+    ]
+    .map(|(name, made)| Namespace { name, made })
+    .into()
+}
+
+fn file(entry: &Entry, policy: &Policy) -> File {
+    let shown = |path: &Path| path.display().to_string();
+    let (guest, kind, of) = match entry {
+        Entry::Directory { guest } => (guest.as_path(), "directory", String::new()),
+        Entry::Bind { host, guest, .. } => (guest.as_path(), "read-only", shown(host)),
+        Entry::Symlink { guest, target } => (guest.as_path(), "link", shown(target)),
+        Entry::File { guest, content } => (guest.as_path(), "file", format!("{} bytes", content.len())),
+        Entry::Device { host, guest } => (guest.as_path(), "device", shown(host)),
+        Entry::Proc { view } => (Path::new("/proc"), "proc", view.to_string()),
+        Entry::Mask { guest } => (guest.as_path(), "masked", String::new()),
+        Entry::Scratch { guest } => (guest.as_path(), "scratch", format!("{} in all", policy.limits.disk.value)),
+        Entry::Pts { guest } => (guest.as_path(), "pts", String::new()),
+        Entry::Cow { host, guest } => (guest.as_path(), "copy-on-write", shown(host)),
+    };
+    let (source, why) = origin(entry, guest, policy);
+    File { guest: shown(guest), kind, of, source, why }
+}
+
+/// Where an entry of the tree comes from, and the policy's reason for it.
+fn origin(entry: &Entry, guest: &Path, policy: &Policy) -> (String, String) {
+    let files = &policy.files;
+    let plain = |source: &Source| (source.to_string(), String::new());
+    match entry {
+        Entry::Proc { .. } | Entry::Mask { .. } => return plain(&files.proc.source),
+        Entry::Pts { .. } => return plain(&files.pts.source),
+        Entry::Scratch { .. } if guest == Path::new("/dev/shm") => return plain(&files.shm.source),
+        Entry::Scratch { .. } => return plain(&policy.limits.disk.source),
+        _ => {}
+    }
+    if let Some(bind) = files.read.iter().find(|bind| bind.guest == guest) {
+        return (bind.source.to_string(), bind.why.clone());
+    }
+    if let Some(cow) = files.cow.iter().find(|cow| cow.guest == guest) {
+        return (cow.source.to_string(), cow.why.clone());
+    }
+    if let Some(device) = files.devices.iter().find(|device| device.path == guest) {
+        return (device.source.to_string(), device.why.clone());
+    }
+    match entry {
+        Entry::Directory { .. } => {
+            let below = files.read.iter().find(|bind| bind.guest.starts_with(guest));
+            let below = below.map(|bind| (bind.source.to_string(), format!("above {}", bind.guest.display())));
+            below.unwrap_or_else(|| (EVERY_JAIL.to_owned(), String::new()))
+        }
+        Entry::Bind { .. } => plain(&files.root.source),
+        Entry::Symlink { .. } if guest == Path::new("/dev/ptmx") => plain(&files.pts.source),
+        Entry::Symlink { .. } if !guest.starts_with("/dev") => plain(&files.root.source),
+        _ => (EVERY_JAIL.to_owned(), String::new()),
+    }
+}
+
+fn limit(key: LimitKey, policy: &Policy) -> Limit {
+    let source = policy.limits.source(key).map(ToString::to_string);
+    Limit { key, value: policy.limits.get_display(key), bounds: key.summary(), source }
+}
+
+fn rlimits(plan: &Plan, policy: &Policy) -> Vec<Rlimit> {
+    let source = |name: &str| {
+        let key = match name {
+            "RLIMIT_FSIZE" => LimitKey::FileSize,
+            "RLIMIT_NOFILE" => LimitKey::OpenFiles,
+            "RLIMIT_NPROC" => LimitKey::Processes,
+            "RLIMIT_CPU" => LimitKey::Cpu,
+            "RLIMIT_AS" => LimitKey::Memory,
+            _ => return EVERY_JAIL.to_owned(),
+        };
+        policy.limits.source(key).map_or_else(|| EVERY_JAIL.to_owned(), |source| format!("{key}: {source}"))
+    };
+    let view =
+        |rlimit: &lazaret::plan::Rlimit| Rlimit { name: rlimit.name, value: rlimit.value, source: source(rlimit.name) };
+    plan.rlimits.iter().map(view).collect()
+}
+
+/// Where the policy gives up a layer; the tier's own place when it does not, and the host lacks it.
+fn given_up(layer: Layer, policy: &Policy) -> String {
+    policy.degrades(layer).map_or_else(|| policy.tier.source.to_string(), |entry| entry.source.to_string())
+}
+
+fn cgroup(plan: &Plan, policy: &Policy) -> Cgroup {
+    let Group::Limited { groups, limits } = &plan.group else {
+        return Cgroup::Degraded { source: given_up(Layer::Cgroup, policy) };
+    };
+    let from = |key| policy.limits.source(key).map_or_else(String::new, ToString::to_string);
+    let mut settings = vec![
+        setting("memory", &limits.memory, &from(LimitKey::Memory)),
+        setting("tasks", &limits.tasks, &format!("{}, and two of Lazaret's own", from(LimitKey::Processes))),
+    ];
+    if let Some(quota) = limits.cpu_quota_us {
+        settings.push(setting("cpu-quota", &format!("{quota} of 100000 µs"), &from(LimitKey::Cpus)));
+    }
+    if let Some((rate, devices)) = &limits.io_rate {
+        let devices: Vec<String> = devices.iter().map(|(major, minor)| format!("{major}:{minor}")).collect();
+        let value = format!("{rate} bytes/s, devices {}", devices.join(" "));
+        settings.push(setting("io-rate", &value, &from(LimitKey::IoRate)));
+    }
+    let directories = groups.directories().into_iter().map(|(path, controllers)| GroupDirectory {
+        path: path.display().to_string(),
+        controllers: controllers.into_iter().map(controller_name).collect(),
+    });
+    let version = match groups.hierarchy {
+        Hierarchy::V1 => 1,
+        Hierarchy::V2 => 2,
+    };
+    Cgroup::Limited { version, directories: directories.collect(), settings }
+}
+
+fn controller_name(controller: Controller) -> &'static str {
+    match controller {
+        Controller::Memory => "memory",
+        Controller::Pids => "pids",
+        Controller::Cpu => "cpu",
+        Controller::CpuAccounting => "cpu-accounting",
+        Controller::Io => "io",
+    }
+}
+
+fn filter<'a>(plan: &Plan, policy: &'a Policy) -> Filter<'a> {
+    let calls = &policy.system_calls;
+    let rule = |rule: &'a lazaret_policy::Sourced<lazaret_policy::CallRule>| Rule {
+        rule: &rule.value.rule,
+        action: rule.value.action,
+        source: rule.source.to_string(),
+        why: &rule.value.why,
+    };
+    Filter {
+        default: calls.default.value,
+        default_source: calls.default.source.to_string(),
+        instructions: plan.filter.instructions,
+        supervised: plan.filter.supervised,
+        rules: calls.rules.iter().map(rule).collect(),
+    }
+}
+
+const RIGHTS: [(u64, &str); 16] = [
+    (access::EXECUTE, "execute"),
+    (access::WRITE_FILE, "write-file"),
+    (access::READ_FILE, "read-file"),
+    (access::READ_DIR, "read-dir"),
+    (access::REMOVE_DIR, "remove-dir"),
+    (access::REMOVE_FILE, "remove-file"),
+    (access::MAKE_CHAR, "make-char"),
+    (access::MAKE_DIR, "make-dir"),
+    (access::MAKE_REG, "make-reg"),
+    (access::MAKE_SOCK, "make-sock"),
+    (access::MAKE_FIFO, "make-fifo"),
+    (access::MAKE_BLOCK, "make-block"),
+    (access::MAKE_SYM, "make-sym"),
+    (access::REFER, "refer"),
+    (access::TRUNCATE, "truncate"),
+    (access::IOCTL_DEV, "ioctl-dev"),
+];
+
+fn rights(bits: u64) -> Vec<&'static str> {
+    RIGHTS.iter().filter(|(right, _)| bits & right != 0).map(|(_, name)| *name).collect()
+}
+
+fn landlock(plan: &Plan, policy: &Policy) -> Landlock {
+    let LandlockPlan::Rules { abi, files, network, scope, rules } = &plan.landlock else {
+        return Landlock::Degraded { source: given_up(Layer::Landlock, policy) };
+    };
+    let rule = |rule: &lazaret::plan::LandlockRule| LandlockRule {
+        path: rule.path.display().to_string(),
+        rights: rights(rule.rights),
+    };
+    Landlock::Rules {
+        abi: *abi,
+        handled: rights(*files),
+        tcp_refused: *network != 0,
+        scoped: *scope != 0,
+        rules: rules.iter().map(rule).collect(),
+    }
+}
+
+fn environment(plan: &Plan, policy: &Policy) -> Vec<Setting> {
+    let view = |variable: &std::ffi::CString| {
+        let text = variable.to_string_lossy();
+        let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+        let asked = policy.environment.iter().find(|known| known.name == name);
+        let source = asked.map_or_else(|| "the job".to_owned(), |known| known.source.to_string());
+        Setting { name: name.to_owned(), value: value.to_owned(), source }
+    };
+    plan.program.environment.iter().map(view).collect()
+}
+
+fn input(input: &lazaret_policy::Input) -> Input {
+    let name = input.name.to_string();
+    match &input.from {
+        InputFrom::Bytes(bytes) => Input { name, from: None, size: Some(bytes.len() as u64), problem: None },
+        InputFrom::File(path) => {
+            let (size, problem) = match std::fs::metadata(path) {
+                Ok(found) if found.is_file() => (Some(found.len()), None),
+                Ok(_) => (None, Some("it is no regular file".to_owned())),
+                Err(error) => (None, Some(error.to_string())),
+            };
+            Input { name, from: Some(path.display().to_string()), size, problem }
+        }
+    }
+}
+
+fn output(output: &lazaret_policy::Output) -> Output {
+    Output { name: output.name.to_string(), to: output.to.as_ref().map(|path| path.display().to_string()) }
+}
+
+fn enforced(control: &Control, policy: &Policy, missing: &[Missing]) -> Enforced {
+    let mut control = control.clone();
+    let lack = missing.iter().find(|lack| lack.layer == control.layer || lack.layer.carries().contains(&control.layer));
+    let refused = lack.is_some() && policy.degrades(control.layer).is_none();
+    if refused {
+        control.source = policy.tier.source.to_string();
+        control.holding = Holding::No;
+        // Nothing runs, so nothing holds in its place.
+        control.detail.clear();
+    }
+    Enforced { fix: lack.filter(|_| refused).map(|lack| lack.fix.clone()), refused, control }
+}
