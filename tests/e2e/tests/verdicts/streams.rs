@@ -23,6 +23,7 @@ as_root_and_user![
     closed_outputs_do_no_harm,
     each_line_comes_as_it_is_written,
     output_goes_to_files_as_well,
+    the_streams_can_be_opened_by_name,
     the_report_can_go_to_standard_output,
     a_reader_that_does_not_read_cannot_stop_the_clock,
     a_reader_that_does_not_read_cannot_stop_a_cancellation,
@@ -158,7 +159,7 @@ fn a_reader_that_pauses_after_the_end_gets_everything(runner: &Runner) {
 fn a_closed_input_is_empty(runner: &Runner) {
     let words = job(runner).options(["--stdin"]).command(["wc", "-c"]);
     let mut closing = std::process::Command::new("sh");
-    closing.args(["-c", "exec \"$@\" <&-", "sh"]).args(words.words());
+    closing.args(["-c", "exec \"$@\" <&-", "sh"]).args(words.words()).current_dir(runner.work());
 
     let output = closing.output().expect("a shell");
 
@@ -169,7 +170,7 @@ fn a_closed_input_is_empty(runner: &Runner) {
 fn closed_outputs_do_no_harm(runner: &Runner) {
     let run = job(runner).shell("echo x; echo y >&2; exit 5");
     let mut closing = std::process::Command::new("sh");
-    closing.args(["-c", "exec \"$@\" >&- 2>&-", "sh"]).args(run.words());
+    closing.args(["-c", "exec \"$@\" >&- 2>&-", "sh"]).args(run.words()).current_dir(runner.work());
 
     let status = closing.status().expect("a shell");
 
@@ -210,6 +211,15 @@ fn output_goes_to_files_as_well(runner: &Runner) {
     assert_eq!(status.code(), Some(0));
     assert_eq!(runner.read("stdout").len(), 300_000);
     assert!(begun.elapsed() < Duration::from_secs(8));
+}
+
+fn the_streams_can_be_opened_by_name(runner: &Runner) {
+    let script = "cat /dev/stdin > /dev/stdout; echo e > /dev/stderr; echo again > /proc/self/fd/1";
+    let ended = job(runner).stdin("in\n").shell(script).run();
+
+    ended.expect("ok", 0);
+    assert_eq!(ended.stdout, b"in\nagain\n");
+    assert_eq!(ended.stderr, "e\n");
 }
 
 fn the_report_can_go_to_standard_output(runner: &Runner) {
