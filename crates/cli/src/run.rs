@@ -5,10 +5,10 @@ use crate::choose;
 use crate::message::{self, Failure};
 use lazaret::uid::Uids;
 use lazaret::{Ahead, Cancel, Launcher, Report, Sink};
-use std::fmt::Write as _;
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{IsTerminal, Write as _};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// SIGHUP, SIGINT and SIGTERM: signal(7).
 const ENDING_SIGNALS: [i32; 3] = [1, 2, 15];
@@ -24,9 +24,10 @@ pub(crate) fn run(args: &Run) -> Result<u8, Failure> {
     let job = choose::job(&args.job, &policy)?.cancelled_by(&cancel);
     let (stdout, stderr, stdin) = (std::io::stdout(), std::io::stderr(), std::io::stdin());
     let sink = Sink::Forward { stdout: stdout.as_fd(), stderr: stderr.as_fd(), stdin: stdin.as_fd() };
+    let destination = args.report.as_deref().map(Destination::open).transpose()?;
     let report = job.run_with(&launcher, &policy, &sink)?;
-    if let Some(path) = &args.report {
-        write_report(path, &report)?;
+    if let Some(destination) = destination {
+        destination.write(&report)?;
     }
     if !args.quiet && !report.verdict.is_ok() && stderr.is_terminal() {
         message::line(&summary(&report));
@@ -34,15 +35,56 @@ pub(crate) fn run(args: &Run) -> Result<u8, Failure> {
     Ok(report.exit_status)
 }
 
-fn write_report(path: &Path, report: &Report) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(report.data())
-        .map_err(|e| Failure::message(format!("cannot write the report: {e}"), "this is a defect of Lazaret"))?;
-    if path == Path::new("-") {
-        return message::print(&format!("{text}\n"));
+/// Where the report goes, opened before the job runs: a job whose report cannot be written shall not be run.
+enum Destination<'a> {
+    Stdout,
+    /// A pipe, a terminal, a device: written as it is.
+    Stream(File, &'a Path),
+    /// A file beside the destination, that takes its place when it is whole; removed otherwise.
+    Beside(File, PathBuf, &'a Path),
+}
+
+impl<'a> Destination<'a> {
+    fn open(path: &'a Path) -> Result<Self, Failure> {
+        if path == Path::new("-") {
+            return Ok(Self::Stdout);
+        }
+        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            let stream = File::options().write(true).open(path).map_err(|e| cannot_write(path, &e))?;
+            return Ok(Self::Stream(stream, path));
+        }
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let beside = path.with_file_name(format!(".{name}.lazaret-{}", std::process::id()));
+        let file = File::create_new(&beside).map_err(|e| cannot_write(path, &e))?;
+        Ok(Self::Beside(file, beside, path))
     }
-    std::fs::write(path, text + "\n").map_err(|e| {
-        Failure::message(format!("cannot write the report to `{}`: {e}", path.display()), "name another file")
-    })
+
+    fn write(mut self, report: &Report) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(report.data())
+            .map_err(|e| Failure::message(format!("cannot write the report: {e}"), "this is a defect of Lazaret"))?;
+        let text = text + "\n";
+        match &mut self {
+            Self::Stdout => message::print(&text),
+            Self::Stream(file, path) => file.write_all(text.as_bytes()).map_err(|e| cannot_write(path, &e)),
+            Self::Beside(file, beside, path) => file
+                .write_all(text.as_bytes())
+                .and_then(|()| std::fs::rename(beside, *path))
+                .map_err(|e| cannot_write(path, &e)),
+        }
+    }
+}
+
+impl Drop for Destination<'_> {
+    fn drop(&mut self) {
+        if let Self::Beside(_, beside, _) = self {
+            // Gone already when it took its place.
+            drop(std::fs::remove_file(beside));
+        }
+    }
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::message(format!("cannot write the report to `{}`: {error}", path.display()), "name another file")
 }
 
 /// How many refusals a summary names.
@@ -52,8 +94,7 @@ const REFUSALS_SHOWN: usize = 5;
 fn summary(report: &Report) -> String {
     let mut text = format!("lazaret: {}", report.verdict);
     let mut add = |line: std::fmt::Arguments<'_>| {
-        let written = write!(text, "\n  {line}");
-        debug_assert!(written.is_ok(), "writing to a String does not fail");
+        text.push_str(&format!("\n  {line}"));
     };
     for hit in report.limits_hit.iter().filter(|hit| report.verdict.limit() != Some(hit)) {
         add(format_args!("limit reached: {hit}"));

@@ -113,8 +113,8 @@ pub enum JobError {
         path: PathBuf,
     },
     /// A name that cannot be a file's.
-    #[error("bad file name")]
-    FileName(#[source] FileNameError),
+    #[error("{0}")]
+    FileName(FileNameError),
 }
 
 impl JobError {

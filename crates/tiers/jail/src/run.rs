@@ -36,8 +36,10 @@ pub struct Launcher {
     filters: FilterCache,
     housekeeper: Housekeeper,
     processors: u32,
-    started: AtomicU64,
 }
+
+/// Jobs that this process has started: their groups are named after it, whichever launcher makes them.
+static STARTED: AtomicU64 = AtomicU64::new(0);
 
 /// What came of a job.
 #[derive(Debug)]
@@ -139,15 +141,7 @@ impl Launcher {
             cgroup::sweep(groups);
         }
         let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
-        Ok(Self {
-            support,
-            uids,
-            image: image()?,
-            filters: FilterCache::default(),
-            housekeeper,
-            processors,
-            started: AtomicU64::new(0),
-        })
+        Ok(Self { support, uids, image: image()?, filters: FilterCache::default(), housekeeper, processors })
     }
 
     /// What this host can enforce.
@@ -176,7 +170,7 @@ impl Launcher {
         let plan = self.plan(policy, job)?;
         let inputs = launch::open_inputs(job, &plan)?;
         let destinations = collect::prepare(job)?;
-        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let planned = begun.elapsed();
         let mut jail = launch::launch(&plan, self, number, &inputs, job, sink)?;
         let watched = watch::watch(&plan, &mut jail, sink, cancels, self.processors);

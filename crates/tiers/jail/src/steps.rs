@@ -313,7 +313,7 @@ pub fn preview(plan: &Plan, inputs: &[FileName]) -> Steps {
         Group::Limited { groups, .. } => groups.directories().len(),
         Group::Degraded => 0,
     };
-    let inputs = inputs.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let inputs = inputs.iter().map(|name| (name.as_bytes().to_vec(), 0o644)).collect();
     of(plan, &Settings { host_id, clocks: (0, 0), network: plan.mode == Mode::Root, doors, inputs }).0
 }
 

@@ -28,7 +28,7 @@ fn among_threads<T>(during: impl FnOnce() -> T) -> T {
                 while !over.load(Ordering::Relaxed) {
                     let allocated = std::hint::black_box(vec![0_u8; 10_000]);
                     drop(allocated);
-                    std::thread::sleep(Duration::from_millis(2));
+                    std::thread::sleep(Duration::from_millis(20));
                 }
             });
         }

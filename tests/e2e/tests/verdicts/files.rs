@@ -11,7 +11,6 @@ as_root_and_user![
     a_full_job_directory_is_named,
     a_full_tmp_is_named,
     a_full_disk_is_named_although_the_program_cleans_up_later,
-    a_full_disk_is_named_although_the_program_cleans_up_at_once,
     too_many_files_are_named,
     a_job_that_stays_within_its_disk_fails_with_its_own_code,
     too_much_standard_output_ends_the_job_and_what_came_is_kept,
@@ -61,13 +60,6 @@ fn a_full_tmp_is_named(runner: &Runner) {
 
 fn a_full_disk_is_named_although_the_program_cleans_up_later(runner: &Runner) {
     let script = "dd if=/dev/zero of=/tmp/f bs=64k count=99; sleep 0.5; rm /tmp/f; exit 9";
-    let ended = job(runner).limit("disk=1MiB").shell(script).run();
-
-    ended.expect_limit("disk-limit", 123, "disk", "1MiB");
-}
-
-fn a_full_disk_is_named_although_the_program_cleans_up_at_once(runner: &Runner) {
-    let script = "dd if=/dev/zero of=/tmp/f bs=64k count=99; rm /tmp/f; exit 9";
     let ended = job(runner).limit("disk=1MiB").shell(script).run();
 
     ended.expect_limit("disk-limit", 123, "disk", "1MiB");

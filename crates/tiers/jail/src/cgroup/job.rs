@@ -46,7 +46,7 @@ impl JobGroup {
         let mut group = Self { hierarchy: groups.hierarchy, directories: Vec::new(), swap_bounded: false };
         for (parent, controllers) in groups.directories() {
             let directory = parent.join(name);
-            fs::create_dir(&directory).map_err(|source| cgroup_error("make", &directory, source))?;
+            make(&directory).map_err(|source| cgroup_error("make", &directory, source))?;
             group.directories.push((directory, controllers));
         }
         group.limit(limits)?;
@@ -176,6 +176,18 @@ fn whole_disk((major, minor): (u32, u32)) -> String {
     disk.map_or_else(|| format!("{major}:{minor}"), |numbers| numbers.trim().to_owned())
 }
 
+/// Makes a group's directory. One of that name was left by a killed process that had this one's number: this process
+/// gives each name once.
+fn make(directory: &Path) -> io::Result<()> {
+    match fs::create_dir(directory) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            remove_directory(directory)?;
+            fs::create_dir(directory)
+        }
+        other => other,
+    }
+}
+
 fn remove_directory(directory: &Path) -> io::Result<()> {
     let start = Instant::now();
     loop {
@@ -205,8 +217,11 @@ pub(crate) fn sweep(groups: &Groups) {
         if !Path::new(&format!("/proc/{owner}")).exists() {
             let others = groups.parents.iter().filter(|(controller, _)| **controller != Controller::Memory);
             for parent in others.map(|(_, parent)| parent).chain(groups.parents.get(&Controller::Memory)) {
-                // Busy means that its last tasks are still dying: a later sweep gets it.
-                drop(fs::remove_dir(parent.join(&name)));
+                let removed = fs::remove_dir(parent.join(&name));
+                // Its last tasks are still dying. A later sweep gets it, and finds it by the memory's directory.
+                if removed.is_err_and(|e| e.kind() == io::ErrorKind::ResourceBusy) {
+                    break;
+                }
             }
         }
     }

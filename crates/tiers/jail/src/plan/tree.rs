@@ -104,7 +104,20 @@ const DEVICE_LINKS: [(&str, &str); 4] = [
 pub(crate) const EMPTY_DIRECTORY: &str = "/mnt";
 
 /// What of a whole procfs tells about the host or acts on it. Those that a host lacks are passed over.
-const MASKS: [&str; 18] = [
+const MASKS: [&str; 31] = [
+    "pressure",
+    "cmdline",
+    "modules",
+    "diskstats",
+    "partitions",
+    "config.gz",
+    "slabinfo",
+    "vmallocinfo",
+    "zoneinfo",
+    "locks",
+    "swaps",
+    "iomem",
+    "ioports",
     "sys",
     "irq",
     "bus",

@@ -11,10 +11,11 @@ use lazaret_init::format::{Header, Outcome, SLOTS};
 use lazaret_policy::{FileName, InputFrom, Job, Mode};
 use lazaret_sys::memory::Shared;
 use lazaret_sys::wait::{self, Ended};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, MemfdFlags, Mode as FileMode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::process::{Pid, Signal, kill_process, pidfd_send_signal};
+use rustix::process::{Gid, Pid, Signal, Uid, kill_process, pidfd_send_signal};
 use std::ffi::CString;
 use std::io;
 use std::mem::offset_of;
@@ -29,6 +30,8 @@ pub(crate) struct Jail {
     pub(crate) streams: Streams,
     pub(crate) group: Option<JobGroup>,
     pub(crate) launched: Instant,
+    /// When process 1 told that the job's command had begun.
+    pub(crate) begun: Option<Instant>,
     /// What process 1 handed over, in the order of `steps::build::handed_over`.
     pub(crate) handed: [Option<OwnedFd>; 4],
     /// The network namespace, where it was made ahead.
@@ -48,6 +51,8 @@ pub(crate) struct Jail {
 pub(crate) struct OpenInput {
     name: FileName,
     file: OwnedFd,
+    /// 0755 if anybody may execute it on the host, otherwise 0644.
+    mode: u32,
 }
 
 /// Opens every input and checks that they are regular files which fit together.
@@ -55,8 +60,8 @@ pub(crate) fn open_inputs(job: &Job, plan: &Plan) -> Result<Vec<OpenInput>, supe
     let mut total = 0_u64;
     let mut opened = Vec::with_capacity(job.inputs.len());
     for input in &job.inputs {
-        let (file, size) = match &input.from {
-            InputFrom::Bytes(bytes) => (memory_file(bytes)?, bytes.len() as u64),
+        let (file, size, executable) = match &input.from {
+            InputFrom::Bytes(bytes) => (memory_file(bytes)?, bytes.len() as u64, false),
             InputFrom::File(path) => {
                 let failed = |problem| PlanError::Input { path: path.clone(), problem };
                 let open_failed = |errno: rustix::io::Errno| failed(InputProblem::Open(errno.into()));
@@ -68,7 +73,7 @@ pub(crate) fn open_inputs(job: &Job, plan: &Plan) -> Result<Vec<OpenInput>, supe
                 if kind != FileType::RegularFile {
                     return Err(failed(InputProblem::Kind(kind_name(kind))).into());
                 }
-                (file, u64::try_from(stat.st_size).unwrap_or(0))
+                (file, u64::try_from(stat.st_size).unwrap_or(0), stat.st_mode & 0o111 != 0)
             }
         };
         total = total.saturating_add(size);
@@ -81,7 +86,8 @@ pub(crate) fn open_inputs(job: &Job, plan: &Plan) -> Result<Vec<OpenInput>, supe
             let problem = InputProblem::Size { size: total, disk: disk.to_string(), asked_by: disk.source.clone() };
             return Err(PlanError::Input { path, problem }.into());
         }
-        opened.push(OpenInput { name: input.name.clone(), file });
+        let mode = if executable { 0o755 } else { 0o644 };
+        opened.push(OpenInput { name: input.name.clone(), file, mode });
     }
     Ok(opened)
 }
@@ -132,6 +138,13 @@ pub(crate) fn launch(
         Mode::Rootless => None,
     };
     let (streams, theirs) = streams::open(&job.stdin, sink)?;
+    if let Some(uid) = &uid {
+        // So that the job can open /dev/stdin, /dev/stdout and /dev/stderr: to that, the inode's owner counts.
+        let (owner, group) = (Uid::from_raw(uid.get()), Gid::from_raw(uid.get()));
+        for stream in [&theirs.stdin, &theirs.stdout, &theirs.stderr] {
+            rustix::fs::fchown(stream, Some(owner), Some(group)).map_err(resource("give the job its streams"))?;
+        }
+    }
     let flags = SocketFlags::CLOEXEC;
     let (channel, their_channel) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).map_err(resource("make a socket pair"))?;
@@ -145,7 +158,7 @@ pub(crate) fn launch(
         host_id: uid.as_ref().map_or(plan.caller_ids, |uid| (uid.get(), uid.get())),
         clocks: clocks(),
         doors: doors.len(),
-        inputs: inputs.iter().map(|input| input.name.as_bytes().to_vec()).collect(),
+        inputs: inputs.iter().map(|input| (input.name.as_bytes().to_vec(), input.mode)).collect(),
     };
     let (steps, slots) = steps::of(plan, &settings);
     let mut bytes = block::lay_out(&steps).map_err(|e| RunError::Layout { problem: e.to_string() })?;
@@ -175,6 +188,7 @@ pub(crate) fn launch(
         streams,
         group,
         launched,
+        begun: None,
         handed: [const { None }; 4],
         network,
         steps,
@@ -256,6 +270,9 @@ impl Jail {
             let killed = pidfd_send_signal(process, Signal::KILL);
             debug_assert!(matches!(killed, Ok(()) | Err(Errno::SRCH)), "a child can be killed");
         }
+        // It may be making process 1 at this moment; once it is dead, the number is there or never will be.
+        let mut launcher = [PollFd::new(&self.launcher.1, PollFlags::IN)];
+        while poll(&mut launcher, None) == Err(Errno::INTR) {}
         // Before its message process 1 is known by its number alone, which is its own until it is reaped, below.
         if let (None, Some(init)) = (&self.init, self.init_pid()) {
             let killed = kill_process(init, Signal::KILL);

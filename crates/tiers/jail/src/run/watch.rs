@@ -83,7 +83,8 @@ struct Watcher<'a> {
 
 impl<'a> Watcher<'a> {
     fn deadline(&self, jail: &Jail) -> Instant {
-        jail.launched + self.plan.limits.wall.duration()
+        // The job's time begins with its command; a set-up that lasts as long by itself is stopped as well.
+        jail.begun.unwrap_or(jail.launched) + self.plan.limits.wall.duration()
     }
 
     /// What may still end the job from outside.
@@ -335,6 +336,7 @@ fn receive(jail: &mut Jail) -> Result<bool, RunError> {
     if count == 0 {
         return Ok(false);
     }
+    jail.begun = Some(Instant::now());
     for (place, descriptor) in places[..count].iter().zip(descriptors) {
         if let Some(handed) = jail.handed.get_mut(usize::from(*place)) {
             *handed = Some(descriptor);

@@ -190,6 +190,7 @@ fn mask(steps: &mut Steps, root: Slot, path: &Path) {
                 | "/proc/driver"
                 | "/proc/tty"
                 | "/proc/asound"
+                | "/proc/pressure"
         )
     );
     let over = if directory { Path::new(EMPTY_DIRECTORY) } else { Path::new("/dev/null") };
@@ -272,11 +273,12 @@ fn copies_on_write(steps: &mut Steps, slots: &Slots, root: Slot, plan: &Plan) {
 /// Copies each input, so that the job has its own and the host's cannot change under it.
 fn inputs(steps: &mut Steps, slots: &Slots, settings: &Settings) {
     let part = Part::Inputs;
-    for (slot, name) in slots.inputs.iter().zip(&settings.inputs) {
+    for (slot, (name, mode)) in slots.inputs.iter().zip(&settings.inputs) {
         let file = steps.scratch_slot();
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         let flags = Value::Named(flags as u64, "O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC");
-        let args = vec![Value::Descriptor(slots.job_directory), text(name.clone()), flags, Value::Number(0o644)];
+        let mode = Value::Number((*mode).into());
+        let args = vec![Value::Descriptor(slots.job_directory), text(name.clone()), flags, mode];
         steps.add(LIST, part, call!(SYS_openat), args).save(file);
         let copy = vec![Value::Descriptor(file), Value::Descriptor(*slot)];
         steps.add(LIST, part, call!(op COPY), copy);

@@ -15,8 +15,8 @@ pub(crate) struct Settings {
     pub(crate) network: bool,
     /// How many cgroups are joined.
     pub(crate) doors: usize,
-    /// The inputs' names, in order.
-    pub(crate) inputs: Vec<Vec<u8>>,
+    /// The inputs' names and modes, in order.
+    pub(crate) inputs: Vec<(Vec<u8>, u32)>,
 }
 
 /// The slots that the caller fills before a launch, and those that come back after it.
@@ -54,7 +54,7 @@ impl Slots {
             inputs: settings
                 .inputs
                 .iter()
-                .map(|name| steps.slot(format!("input {}", String::from_utf8_lossy(name))))
+                .map(|(name, _)| steps.slot(format!("input {}", String::from_utf8_lossy(name))))
                 .collect(),
             job_directory: steps.slot("job directory"),
             scratch: steps.slot("scratch"),
