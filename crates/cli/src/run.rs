@@ -8,7 +8,7 @@ use lazaret::{Ahead, Cancel, Launcher, Report, Sink};
 use std::fs::File;
 use std::io::{IsTerminal, Write as _};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// SIGHUP, SIGINT and SIGTERM: signal(7).
 const ENDING_SIGNALS: [i32; 3] = [1, 2, 15];
@@ -38,10 +38,7 @@ pub(crate) fn run(args: &Run) -> Result<u8, Failure> {
 /// Where the report goes, opened before the job runs: a job whose report cannot be written shall not be run.
 enum Destination<'a> {
     Stdout,
-    /// A pipe, a terminal, a device: written as it is.
-    Stream(File, &'a Path),
-    /// A file beside the destination, that takes its place when it is whole; removed otherwise.
-    Beside(File, PathBuf, &'a Path),
+    File { file: File, path: &'a Path, made: bool },
 }
 
 impl<'a> Destination<'a> {
@@ -49,14 +46,10 @@ impl<'a> Destination<'a> {
         if path == Path::new("-") {
             return Ok(Self::Stdout);
         }
-        if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-            let stream = File::options().write(true).open(path).map_err(|e| cannot_write(path, &e))?;
-            return Ok(Self::Stream(stream, path));
-        }
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let beside = path.with_file_name(format!(".{name}.lazaret-{}", std::process::id()));
-        let file = File::create_new(&beside).map_err(|e| cannot_write(path, &e))?;
-        Ok(Self::Beside(file, beside, path))
+        let made = !path.exists();
+        // What is there stays until there is a report.
+        let file = File::options().write(true).create(true).truncate(false).open(path);
+        Ok(Self::File { file: file.map_err(|e| cannot_write(path, &e))?, path, made })
     }
 
     fn write(mut self, report: &Report) -> Result<(), Failure> {
@@ -65,20 +58,21 @@ impl<'a> Destination<'a> {
         let text = text + "\n";
         match &mut self {
             Self::Stdout => message::print(&text),
-            Self::Stream(file, path) => file.write_all(text.as_bytes()).map_err(|e| cannot_write(path, &e)),
-            Self::Beside(file, beside, path) => file
-                .write_all(text.as_bytes())
-                .and_then(|()| std::fs::rename(beside, *path))
-                .map_err(|e| cannot_write(path, &e)),
+            Self::File { file, path, made } => {
+                *made = false;
+                let regular = file.metadata().is_ok_and(|metadata| metadata.is_file());
+                let emptied = if regular { file.set_len(0) } else { Ok(()) };
+                emptied.and_then(|()| file.write_all(text.as_bytes())).map_err(|e| cannot_write(path, &e))
+            }
         }
     }
 }
 
 impl Drop for Destination<'_> {
     fn drop(&mut self) {
-        if let Self::Beside(_, beside, _) = self {
-            // Gone already when it took its place.
-            drop(std::fs::remove_file(beside));
+        if let Self::File { path, made: true, .. } = self {
+            // Made for a report that there is none of.
+            drop(std::fs::remove_file(path));
         }
     }
 }
