@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Rights over files, bits of [`RulesetAttr::handled_access_fs`] and [`PathBeneath::allowed_access`].
+/// Rights over files, bits of [`RulesetAttr::handled_access_fs`] and `allowed_access` of struct landlock_path_beneath_attr.
 pub mod access {
     /// Execute a file.
     pub const EXECUTE: u64 = 1;
@@ -53,7 +53,7 @@ pub mod access {
 pub const NETWORK_KNOWN: u64 = 0b11;
 /// Abstract Unix sockets and signals: ABI 6.
 pub const SCOPE_KNOWN: u64 = 0b11;
-/// `rule_type` of [`PathBeneath`].
+/// `rule_type` of struct landlock_path_beneath_attr.
 pub const RULE_PATH_BENEATH: u64 = 1;
 
 /// struct landlock_ruleset_attr, as of ABI 6.

@@ -101,7 +101,7 @@ fn host_ports(args: &Arguments) -> Outcome {
 /// Where a job may be able to leave a file.
 const PLACES: [&str; 6] = ["/tmp", "/dev/shm", "/job", "/run", "/dev", "/opt/lazaret-escape"];
 
-/// NAME SECRET [MILLISECONDS]: leaves the secret wherever something may outlive a job, and stays for a while.
+/// NAME SECRET \[MILLISECONDS\]: leaves the secret wherever something may outlive a job, and stays for a while.
 fn leave_behind(args: &Arguments) -> Outcome {
     let (name, secret) = (args.text(0), args.text(1));
     let mut left = Vec::new();

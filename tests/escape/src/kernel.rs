@@ -27,7 +27,7 @@ pub(crate) const PROBES: &[Named] = &[
     ("administer", administer),
 ];
 
-/// PATH [TEXT]: writes TEXT to a file of /proc/sys or /sys; without TEXT what the file says already, so that the machine
+/// PATH \[TEXT\]: writes TEXT to a file of /proc/sys or /sys; without TEXT what the file says already, so that the machine
 /// stays as it is when a jail fails.
 fn write_kernel_file(args: &Arguments) -> Outcome {
     let mut tries = Tries::new();

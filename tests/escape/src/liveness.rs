@@ -75,7 +75,7 @@ fn daemon(_: &Arguments) -> Outcome {
     }
 }
 
-/// [MILLISECONDS]: a process that is never the same twice: each makes the next and ends.
+/// \[MILLISECONDS\]: a process that is never the same twice: each makes the next and ends.
 fn moving_target(args: &Arguments) -> Outcome {
     let life = if args.all().is_empty() { FOR_EVER } else { args.number(0) };
     let made = child::fork(|| {

@@ -1,4 +1,4 @@
-//! `attack NAME [ARGUMENTS]`: programs that each try one thing which a sandbox has to prevent.
+//! `attack NAME \[ARGUMENTS\]`: programs that each try one thing which a sandbox has to prevent.
 //!
 //! They are Lazaret's own regression corpus: the harness in `tests/corpus` runs them inside the jail, where none may
 //! work, and outside of it, where they do. An attack that believes it worked prints `ESCAPED` and how, and exits with

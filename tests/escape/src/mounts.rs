@@ -36,7 +36,7 @@ fn place(directories: &[String]) -> String {
     made.unwrap_or_else(|| "/tmp".to_owned())
 }
 
-/// [DIRECTORY]: a file system of each kind, and a bind of the root.
+/// \[DIRECTORY\]: a file system of each kind, and a bind of the root.
 fn mount(args: &Arguments) -> Outcome {
     let mut tries = Tries::new();
     let place = place(args.all());
@@ -57,7 +57,7 @@ fn mount(args: &Arguments) -> Outcome {
     tries.blocked()
 }
 
-/// DEVICE SECRET [DIRECTORY]: the disk of the host, read-only, by a node that is there or made.
+/// DEVICE SECRET \[DIRECTORY\]: the disk of the host, read-only, by a node that is there or made.
 fn mount_disk(args: &Arguments) -> Outcome {
     let mut tries = Tries::new();
     let place = place(&args.all()[2..]);
@@ -80,7 +80,7 @@ fn mount_disk(args: &Arguments) -> Outcome {
     tries.blocked()
 }
 
-/// [DIRECTORY]: the newer way to mount, in all its parts.
+/// \[DIRECTORY\]: the newer way to mount, in all its parts.
 fn mount_anew(args: &Arguments) -> Outcome {
     const CREATE: u32 = 6;
     const EMPTY_PATH: u32 = 4;
@@ -147,7 +147,7 @@ fn uncover(args: &Arguments) -> Outcome {
     if done > 0 { Outcome::escaped(format!("took off {done} mounts")) } else { tries.blocked() }
 }
 
-/// [DIRECTORY]: makes another directory the root.
+/// \[DIRECTORY\]: makes another directory the root.
 fn pivot_root(args: &Arguments) -> Outcome {
     let mut tries = Tries::new();
     let place = place(args.all());
@@ -161,7 +161,7 @@ fn pivot_root(args: &Arguments) -> Outcome {
     tries.blocked()
 }
 
-/// SECRET [ROOT]: the classic way out of a chroot, which does not move directories that are held open. ROOT is a
+/// SECRET \[ROOT\]: the classic way out of a chroot, which does not move directories that are held open. ROOT is a
 /// chroot to go into first, for a run outside the jail.
 fn chroot_descriptor(args: &Arguments) -> Outcome {
     let mut tries = Tries::new();

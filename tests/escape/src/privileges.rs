@@ -63,7 +63,7 @@ pub(crate) fn make_capable(path: &str) -> Result {
     sys!(setxattr, path.as_ptr(), name.as_ptr(), data.as_ptr(), size_of_val(&data), 0)
 }
 
-/// [DIRECTORY]: a program of its own made set-uid and given to another owner.
+/// \[DIRECTORY\]: a program of its own made set-uid and given to another owner.
 fn own_set_uid_program(args: &Arguments) -> Outcome {
     use std::os::unix::fs::{PermissionsExt, chown};
     let mut tries = Tries::new();
