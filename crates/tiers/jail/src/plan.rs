@@ -16,7 +16,7 @@ pub(crate) use tree::EMPTY_DIRECTORY;
 pub use tree::{Entry, Tree};
 
 use crate::cgroup::{Controller, GroupLimits, Groups};
-use crate::error::PlanError;
+use crate::error::{Missing, PlanError};
 use crate::probe::{PathFacts, Support};
 use lazaret_policy::{Control, Job, Layer, Limits, Mode, Policy};
 use std::sync::Arc;
@@ -117,6 +117,14 @@ impl Plan {
         let mut notes = Vec::new();
         let namespaces = Namespaces { cgroup: support.cgroup_namespace, time: support.time_namespace };
         let tree = Tree::new(policy, facts, &mut notes)?;
+        if policy.limits.io_rate.is_some() && tree.devices.is_empty() {
+            // Whatever is degraded: a rate that nothing is held to must not be promised.
+            return Err(PlanError::Unenforceable(vec![Missing {
+                layer: Layer::CgroupIo,
+                why: "no directory that the jail shows lies on a disk whose rate can be bounded".to_owned(),
+                fix: "take `io-rate` out of the policy".to_owned(),
+            }]));
+        }
         let landlock = LandlockPlan::new(&tree, support.landlock.as_ref().copied().unwrap_or(0));
         let program = Program::new(policy, job)?;
         let group = group(policy, support, &tree);

@@ -160,14 +160,9 @@ fn landlock() -> Result<u32, String> {
 }
 
 fn swap_can_be_bounded(groups: &Groups) -> bool {
-    let Some(parent) = groups.parents.get(&Controller::Memory) else { return false };
-    let file = match groups.hierarchy {
-        Hierarchy::V1 => "memory.memsw.limit_in_bytes",
-        Hierarchy::V2 => "memory.swap.max",
-    };
     // Without a line after the heading there is no swap, and nothing to bound.
-    let no_swap = || fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() <= 1);
-    parent.join(file).exists() || no_swap()
+    let no_swap = fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() <= 1);
+    no_swap || groups.count_swap()
 }
 
 #[cfg(test)]

@@ -27,8 +27,8 @@ pub(crate) fn policy(text: &str) -> Policy {
 
 pub(crate) fn usual_paths() -> PathFacts {
     let mut facts = PathFacts::default();
-    facts.note("/usr", PathKind::Directory { disk: None });
-    facts.note("/usr/bin", PathKind::Directory { disk: None });
+    facts.note("/usr", PathKind::Directory { disk: Some((8, 0)) });
+    facts.note("/usr/bin", PathKind::Directory { disk: Some((8, 0)) });
     facts.note("/bin", PathKind::Symlink { target: "usr/bin".into(), resolved: Some("/usr/bin".into()) });
     facts.note("/etc/ld.so.cache", PathKind::File);
     facts
