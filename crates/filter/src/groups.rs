@@ -8,7 +8,7 @@ mod special;
 #[cfg(test)]
 mod tests;
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use crate::rule::{Member, Rule};
 
@@ -48,12 +48,18 @@ pub(crate) fn position(name: &str) -> Option<(usize, &'static Group)> {
     all().enumerate().find(|(_, group)| group.name == name)
 }
 
-/// The resolved members of each group, in the order of [`all`].
-static MEMBERS: LazyLock<Vec<Vec<Member>>> = LazyLock::new(|| all().map(expand).collect());
+/// How many groups there are.
+const COUNT: usize = ordinary::GROUPS.len() + special::GROUPS.len();
+
+/// The resolved members of each group that was asked for, in the order of [`all`].
+static MEMBERS: [OnceLock<Vec<Member>>; COUNT] = [const { OnceLock::new() }; COUNT];
 
 /// The members of the group at `position` in [`all`], with nested groups resolved, sorted by call.
 pub(crate) fn members_at(position: usize) -> &'static [Member] {
-    &MEMBERS[position]
+    MEMBERS[position].get_or_init(|| {
+        let (ordinary, special) = (ordinary::GROUPS, special::GROUPS);
+        expand(ordinary.get(position).unwrap_or_else(|| &special[position - ordinary.len()]))
+    })
 }
 
 fn members(group: &Group) -> &'static [Member] {
@@ -65,7 +71,7 @@ fn expand(group: &Group) -> Vec<Member> {
     for text in group.calls {
         let rule = Rule::parse(text).unwrap_or_else(|error| panic!("`{text}` of {} is no rule: {error}", group.name));
         match rule.into_target() {
-            Ok(nested) => members.extend(expand(nested)),
+            Ok(nested) => members.extend_from_slice(self::members(nested)),
             Err(member) => members.push(member),
         }
     }

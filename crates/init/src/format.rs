@@ -1,19 +1,30 @@
-//! The launch block: one shared mapping that holds everything a launch needs, laid out before any process is made.
+//! Launch blocks: shared mappings that hold everything a launch needs.
 //!
 //! ```text
 //! Header | Step × n | bytes: strings, structures, filter programs, argument vectors
 //! ```
 //!
-//! The parent writes it; the launched processes read the steps, keep descriptors in the header's slots and write how it
-//! went into its outcome. Offsets count from the start of the block, so that it may lie at different addresses.
+//! The parent writes a block; the launched processes read the steps, keep descriptors in the header's slots and write how
+//! it went into its outcome. Offsets count from the start of the block, so that it may lie at different addresses.
+//!
+//! The first block, named on the command line, makes process 1 in its namespaces. Process 1 then waits on its channel for
+//! messages, each of which brings one more block: first the descriptor of the block, then those that fill its slots. A
+//! message has one byte for each descriptor: the first is [`NO_SLOT`], the others are slots. The first [`CARRIED`] slots
+//! go over from each block to the next. A block that names a program is the last.
 
 /// Marks a launch block, with its version in the last byte.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"lazaret\x01");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"lazaret\x02");
 
 /// How many descriptors a launch can name.
 pub const SLOTS: usize = 240;
 
-/// How many points in time a launch can note.
+/// How many slots keep their descriptors from one block to the next.
+pub const CARRIED: usize = 8;
+
+/// The slot of process 1's end of the channel to the caller.
+pub const CHANNEL: usize = 0;
+
+/// How many points in time a block can note.
 pub const MARKS: usize = 24;
 
 /// The start of a launch block.
@@ -57,21 +68,25 @@ pub struct Program {
     pub envp_at: u32,
 }
 
-/// The three lists of steps, in the order in which processes walk them.
+/// The lists of steps, in the order in which processes walk them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum List {
-    /// Outside of every namespace: join the cgroups, take the job's user id.
+    /// Outside of every namespace, with the caller's rights.
     Start = 0,
-    /// Process 1 inside the new namespaces: build the root, copy the inputs.
-    Build = 1,
+    /// Process 1 inside the new namespaces: what no policy changes.
+    Isolate = 1,
+    /// Process 1: the policy's root and rights.
+    Build = 2,
+    /// Process 1: one job's group, streams and inputs, up to its fork.
+    Admit = 3,
     /// The job's process, up to its exec.
-    Enter = 2,
+    Enter = 4,
 }
 
 impl List {
     /// How many lists there are.
-    pub const COUNT: usize = 3;
+    pub const COUNT: usize = 5;
 }
 
 /// One step: a system call, or an operation of the walker's own (`op`), with its arguments.
@@ -107,7 +122,9 @@ pub mod kind {
 pub mod op {
     /// Note the time in mark `args[0]`.
     pub const MARK: u32 = 0x8000_0000;
-    /// Clone with flags `args[0]`; the child, process 1 of its namespace, walks `List::Build`; this process exits.
+    /// Clone with flags `args[0]`; the child, process 1 of its namespace, walks `List::Isolate`, then waits for blocks;
+    /// this process exits. With an `args[1]`, the text of an id map for both user and group ids (`args[2]` bytes), this
+    /// process writes the child's maps first, and the child waits for that.
     pub const CLONE_INIT: u32 = 0x8000_0001;
     /// Fork the job, which walks `List::Enter` and executes the program; go on when it has, or has failed.
     pub const FORK_JOB: u32 = 0x8000_0002;
@@ -131,6 +148,8 @@ pub mod op {
 pub struct Outcome {
     /// Process id of process 1, as its creator sees it; 0 until there is one.
     pub init_pid: i32,
+    /// Whether process 1's ids are mapped: 0 not yet, 1 yes, 2 they will never be. A futex(2) word.
+    pub mapped: u32,
     /// 1 when a step failed; the next three fields tell which.
     pub failed: u32,
     /// The list, as [`List`].
@@ -151,8 +170,6 @@ pub struct Outcome {
     pub ended: u32,
     /// As wait4(2) gives it.
     pub wait_status: i32,
-    /// Padding to 8 bytes.
-    pub reserved: u32,
     /// struct rusage of the job's first process and those it waited for, as wait4(2) gives it: 18 longs.
     pub usage: [u64; 18],
     /// CLOCK_MONOTONIC of the caller's time namespace in ns, by mark; 0 when not reached.

@@ -4,9 +4,11 @@
 #![no_main]
 
 mod format;
+mod maps;
 mod memory;
 mod raw;
 mod reap;
+mod receive;
 mod walk;
 
 use format::{Header, List, MAGIC};
@@ -43,6 +45,20 @@ extern "C" fn main(stack: *const u64) -> ! {
     raw::exit(125)
 }
 
+/// What the caller does in its own time: process 1 is made, waits, and is given the policy's steps and the job's.
+pub(crate) fn process_one(mut block: Block) -> ! {
+    let mut walked = block.walk(List::Isolate);
+    while walked.is_ok() {
+        let Some(next) = receive::next(block) else { break };
+        block = next;
+        walked = block.walk(List::Build).and_then(|()| block.walk(List::Admit));
+        if walked.is_ok() && block.has(List::Enter) {
+            reap::until_the_job_ends(&block)
+        }
+    }
+    raw::exit(125)
+}
+
 fn number(text: *const u8) -> u64 {
     let mut value = 0;
     for i in 0..10 {
@@ -56,7 +72,7 @@ fn number(text: *const u8) -> u64 {
     value
 }
 
-fn map(descriptor: u64) -> Block {
+pub(crate) fn map(descriptor: u64) -> Block {
     const READ_WRITE: u64 = 3;
     const SHARED: u64 = 1;
     // SAFETY: a descriptor, offset 0, SEEK_END.

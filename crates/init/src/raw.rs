@@ -51,6 +51,7 @@ pub(crate) unsafe fn call(number: u64, args: [u64; 6]) -> i64 {
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod nr {
     #![allow(missing_docs, reason = "the names are the system calls' own")]
+    pub(crate) const WRITE: u64 = 1;
     pub(crate) const LSEEK: u64 = 8;
     pub(crate) const MMAP: u64 = 9;
     pub(crate) const SIGACTION: u64 = 13;
@@ -65,6 +66,9 @@ pub(crate) mod nr {
     pub(crate) const POLL: u64 = 271;
     pub(crate) const FACCESSAT: u64 = 269;
     pub(crate) const SENDMSG: u64 = 46;
+    pub(crate) const RECVMSG: u64 = 47;
+    pub(crate) const FUTEX: u64 = 202;
+    pub(crate) const OPENAT: u64 = 257;
     pub(crate) const LANDLOCK_ADD_RULE: u64 = 445;
 }
 
@@ -72,6 +76,7 @@ pub(crate) mod nr {
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod nr {
     #![allow(missing_docs, reason = "the names are the system calls' own")]
+    pub(crate) const WRITE: u64 = 64;
     pub(crate) const LSEEK: u64 = 62;
     pub(crate) const MMAP: u64 = 222;
     pub(crate) const SIGACTION: u64 = 134;
@@ -86,6 +91,9 @@ pub(crate) mod nr {
     pub(crate) const POLL: u64 = 73;
     pub(crate) const FACCESSAT: u64 = 48;
     pub(crate) const SENDMSG: u64 = 211;
+    pub(crate) const RECVMSG: u64 = 212;
+    pub(crate) const FUTEX: u64 = 98;
+    pub(crate) const OPENAT: u64 = 56;
     pub(crate) const LANDLOCK_ADD_RULE: u64 = 445;
 }
 

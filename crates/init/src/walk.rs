@@ -1,8 +1,8 @@
 //! Walks the steps of a launch block. No allocation, no locks, no formatting: each step is one system call.
 
-use crate::format::{Header, List, NO_SLOT, Program, Step, kind, op};
+use crate::format::{Header, List, NO_SLOT, Outcome, Program, Span, Step, kind, op};
 use crate::raw::{self, nr};
-use crate::reap;
+use crate::{maps, process_one, reap};
 use core::mem::{offset_of, size_of};
 
 const CLONE_PARENT: u64 = 0x8000;
@@ -12,6 +12,13 @@ const CLONE_FILES: u64 = 0x400;
 const SIGCHLD: u64 = 17;
 const ENOENT: i64 = -2;
 const ENOTDIR: i64 = -20;
+const ETIMEDOUT: i64 = -110;
+
+/// Values of [`Outcome::mapped`].
+const MAPPED: u32 = 1;
+const NEVER_MAPPED: u32 = 2;
+/// How long process 1 waits for its ids.
+const MAPS_PATIENCE_S: u64 = 10;
 
 /// A launch block mapped at `base`.
 #[derive(Clone, Copy)]
@@ -52,17 +59,33 @@ impl Block {
         self.write((offset_of!(Header, outcome) + field) as u64, value);
     }
 
+    /// Whether a list has any steps.
+    pub(crate) fn has(&self, list: List) -> bool {
+        self.span(list).count > 0
+    }
+
+    fn span(&self, list: List) -> Span {
+        let span_at = offset_of!(Header, lists) + list as usize * size_of::<Span>();
+        self.read(span_at as u64)
+    }
+
     fn slot_at(slot: u64) -> u64 {
         offset_of!(Header, slots) as u64 + slot * size_of::<i32>() as u64
     }
 
-    fn slot(&self, slot: u64) -> i32 {
+    /// The descriptor in `slot`, -1 without one.
+    pub(crate) fn slot(&self, slot: u64) -> i32 {
         self.read(Self::slot_at(slot))
+    }
+
+    /// Puts a descriptor into `slot`.
+    pub(crate) fn fill(&self, slot: u64, descriptor: i32) {
+        self.write(Self::slot_at(slot), descriptor);
     }
 
     /// Turns the offsets that structures hold into addresses of this mapping. Once per block.
     pub(crate) fn relocate(&self) {
-        let places: crate::format::Span = self.read(offset_of!(Header, relocations) as u64);
+        let places: Span = self.read(offset_of!(Header, relocations) as u64);
         for i in 0..u64::from(places.count) {
             let place = u64::from(self.read::<u32>(u64::from(places.at) + i * 4));
             let offset: u64 = self.read(place);
@@ -72,8 +95,7 @@ impl Block {
 
     /// Walks one list to its end, or to the first step that fails.
     pub(crate) fn walk(&self, list: List) -> Result<(), Failed> {
-        let span_at = offset_of!(Header, lists) + list as usize * size_of::<crate::format::Span>();
-        let span: crate::format::Span = self.read(span_at as u64);
+        let span = self.span(list);
         let steps_at = u64::from(self.read::<u32>(offset_of!(Header, steps_at) as u64));
         for index in 0..span.count {
             let at = steps_at + u64::from(span.at + index) * size_of::<Step>() as u64;
@@ -81,14 +103,14 @@ impl Block {
             let answer = self.take(&step);
             let tolerated = step.tolerate == u16::MAX || -answer == i64::from(step.tolerate);
             if answer < 0 && !tolerated {
-                self.tell(offset_of!(crate::format::Outcome, failed_list), list as u32);
-                self.tell(offset_of!(crate::format::Outcome, failed_step), index);
-                self.tell(offset_of!(crate::format::Outcome, errno), (-answer) as i32);
-                self.tell(offset_of!(crate::format::Outcome, failed), 1_u32);
+                self.tell(offset_of!(Outcome, failed_list), list as u32);
+                self.tell(offset_of!(Outcome, failed_step), index);
+                self.tell(offset_of!(Outcome, errno), (-answer) as i32);
+                self.tell(offset_of!(Outcome, failed), 1_u32);
                 return Err(Failed);
             }
             if step.save != NO_SLOT {
-                self.write(Self::slot_at(u64::from(step.save)), answer as i32);
+                self.fill(u64::from(step.save), answer as i32);
             }
         }
         Ok(())
@@ -105,7 +127,7 @@ impl Block {
         }
         match step.call {
             op::MARK => self.mark(args[0]),
-            op::CLONE_INIT => self.clone_init(args[0]),
+            op::CLONE_INIT => self.clone_init(args[0], args[1], args[2]),
             op::FORK_JOB => self.fork_job(),
             op::COPY => copy(args[0], args[1]),
             op::LIFELINE => lifeline(args[0]),
@@ -123,25 +145,65 @@ impl Block {
         let mut now = [0_u64; 2];
         // SAFETY: CLOCK_MONOTONIC (1) and a writable timespec.
         let answer = unsafe { raw::call(nr::CLOCK_GETTIME, [1, (&raw mut now) as u64, 0, 0, 0, 0]) };
-        let field = offset_of!(crate::format::Outcome, marks) + mark as usize * 8;
+        let field = offset_of!(Outcome, marks) + mark as usize * 8;
         self.tell(field, now[0] * 1_000_000_000 + now[1]);
         answer
     }
 
     /// The child gets this process's parent as its own, so that the caller can wait for it and this process may go.
-    fn clone_init(&self, flags: u64) -> i64 {
+    fn clone_init(&self, flags: u64, map: u64, map_length: u64) -> i64 {
         // The kernel notes the id before the child runs: by the time process 1 speaks to the caller, it is there.
-        let note = self.address((offset_of!(Header, outcome) + offset_of!(crate::format::Outcome, init_pid)) as u64);
+        let note = self.address((offset_of!(Header, outcome) + offset_of!(Outcome, init_pid)) as u64);
         // SAFETY: no CLONE_VM: the child gets a copy of this address space and goes on with this stack's copy. The id
         // is written into the block.
         let pid = unsafe { raw::call(nr::CLONE, [flags | CLONE_PARENT | CLONE_PARENT_SETTID, 0, note, 0, 0, 0]) };
         match pid {
-            0 => match self.walk(List::Build) {
-                Ok(()) => reap::until_the_job_ends(self),
-                Err(Failed) => raw::exit(125),
+            0 => {
+                if map != 0 && !self.wait_for_maps() {
+                    raw::exit(125);
+                }
+                process_one(*self)
+            }
+            pid if pid > 0 && map == 0 => raw::exit(0),
+            pid if pid > 0 => match maps::write(pid as u64, map, map_length) {
+                0 => {
+                    self.say_mapped(MAPPED);
+                    raw::exit(0)
+                }
+                error => {
+                    self.say_mapped(NEVER_MAPPED);
+                    error
+                }
             },
-            pid if pid > 0 => raw::exit(0),
             error => error,
+        }
+    }
+
+    fn mapped_at() -> u64 {
+        (offset_of!(Header, outcome) + offset_of!(Outcome, mapped)) as u64
+    }
+
+    fn say_mapped(&self, state: u32) {
+        self.write(Self::mapped_at(), state);
+        // SAFETY: a word of the shared mapping; FUTEX_WAKE (1) of one waiter, in another process.
+        unsafe { raw::call(nr::FUTEX, [self.address(Self::mapped_at()), 1, 1, 0, 0, 0]) };
+    }
+
+    /// Whether this process got its ids. Not forever: whoever should write the maps may have been killed.
+    fn wait_for_maps(&self) -> bool {
+        let patience = [MAPS_PATIENCE_S, 0_u64];
+        loop {
+            // SAFETY: an aligned word of the mapping, which another process writes.
+            let state = unsafe { core::ptr::read_volatile(self.address(Self::mapped_at()) as *const u32) };
+            if state != 0 {
+                return state == MAPPED;
+            }
+            let word = self.address(Self::mapped_at());
+            // SAFETY: a word of the shared mapping; FUTEX_WAIT (0) while it is 0, with a relative timespec.
+            let answer = unsafe { raw::call(nr::FUTEX, [word, 0, 0, (&raw const patience) as u64, 0, 0]) };
+            if answer == ETIMEDOUT {
+                return false;
+            }
         }
     }
 
@@ -162,7 +224,7 @@ impl Block {
     /// Tries the candidates as execvp(3) does: the first that is not missing decides the error.
     fn execute(&self) {
         let program: Program = self.read(offset_of!(Header, program) as u64);
-        self.tell(offset_of!(crate::format::Outcome, reached_exec), 1_u32);
+        self.tell(offset_of!(Outcome, reached_exec), 1_u32);
         let (mut errno, mut which) = (-ENOENT, 0);
         for i in 0..program.candidates.count {
             let path: u64 = self.read(u64::from(program.candidates.at) + u64::from(i) * 8);
@@ -172,14 +234,14 @@ impl Block {
             let missing = answer == ENOENT || answer == ENOTDIR;
             if !missing || exists(path) {
                 (errno, which) = (-answer, i);
-                self.tell(offset_of!(crate::format::Outcome, exec_exists), 1_u32);
+                self.tell(offset_of!(Outcome, exec_exists), 1_u32);
                 if answer != -13 {
                     break;
                 }
             }
         }
-        self.tell(offset_of!(crate::format::Outcome, exec_candidate), which);
-        self.tell(offset_of!(crate::format::Outcome, exec_errno), errno as i32);
+        self.tell(offset_of!(Outcome, exec_candidate), which);
+        self.tell(offset_of!(Outcome, exec_errno), errno as i32);
     }
 
     /// One message with the descriptors of all filled slots, laid out on the stack: struct msghdr, iovec, cmsghdr.
@@ -234,9 +296,9 @@ fn copy(to: u64, from: u64) -> i64 {
 }
 
 fn lifeline(socket: u64) -> i64 {
-    const POLLIN: u64 = 1;
     const EOWNERDEAD: i64 = 130;
-    let mut watch = (socket & 0xffff_ffff) | (POLLIN << 32);
+    // No events asked for: only that the other end is gone (POLLHUP) is told. A waiting message is none of that.
+    let mut watch = socket & 0xffff_ffff;
     let at_once = [0_u64; 2];
     // SAFETY: ppoll with one pollfd (descriptor, events, revents in 8 bytes), a zero timespec, no mask.
     let ready = unsafe { raw::call(nr::POLL, [(&raw mut watch) as u64, 1, (&raw const at_once) as u64, 0, 0, 0]) };

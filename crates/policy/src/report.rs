@@ -104,7 +104,7 @@ pub struct Usage {
 pub struct Phases {
     /// Resolving the policy to a plan.
     pub plan_us: u64,
-    /// Building the jail, up to the command's `execve`.
+    /// Building the jail, up to the command's `execve`, as far as it was not built ahead.
     pub setup_us: u64,
     /// The steps of the set-up.
     pub setup_steps: Vec<StepTime>,
@@ -123,6 +123,8 @@ pub struct StepTime {
     pub name: String,
     /// Microseconds.
     pub us: u64,
+    /// Whether it was done before there was a job, and so is no part of `setup_us`.
+    pub ahead: bool,
 }
 
 /// One control: asked against holding.

@@ -1,7 +1,10 @@
-//! Descriptors received in messages.
+//! Descriptors in messages.
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use std::io::{self, IoSliceMut};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
+};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// The most descriptors that one message carries here; the kernel's own bound, SCM_MAX_FD, is 253.
@@ -28,4 +31,24 @@ pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<(usize, V
         }
     }
     Ok((message.bytes, descriptors))
+}
+
+/// The most descriptors that one message can carry: SCM_MAX_FD of unix(7).
+const MOST_SENT: usize = 253;
+
+/// Sends `bytes` (at least one) and `descriptors` (at most 253) as one message over the sequenced-packet `socket`.
+///
+/// Source: sendmsg(2), unix(7) `SCM_RIGHTS`.
+///
+/// # Errors
+///
+/// `EPIPE` when the other end is closed, `E2BIG` for too many descriptors, `ETOOMANYREFS` when too many are on their way.
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut space = vec![std::mem::MaybeUninit::uninit(); SendAncillaryMessage::ScmRights(descriptors).size()];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if descriptors.len() > MOST_SENT || !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::Error::from_raw_os_error(libc::E2BIG));
+    }
+    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
 }

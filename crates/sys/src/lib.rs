@@ -10,7 +10,6 @@ pub mod descriptor;
 pub mod landlock;
 pub mod lock;
 pub mod memory;
-pub mod namespace;
 pub mod seccomp;
 pub mod signal;
 pub mod spawn;

@@ -5,9 +5,11 @@ use lazaret::steps::{self, List, Step, Steps};
 use lazaret_policy::Job;
 
 /// The lists of steps and who walks them.
-const LISTS: [(List, &str, &str); 3] = [
+const LISTS: [(List, &str, &str); 5] = [
     (List::Start, "start", "outside of every namespace, with the caller's rights"),
-    (List::Build, "build", "process 1, in its namespaces"),
+    (List::Isolate, "isolate", "process 1, in its namespaces"),
+    (List::Build, "build", "process 1, which builds what the policy asks for"),
+    (List::Admit, "admit", "process 1, which takes in the one job"),
     (List::Enter, "enter", "the job's own process, up to its execve"),
 ];
 
@@ -17,7 +19,7 @@ const WITH_MODE: [&str; 4] = ["mkdirat", "openat", "umask", "fchmod"];
 /// One list.
 #[derive(Debug, serde::Serialize)]
 pub(crate) struct ListView {
-    /// `start`, `build` or `enter`.
+    /// `start`, `isolate`, `build`, `admit` or `enter`.
     list: &'static str,
     /// Where it is walked.
     walked: &'static str,

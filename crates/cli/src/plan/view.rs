@@ -219,7 +219,7 @@ impl<'a> View<'a> {
             policy: policy_view(policy),
             identity: identity(plan),
             namespaces: namespaces(plan),
-            files: plan.tree.entries.iter().map(|entry| file(entry, policy)).collect(),
+            files: plan.room.tree.entries.iter().map(|entry| file(entry, policy)).collect(),
             network: vec![
                 setting("loopback", &policy.network.loopback.value, &policy.network.loopback.source),
                 setting("host-name", &policy.network.host_name.value, &policy.network.host_name.source),
@@ -262,11 +262,11 @@ fn policy_view(policy: &Policy) -> PolicyView<'_> {
 }
 
 fn identity(plan: &Plan) -> Identity {
-    let outside = match plan.mode {
+    let outside = match plan.shell.mode {
         Mode::Root => [Uids::FIRST, Uids::FIRST + Uids::COUNT - 1],
-        Mode::Rootless => [plan.caller_ids.0; 2],
+        Mode::Rootless => [plan.shell.caller_ids.0; 2],
     };
-    Identity { mode: plan.mode, inside: INNER_ID, outside }
+    Identity { mode: plan.shell.mode, inside: INNER_ID, outside }
 }
 
 fn namespaces(plan: &Plan) -> Vec<Namespace> {
@@ -441,7 +441,7 @@ fn rights(bits: u64) -> Vec<&'static str> {
 }
 
 fn landlock(plan: &Plan, policy: &Policy) -> Landlock {
-    let LandlockPlan::Rules { abi, files, network, scope, rules } = &plan.landlock else {
+    let LandlockPlan::Rules { abi, files, network, scope, rules } = &plan.room.landlock else {
         return Landlock::Degraded { source: given_up(Layer::Landlock, policy) };
     };
     let rule = |rule: &lazaret::plan::LandlockRule| LandlockRule {

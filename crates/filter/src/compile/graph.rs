@@ -1,6 +1,6 @@
 //! The decision graph: tests of words of `struct seccomp_data`, with equal parts shared.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use super::CompileError;
 use crate::program::Program;
@@ -43,7 +43,7 @@ pub(super) enum Node {
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     nodes: Vec<Node>,
-    known: HashMap<Node, NodeId>,
+    known: FxHashMap<Node, NodeId>,
 }
 
 impl Graph {

@@ -57,3 +57,13 @@ fn the_newest_call_is_of_linux_6_18() {
     assert_eq!(newest(Arch::X86_64), 469);
     assert_eq!(newest(Arch::Aarch64), 469);
 }
+
+#[test]
+fn the_calls_that_filters_treat_apart_are_found_by_what_their_names_say() {
+    for name in names() {
+        let call = CallId::named(name).expect("the table's own name");
+
+        assert_eq!(call.is_clone3(), name == "clone3", "{name}");
+        assert_eq!(call.is_io_uring(), name.starts_with("io_uring_"), "{name}");
+    }
+}

@@ -15,7 +15,10 @@ fn sample() -> Report {
         exit_status: 123,
         limits_hit: vec![LimitHit::new(LimitKey::Memory, "2GiB"), LimitHit::new(LimitKey::OpenFiles, "256")],
         usage: Usage { wall_us: 1, peak_memory: Some(2 << 30), ..Usage::default() },
-        phases: Phases { setup_steps: vec![StepTime { name: "mount".to_owned(), us: 92 }], ..Phases::default() },
+        phases: Phases {
+            setup_steps: vec![StepTime { name: "mount".to_owned(), us: 92, ahead: false }],
+            ..Phases::default()
+        },
         enforcement: vec![Control {
             layer: Layer::CgroupMemory,
             asked: "2GiB".to_owned(),

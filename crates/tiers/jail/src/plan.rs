@@ -17,7 +17,7 @@ pub use tree::{Entry, Tree};
 
 use crate::cgroup::{Controller, GroupLimits, Groups};
 use crate::error::{Missing, PlanError};
-use crate::probe::{PathFacts, Support};
+use crate::probe::{Identity, PathFacts, Support};
 use lazaret_policy::{Control, Job, Layer, Limits, Mode, Policy};
 use std::sync::Arc;
 
@@ -32,14 +32,12 @@ pub const JOB_DIRECTORY: &str = "/job";
 pub struct Plan {
     /// Name of the policy.
     pub policy: String,
-    /// Whose user id the job gets.
-    pub mode: Mode,
-    /// The caller's own ids, to which a rootless job's are mapped.
-    pub caller_ids: (u32, u32),
+    /// What process 1 is born with.
+    pub shell: ShellKind,
     /// The optional namespaces that this host has.
     pub namespaces: Namespaces,
-    /// The file tree.
-    pub tree: Tree,
+    /// What process 1 prepares for every job of the policy.
+    pub room: Room,
     /// Every limit.
     pub limits: Limits,
     /// Per-process limits of setrlimit(2): resource, its name, value.
@@ -48,18 +46,43 @@ pub struct Plan {
     pub group: Group,
     /// The system-call filter.
     pub filter: Arc<FilterPlan>,
-    /// Landlock's rules.
-    pub landlock: LandlockPlan,
-    /// The host name that the job sees.
-    pub host_name: String,
-    /// Whether the loopback interface is up.
-    pub loopback: bool,
     /// What is executed, with which arguments and environment.
     pub program: Program,
     /// Every control: what was asked for, and what will hold.
     pub controls: Vec<Control>,
     /// What the user should know beside.
     pub notes: Vec<String>,
+}
+
+/// What the first process of a jail is started with: nothing of policies or jobs, but for what cannot be changed later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShellKind {
+    /// Whose user id the job gets.
+    pub mode: Mode,
+    /// The caller's own ids, to which a rootless job's are mapped.
+    pub caller_ids: (u32, u32),
+    /// Whether the job's clocks start near zero.
+    pub time: bool,
+    /// Whether the loopback interface is up.
+    pub loopback: bool,
+}
+
+impl ShellKind {
+    /// What most policies want on this host.
+    pub(crate) fn usual(who: &Identity) -> Self {
+        Self { mode: who.mode, caller_ids: who.ids, time: who.time_namespace, loopback: false }
+    }
+}
+
+/// What is the same for every job of a policy, and can be prepared before there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// The file tree.
+    pub tree: Tree,
+    /// Landlock's rules.
+    pub landlock: LandlockPlan,
+    /// The host name that the job sees.
+    pub host_name: String,
 }
 
 /// The namespaces that a jail can lack by a degradation; all others are always made.
@@ -131,17 +154,18 @@ impl Plan {
         let controls = controls::all(policy, support, &filter, &landlock, &tree);
         Ok(Self {
             policy: policy.name.clone(),
-            mode: support.mode,
-            caller_ids: support.ids,
+            shell: ShellKind {
+                mode: support.mode,
+                caller_ids: support.ids,
+                time: support.time_namespace,
+                loopback: policy.network.loopback.value,
+            },
             namespaces,
             rlimits: rlimits(&policy.limits, &group),
             limits: policy.limits.clone(),
-            tree,
+            room: Room { tree, landlock, host_name: policy.network.host_name.value.clone() },
             group,
             filter,
-            landlock,
-            host_name: policy.network.host_name.value.clone(),
-            loopback: policy.network.loopback.value,
             program,
             controls,
             notes,
@@ -149,8 +173,8 @@ impl Plan {
     }
 }
 
-/// Our own two tasks in a job's group: process 1, and the launcher until it is reaped.
-pub(crate) const OWN_TASKS: u64 = 2;
+/// Our own task in a job's group: process 1.
+pub(crate) const OWN_TASKS: u64 = 1;
 
 fn group(policy: &Policy, support: &Support, tree: &Tree) -> Group {
     // A host without groups gets here only when the policy degrades the layer.
@@ -176,6 +200,9 @@ fn group(policy: &Policy, support: &Support, tree: &Tree) -> Group {
 }
 
 fn rlimits(limits: &Limits, group: &Group) -> Vec<Rlimit> {
+    // With a group one more, so that it is the group that refuses, and counts what it refused.
+    let more = u64::from(matches!(group, Group::Limited { .. }));
+    let tasks = u64::from(limits.processes.get()) + OWN_TASKS + more;
     let limit = |resource, name, value| Rlimit { resource, name, value };
     let cpu_seconds = limits.cpu.duration().as_secs() + 1;
     let mut rlimits = vec![
@@ -183,7 +210,7 @@ fn rlimits(limits: &Limits, group: &Group) -> Vec<Rlimit> {
         limit(libc::RLIMIT_CORE, "RLIMIT_CORE", 1),
         limit(libc::RLIMIT_FSIZE, "RLIMIT_FSIZE", limits.file_size.bytes()),
         limit(libc::RLIMIT_NOFILE, "RLIMIT_NOFILE", limits.open_files.get().into()),
-        limit(libc::RLIMIT_NPROC, "RLIMIT_NPROC", u64::from(limits.processes.get()) + OWN_TASKS),
+        limit(libc::RLIMIT_NPROC, "RLIMIT_NPROC", tasks),
         limit(libc::RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK", 64 << 10),
         limit(libc::RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE", 0),
         limit(libc::RLIMIT_RTPRIO, "RLIMIT_RTPRIO", 0),

@@ -37,14 +37,34 @@ pub struct Support {
     pub notifier: bool,
 }
 
+/// Who this process is, and with that whose ids its jobs get.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) mode: Mode,
+    pub(crate) ids: (u32, u32),
+    no_job_uid: Option<String>,
+    pub(crate) time_namespace: bool,
+}
+
+impl Identity {
+    pub(crate) fn probe() -> Self {
+        let ids = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let no_job_uid = if ids.0 == 0 { missing_for_job_uid() } else { None };
+        let mode = if ids.0 == 0 && no_job_uid.is_none() { Mode::Root } else { Mode::Rootless };
+        Self { mode, ids, no_job_uid, time_namespace: Path::new("/proc/self/ns/time").exists() }
+    }
+}
+
 const RET_USER_NOTIF: u32 = 0x7fc0_0000;
 
 impl Support {
     /// Looks at the host. Takes a few dozen microseconds; keep the answer for the life of the process.
     pub fn probe() -> Self {
-        let ids = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        let no_job_uid = if ids.0 == 0 { missing_for_job_uid() } else { None };
-        let mode = if ids.0 == 0 && no_job_uid.is_none() { Mode::Root } else { Mode::Rootless };
+        Self::of(Identity::probe())
+    }
+
+    pub(crate) fn of(identity: Identity) -> Self {
+        let Identity { mode, ids, no_job_uid, time_namespace } = identity;
         let groups = cgroup::locate();
         Self {
             mode,
@@ -54,7 +74,7 @@ impl Support {
             swap: groups.as_ref().is_ok_and(swap_can_be_bounded),
             groups,
             cgroup_namespace: Path::new("/proc/self/ns/cgroup").exists(),
-            time_namespace: Path::new("/proc/self/ns/time").exists(),
+            time_namespace,
             notifier: lazaret_sys::seccomp::has_action(RET_USER_NOTIF).unwrap_or(false),
         }
     }

@@ -3,10 +3,12 @@
 mod changes;
 mod collect;
 mod housekeeper;
+mod inputs;
 mod judge;
 mod launch;
 mod refusals;
 mod report;
+mod shell;
 mod streams;
 mod watch;
 
@@ -16,8 +18,8 @@ pub use streams::Sink;
 
 use crate::cgroup;
 use crate::error::{PlanError, RunError};
-use crate::plan::{FilterCache, Plan};
-use crate::probe::{PathFacts, Support};
+use crate::plan::{FilterCache, Plan, ShellKind};
+use crate::probe::{Identity, PathFacts, Support};
 use crate::run::housekeeper::Housekeeper;
 use crate::uid::Uids;
 use lazaret_policy::{FileName, Job, Policy, Report};
@@ -31,11 +33,24 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Launcher {
     support: Support,
-    uids: Uids,
-    image: OwnedFd,
+    tools: Arc<Tools>,
     filters: FilterCache,
     housekeeper: Housekeeper,
     processors: u32,
+}
+
+/// What every jail is started with.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    uids: Uids,
+    /// The program that becomes each jail's process 1.
+    image: OwnedFd,
+}
+
+impl Tools {
+    fn new(uids: Uids) -> Result<Self, RunError> {
+        Ok(Self { uids, image: image()? })
+    }
 }
 
 /// Jobs that this process has started: their groups are named after it, whichever launcher makes them.
@@ -125,23 +140,21 @@ impl Launcher {
         Self::with(Uids::default(), Ahead::Always)
     }
 
-    /// Looks at the host and prepares. A launcher keeps one thread, which prepares `ahead` and closes behind.
-    ///
-    /// Only a launcher with root's rights can prepare ahead: namespaces that an ordinary user makes belong to the one
-    /// job's user namespace.
+    /// Looks at the host and prepares. A launcher keeps one thread, which prepares `ahead` and cleans up behind.
     ///
     /// # Errors
     ///
     /// When memory or descriptors run out.
     pub fn with(uids: Uids, ahead: Ahead) -> Result<Self, RunError> {
-        let can_prepare = rustix::process::geteuid().is_root();
-        let housekeeper = Housekeeper::start(if can_prepare { ahead } else { Ahead::Nothing });
-        let support = Support::probe();
+        let tools = Arc::new(Tools::new(uids)?);
+        let identity = Identity::probe();
+        let housekeeper = Housekeeper::start(&tools, ahead, ShellKind::usual(&identity));
+        let support = Support::of(identity);
         if let Ok(groups) = &support.groups {
             cgroup::sweep(groups);
         }
         let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
-        Ok(Self { support, uids, image: image()?, filters: FilterCache::default(), housekeeper, processors })
+        Ok(Self { support, tools, filters: FilterCache::default(), housekeeper, processors })
     }
 
     /// What this host can enforce.
@@ -168,7 +181,7 @@ impl Launcher {
     pub fn run(&self, policy: &Policy, job: &Job, sink: &Sink<'_>, cancels: &[Cancel]) -> Result<Finished, Error> {
         let begun = Instant::now();
         let plan = self.plan(policy, job)?;
-        let inputs = launch::open_inputs(job, &plan)?;
+        let inputs = inputs::open_inputs(job, &plan)?;
         let destinations = collect::prepare(job)?;
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let planned = begun.elapsed();
@@ -178,8 +191,8 @@ impl Launcher {
         let watched = match watched {
             Ok(watched) => watched,
             Err(error) => {
-                jail.kill();
-                jail.reap()?;
+                jail.shell.kill();
+                jail.shell.reap()?;
                 return Err(error.into());
             }
         };

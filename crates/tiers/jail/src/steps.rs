@@ -1,10 +1,13 @@
-//! A launch as data: the system calls that build a jail, in order, before any process is made.
+//! A launch as data: the system calls that build a jail, in order.
 //!
-//! [`Steps`] is what `lazaret plan --steps` prints and what is laid out for the launched processes.
+//! [`Steps`] is what `lazaret plan --steps` prints and what is laid out for the launched processes, in one block or in
+//! several: the shell of a jail, which is the same for every policy; the room that a policy wants; one job.
 
+pub(crate) mod admit;
 pub(crate) mod block;
 pub(crate) mod build;
 pub(crate) mod enter;
+pub(crate) mod isolate;
 pub(crate) mod mounts;
 pub(crate) mod start;
 #[cfg(test)]
@@ -12,9 +15,10 @@ mod tests;
 
 pub use lazaret_init::format::List;
 
-pub(crate) use start::{Settings, Slots};
+pub(crate) use admit::{Settings, Slots};
+pub(crate) use start::ShellSettings;
 
-use crate::plan::{Group, Plan, Program};
+use crate::plan::{Group, Plan, Program, Room, ShellKind};
 use crate::uid::Uids;
 use lazaret_policy::{FileName, Layer, Mode};
 use std::borrow::Cow;
@@ -113,6 +117,8 @@ pub enum Part {
     Filter,
     /// Hand descriptors to the caller.
     Handover,
+    /// Wait for the caller.
+    Waiting,
 }
 
 impl Part {
@@ -135,6 +141,7 @@ impl Part {
             Self::Process => "process",
             Self::Filter => "filter",
             Self::Handover => "handover",
+            Self::Waiting => "waiting",
         }
     }
 
@@ -149,7 +156,13 @@ impl Part {
             Self::Network => Some(Layer::NetworkNamespace),
             Self::Landlock => Some(Layer::Landlock),
             Self::Filter => Some(Layer::Seccomp),
-            Self::Isolation | Self::Inputs | Self::Capabilities | Self::Fork | Self::Process | Self::Handover => None,
+            Self::Isolation
+            | Self::Inputs
+            | Self::Capabilities
+            | Self::Fork
+            | Self::Process
+            | Self::Handover
+            | Self::Waiting => None,
         }
     }
 }
@@ -176,8 +189,9 @@ pub struct Step {
 }
 
 /// All steps of a launch and the program at its end.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Steps {
+    pub(crate) carried: Carried,
     lists: [Vec<Step>; List::COUNT],
     slot_names: Vec<Cow<'static, str>>,
     marks: Vec<(List, Part)>,
@@ -191,6 +205,57 @@ pub(crate) struct ProgramVectors {
     pub(crate) candidates: Vec<CString>,
     pub(crate) arguments: Vec<CString>,
     pub(crate) environment: Vec<CString>,
+}
+
+/// The slots that keep their descriptors from one block to the next: [`lazaret_init::format::CARRIED`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Carried {
+    /// Process 1's end of the channel to the caller.
+    pub(crate) channel: Slot,
+    /// The job's directory, for inputs and for collecting.
+    pub(crate) job_directory: Slot,
+    /// The scratch file system's own directory, above /job and /tmp.
+    pub(crate) scratch: Slot,
+    /// The mount namespace, for taking it down later.
+    pub(crate) mount_namespace: Slot,
+    /// Landlock's ruleset.
+    pub(crate) ruleset: Slot,
+    /// The filter's listener.
+    pub(crate) listener: Slot,
+}
+
+impl Carried {
+    const NAMES: [&str; 8] =
+        ["channel", "job directory", "scratch", "mount namespace", "ruleset", "listener", "free", "free"];
+    const SLOTS: Self = Self {
+        channel: Slot(0),
+        job_directory: Slot(1),
+        scratch: Slot(2),
+        mount_namespace: Slot(3),
+        ruleset: Slot(4),
+        listener: Slot(5),
+    };
+
+    /// What the caller gets back, in this order.
+    pub(crate) fn handed_over(self) -> [Slot; 4] {
+        [self.job_directory, self.scratch, self.mount_namespace, self.listener]
+    }
+}
+
+const _: () = assert!(Carried::NAMES.len() == lazaret_init::format::CARRIED);
+const _: () = assert!(Carried::SLOTS.channel.0 as usize == lazaret_init::format::CHANNEL);
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self {
+            carried: Carried::SLOTS,
+            lists: Default::default(),
+            slot_names: Carried::NAMES.map(Cow::Borrowed).to_vec(),
+            marks: Vec::new(),
+            temporaries: [None; 2],
+            program: ProgramVectors::default(),
+        }
+    }
 }
 
 impl Steps {
@@ -291,30 +356,60 @@ impl Step {
     }
 }
 
-/// The steps of `plan`, and the slots that its caller fills.
-pub(crate) fn of(plan: &Plan, settings: &Settings) -> (Steps, Slots) {
+/// The steps that make the shell of a jail: process 1 in its namespaces.
+pub(crate) fn shell(kind: ShellKind, settings: ShellSettings) -> Steps {
     let mut steps = Steps::default();
-    let slots = Slots::new(&mut steps, settings);
-    start::add(&mut steps, &slots, plan, settings);
-    build::add(&mut steps, &slots, plan, settings);
-    enter::add(&mut steps, &slots, plan);
+    add_shell(&mut steps, kind, settings);
+    steps
+}
+
+/// The steps that a shell becomes ready for jobs of one policy with.
+pub(crate) fn room(room: &Room) -> Steps {
+    let mut steps = Steps::default();
+    build::add(&mut steps, room);
+    steps
+}
+
+/// The steps that admit the job of `plan`, after the room if that is `to_build`, and the slots that the caller fills.
+pub(crate) fn job(plan: &Plan, settings: &Settings, to_build: bool) -> (Steps, Slots) {
+    let mut steps = Steps::default();
+    if to_build {
+        build::add(&mut steps, &plan.room);
+    }
+    let slots = add_job(&mut steps, plan, settings);
+    (steps, slots)
+}
+
+fn add_shell(steps: &mut Steps, kind: ShellKind, settings: ShellSettings) {
+    start::add(steps, kind, settings);
+    isolate::add(steps, kind, settings);
+}
+
+fn add_job(steps: &mut Steps, plan: &Plan, settings: &Settings) -> Slots {
+    let slots = Slots::new(steps, settings);
+    admit::add(steps, &slots, plan, settings);
+    enter::add(steps, plan);
     let Program { candidates, arguments, environment } = plan.program.clone();
     steps.program = ProgramVectors { candidates, arguments, environment };
-    (steps, slots)
+    slots
 }
 
 /// The steps of `plan`, for looking at: with the first id of the default range, and clocks that stand at zero.
 pub fn preview(plan: &Plan, inputs: &[FileName]) -> Steps {
-    let host_id = match plan.mode {
+    let host_id = match plan.shell.mode {
         Mode::Root => (Uids::FIRST, Uids::FIRST),
-        Mode::Rootless => plan.caller_ids,
+        Mode::Rootless => plan.shell.caller_ids,
     };
     let doors = match &plan.group {
         Group::Limited { groups, .. } => groups.directories().len(),
         Group::Degraded => 0,
     };
     let inputs = inputs.iter().map(|name| (name.as_bytes().to_vec(), 0o644)).collect();
-    of(plan, &Settings { host_id, clocks: (0, 0), network: plan.mode == Mode::Root, doors, inputs }).0
+    let mut steps = Steps::default();
+    add_shell(&mut steps, plan.shell, ShellSettings { host_id, clocks: (0, 0) });
+    build::add(&mut steps, &plan.room);
+    add_job(&mut steps, plan, &Settings { doors, inputs });
+    steps
 }
 
 /// A string argument. Callers pass no NUL: paths and names were checked when the plan was made.

@@ -44,7 +44,7 @@ fn a_link_into_what_the_jail_shows_stays_a_link() {
     let plan = plan(&policy(""), &Job::new("true"), &full_support()).expect("the host has everything");
 
     let link = Entry::Symlink { guest: "/bin".into(), target: "usr/bin".into() };
-    assert!(plan.tree.entries.contains(&link), "{:?}", plan.tree.entries);
+    assert!(plan.room.tree.entries.contains(&link), "{:?}", plan.room.tree.entries);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn landlock_grants_writing_in_scratch_and_to_devices_alone() {
     use lazaret_sys::landlock::access;
     let plan = plan(&policy(""), &Job::new("true"), &full_support()).expect("the host has everything");
 
-    let LandlockPlan::Rules { rules, .. } = &plan.landlock else { panic!("the host has Landlock") };
+    let LandlockPlan::Rules { rules, .. } = &plan.room.landlock else { panic!("the host has Landlock") };
     let writable: Vec<_> = rules
         .iter()
         .filter(|rule| rule.rights & access::WRITE_FILE != 0)

@@ -20,6 +20,8 @@ pub struct Tree {
     pub devices: Vec<(u32, u32)>,
     /// Whether the loopback interface will be up.
     pub(crate) loopback: bool,
+    /// Which files the paths of the policy were: a room prepared with others shows something else.
+    pub(crate) identities: Vec<(u64, u64)>,
 }
 
 /// One thing in the tree. Guest paths are absolute and normal.
@@ -182,6 +184,7 @@ impl Tree {
             devices: builder.devices.into_iter().collect(),
             entries: builder.entries,
             loopback: policy.network.loopback.value,
+            identities: facts.identities().to_vec(),
         })
     }
 }

@@ -38,6 +38,8 @@ pub enum PathKind {
 #[derive(Debug, Clone, Default)]
 pub struct PathFacts {
     kinds: HashMap<PathBuf, PathKind>,
+    /// Device and inode numbers of those that are there, in the order of looking.
+    identities: Vec<(u64, u64)>,
     listings: HashMap<PathBuf, Vec<PathBuf>>,
     with_disks: bool,
 }
@@ -63,7 +65,9 @@ impl PathFacts {
 
     fn look(&mut self, path: &Path) {
         if !self.kinds.contains_key(path) {
-            let kind = kind(path, self.with_disks);
+            let metadata = fs::symlink_metadata(path);
+            self.identities.extend(metadata.as_ref().map(|metadata| (metadata.dev(), metadata.ino())));
+            let kind = kind(path, metadata, self.with_disks);
             if let PathKind::Symlink { resolved: Some(resolved), .. } = &kind {
                 let resolved = resolved.clone();
                 self.look(&resolved);
@@ -77,6 +81,11 @@ impl PathFacts {
         self.kinds.get(path).unwrap_or(&PathKind::Missing)
     }
 
+    /// Device and inode numbers of the paths that are there: other ones behind the same names are told by them.
+    pub(crate) fn identities(&self) -> &[(u64, u64)] {
+        &self.identities
+    }
+
     /// The entries of the root directory `path`, as full paths.
     pub fn listing(&self, path: &Path) -> &[PathBuf] {
         self.listings.get(path).map_or(&[], Vec::as_slice)
@@ -88,8 +97,8 @@ impl PathFacts {
     }
 }
 
-fn kind(path: &Path, with_disks: bool) -> PathKind {
-    let metadata = match fs::symlink_metadata(path) {
+fn kind(path: &Path, metadata: io::Result<fs::Metadata>, with_disks: bool) -> PathKind {
+    let metadata = match metadata {
         Ok(metadata) => metadata,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return PathKind::Missing,
         Err(_) => return PathKind::Other("it cannot be looked at by this user"),

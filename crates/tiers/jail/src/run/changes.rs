@@ -29,7 +29,7 @@ pub(crate) struct Changes {
 /// this makes: each view at its path in the jail. Links, deletions and special files are listed only.
 pub(crate) fn collect(plan: &Plan, jail: &Jail, export: Option<&Path>) -> Result<Changes, RunError> {
     let mut walk = Walk { found: Changes::default(), seen: 0 };
-    let cows = plan.tree.entries.iter().filter_map(|entry| match entry {
+    let cows = plan.room.tree.entries.iter().filter_map(|entry| match entry {
         Entry::Cow { host, guest } => Some((host, guest)),
         _ => None,
     });

@@ -1,28 +1,39 @@
 //! A thread that works ahead and cleans up behind, off the way of requests.
 //!
-//! Ahead: a network namespace takes longer to make than everything else of a jail together, so one is made before it is
-//! asked for. It is empty, and each is used once. Behind: closing the last descriptor of a mount namespace waits for the
-//! kernel to dissolve its mounts.
+//! Ahead: the shell of a jail, and the room of the policy that was used last, are the greater part of a launch, so that
+//! one is made before it is asked for. It has had no job, and has one. Behind: closing the last descriptor of a mount
+//! namespace waits for the kernel to dissolve its mounts.
 
-use std::os::fd::OwnedFd;
+use super::Tools;
+use super::launch::Jail;
+use super::shell::Shell;
+use crate::plan::{Room, ShellKind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
-/// How many namespaces are kept ready.
+/// How many jails are kept ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ahead {
     /// None: they are made as part of the launch.
     Nothing,
     /// One, for the one job that will be run.
     Once,
-    /// One more whenever one was used.
+    /// One more whenever one was used, until no job came for ten seconds.
     Always,
 }
+
+/// How long a prepared jail waits for a job. It is a process, holds a user id, and pins what its root shows.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// How long a new jail's launcher is given to be done.
+const SETTLING: Duration = Duration::from_millis(20);
 
 /// The handle of the thread; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Housekeeper {
     shared: Arc<Shared>,
+    ahead: Ahead,
 }
 
 #[derive(Debug)]
@@ -33,119 +44,191 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    network: Network,
-    rubbish: Vec<OwnedFd>,
+    prepared: Prepared,
+    /// What the next one is to be.
+    wanted: Wanted,
+    /// Whether somebody waits for the one that is being made.
+    awaited: bool,
+    rubbish: Vec<Rubbish>,
     ended: bool,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    kind: ShellKind,
+    room: Option<Arc<Room>>,
+}
+
 #[derive(Debug)]
-enum Network {
-    /// Nobody makes one: there is no need, or no way.
-    Off,
+enum Prepared {
+    /// There is none, and none is being made.
+    Nothing,
     /// One is being made.
     Making,
     /// One is there.
-    Ready(OwnedFd),
+    Ready(Box<Shell>, Option<Arc<Room>>),
+}
+
+/// What is dropped off the way of requests.
+#[derive(Debug)]
+enum Rubbish {
+    /// A jail whose processes are dead and reaped.
+    Used(#[expect(dead_code, reason = "kept to be dropped")] Box<Jail>),
+    /// One that did not fit what was asked for.
+    Unused(#[expect(dead_code, reason = "kept to be dropped")] Box<Shell>),
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Housekeeper {
-    /// Starts the thread, unless there is nothing to do for it.
-    pub(crate) fn start(ahead: Ahead) -> Self {
-        let network = if ahead == Ahead::Nothing { Network::Off } else { Network::Making };
-        let state = State { network, rubbish: Vec::new(), ended: false };
+    /// Starts the thread, which begins with a jail of `kind`.
+    pub(crate) fn start(tools: &Arc<Tools>, ahead: Ahead, kind: ShellKind) -> Self {
+        let prepared = if ahead == Ahead::Nothing { Prepared::Nothing } else { Prepared::Making };
+        let wanted = Wanted { kind, room: None };
+        let state = State { prepared, wanted, awaited: false, rubbish: Vec::new(), ended: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
-        let theirs = Arc::clone(&shared);
-        let started = thread::Builder::new().name("lazaret-keeper".to_owned()).stack_size(64 << 10).spawn(move || {
-            keep(&theirs, ahead);
+        let (theirs, tools) = (Arc::clone(&shared), Arc::clone(tools));
+        let started = thread::Builder::new().name("lazaret-keeper".to_owned()).stack_size(128 << 10).spawn(move || {
+            keep(&theirs, &tools);
         });
         if started.is_err() {
             // Without it everything is done in place.
-            shared.lock().ended = true;
-            shared.lock().network = Network::Off;
+            let mut state = shared.lock();
+            state.ended = true;
+            state.prepared = Prepared::Nothing;
         }
-        Self { shared }
+        Self { shared, ahead }
     }
 
-    /// A network namespace that nobody used, if one is ready or being made.
-    pub(crate) fn network(&self) -> Option<OwnedFd> {
+    /// A jail of `kind` that had no job, and whether it has `room` already; `None` if there is none that fits.
+    pub(crate) fn take(&self, kind: ShellKind, room: &Room) -> Option<(Shell, bool)> {
+        if self.ahead == Ahead::Nothing {
+            return None;
+        }
         let mut state = self.shared.lock();
-        while matches!(state.network, Network::Making) {
-            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        match std::mem::replace(&mut state.network, Network::Making) {
-            Network::Ready(network) => {
-                self.shared.changed.notify_all();
-                Some(network)
+        // One waits: it will be served soonest by what has begun. More than one would wait for each other.
+        if matches!(state.prepared, Prepared::Making) && !state.awaited {
+            state.awaited = true;
+            while matches!(state.prepared, Prepared::Making) {
+                state = self.shared.wait(state);
             }
-            other => {
-                state.network = other;
-                None
-            }
+            state.awaited = false;
         }
+        if matches!(state.prepared, Prepared::Making) {
+            return None;
+        }
+        let taken = std::mem::replace(&mut state.prepared, Prepared::Nothing);
+        if self.ahead == Ahead::Always && !state.ended {
+            if state.wanted.kind != kind || state.wanted.room.as_deref() != Some(room) {
+                state.wanted = Wanted { kind, room: Some(Arc::new(room.clone())) };
+            }
+            state.prepared = Prepared::Making;
+        }
+        let fits = match taken {
+            Prepared::Ready(shell, furnished) => {
+                let right = furnished.as_deref().is_none_or(|furnished| furnished == room);
+                if shell.kind() == kind && right && shell.is_waiting() {
+                    Some((*shell, furnished.is_some()))
+                } else {
+                    state.rubbish.push(Rubbish::Unused(shell));
+                    None
+                }
+            }
+            Prepared::Nothing | Prepared::Making => None,
+        };
+        self.shared.changed.notify_all();
+        fits
     }
 
-    /// Closes descriptors later.
-    pub(crate) fn dispose(&self, descriptors: impl IntoIterator<Item = OwnedFd>) {
+    /// Lets go of what a dead jail held.
+    pub(crate) fn dispose(&self, jail: Jail) {
         let mut state = self.shared.lock();
         if state.ended {
             return;
         }
-        state.rubbish.extend(descriptors);
+        state.rubbish.push(Rubbish::Used(Box::new(jail)));
         self.shared.changed.notify_all();
     }
 }
 
 impl Drop for Housekeeper {
     fn drop(&mut self) {
-        self.shared.lock().ended = true;
+        let mut state = self.shared.lock();
+        state.ended = true;
         self.shared.changed.notify_all();
+        // A prepared jail is gone when this returns; rubbish is the thread's, or the end of the process's.
+        while matches!(state.prepared, Prepared::Making) {
+            state = self.shared.wait(state);
+        }
+        let unused = std::mem::replace(&mut state.prepared, Prepared::Nothing);
+        drop(state);
+        drop(unused);
     }
 }
 
-fn keep(shared: &Shared, ahead: Ahead) {
+fn keep(shared: &Shared, tools: &Tools) {
     let mut state = shared.lock();
-    let mut made = 0_u64;
     loop {
-        let rubbish = std::mem::take(&mut state.rubbish);
-        if !rubbish.is_empty() {
+        if matches!(state.prepared, Prepared::Making) {
+            let wanted = state.wanted.clone();
+            drop(state);
+            let made = prepare(tools, &wanted);
+            state = shared.lock();
+            // What fails here fails in the launch too, and is explained there.
+            state.prepared = made.map_or(Prepared::Nothing, |shell| Prepared::Ready(Box::new(shell), wanted.room));
+            shared.changed.notify_all();
+        } else if !state.rubbish.is_empty() {
+            let rubbish = std::mem::take(&mut state.rubbish);
             drop(state);
             drop(rubbish);
             state = shared.lock();
         } else if state.ended {
             return;
-        } else if matches!(state.network, Network::Making) {
-            if ahead == Ahead::Once && made > 0 {
-                state.network = Network::Off;
-                shared.changed.notify_all();
-                continue;
+        } else if let Prepared::Ready(shell, _) = &mut state.prepared {
+            let patience = if shell.settle() { IDLE } else { SETTLING };
+            let waited = shared.changed.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+            if waited.1.timed_out() && patience == IDLE {
+                let idle = std::mem::replace(&mut state.prepared, Prepared::Nothing);
+                drop(state);
+                drop(idle);
+                state = shared.lock();
             }
-            drop(state);
-            let network = lazaret_sys::namespace::new_network();
-            made += 1;
-            state = shared.lock();
-            // What fails here fails in the launch too, and is explained there.
-            state.network = network.map_or(Network::Off, Network::Ready);
-            shared.changed.notify_all();
         } else {
-            state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = shared.wait(state);
         }
     }
+}
+
+fn prepare(tools: &Tools, wanted: &Wanted) -> Option<Shell> {
+    let mut shell = Shell::start(tools, wanted.kind).ok()?;
+    if let Some(room) = &wanted.room {
+        shell.furnish(room).ok()?;
+    }
+    Some(shell)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::tests::{full_support, plan, policy};
+    use crate::uid::Uids;
+    use lazaret_policy::Job;
 
     #[test]
     fn a_housekeeper_that_has_nothing_to_make_gives_nothing() {
-        let keeper = Housekeeper::start(Ahead::Nothing);
+        let plan = plan(&policy(""), &Job::new("true"), &full_support()).expect("the host has everything");
+        let tools = Arc::new(Tools::new(Uids::default()).expect("memory is there"));
+        let keeper = Housekeeper::start(&tools, Ahead::Nothing, plan.shell);
 
-        assert!(keeper.network().is_none());
+        assert!(keeper.take(plan.shell, &plan.room).is_none());
     }
 }

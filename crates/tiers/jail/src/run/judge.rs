@@ -41,8 +41,8 @@ struct Evidence {
 
 pub(crate) fn judge(plan: &Plan, jail: &Jail, watched: &Watched) -> Fate {
     let measured = jail.group.as_ref().map(crate::cgroup::JobGroup::measure).unwrap_or_default();
-    let ended = (jail.outcome::<u32>(offset_of!(Outcome, ended)) == 1)
-        .then(|| Ended::from_status(jail.outcome(offset_of!(Outcome, wait_status))));
+    let ended = (jail.shell.outcome::<u32>(offset_of!(Outcome, ended)) == 1)
+        .then(|| Ended::from_status(jail.shell.outcome(offset_of!(Outcome, wait_status))));
     let failed = !matches!(ended, Some(Ended::Exited(0)));
     let mut notes = Vec::new();
     if watched.stop.is_none() && ended.is_none() && measured.oom_kills == 0 {
@@ -74,7 +74,7 @@ pub(crate) fn cpu_split_us(jail: &Jail, measured: &Measured) -> (u64, u64) {
         return (user, system);
     }
     // struct rusage begins with two struct timeval.
-    let usage: [u64; 18] = jail.outcome(offset_of!(Outcome, usage));
+    let usage: [u64; 18] = jail.shell.outcome(offset_of!(Outcome, usage));
     (usage[0] * 1_000_000 + usage[1], usage[2] * 1_000_000 + usage[3])
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn cpu_split_us(jail: &Jail, measured: &Measured) -> (u64, u64) {
 /// those it waited for, in the blocks of 512 bytes that struct rusage counts.
 pub(crate) fn io_bytes(jail: &Jail, measured: &Measured) -> (u64, u64) {
     // After the two struct timeval: maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock.
-    let usage: [u64; 18] = jail.outcome(offset_of!(Outcome, usage));
+    let usage: [u64; 18] = jail.shell.outcome(offset_of!(Outcome, usage));
     (measured.read_bytes.unwrap_or(usage[11] * 512), measured.written_bytes.unwrap_or(usage[12] * 512))
 }
 
@@ -147,12 +147,12 @@ fn limits_hit(plan: &Plan, evidence: &Evidence) -> Vec<LimitHit> {
 }
 
 fn start_failure(plan: &Plan, jail: &Jail) -> Option<StartFailure> {
-    let errno: i32 = jail.outcome(offset_of!(Outcome, exec_errno));
-    if jail.outcome::<u32>(offset_of!(Outcome, reached_exec)) == 0 || errno == 0 {
+    let errno: i32 = jail.shell.outcome(offset_of!(Outcome, exec_errno));
+    if jail.shell.outcome::<u32>(offset_of!(Outcome, reached_exec)) == 0 || errno == 0 {
         return None;
     }
-    let candidate: u32 = jail.outcome(offset_of!(Outcome, exec_candidate));
-    let exists = jail.outcome::<u32>(offset_of!(Outcome, exec_exists)) == 1;
+    let candidate: u32 = jail.shell.outcome(offset_of!(Outcome, exec_candidate));
+    let exists = jail.shell.outcome::<u32>(offset_of!(Outcome, exec_exists)) == 1;
     let path = plan.program.candidates.get(candidate as usize);
     let path = path.map_or_else(String::new, |path| path.to_string_lossy().into_owned());
     let command = plan.program.arguments.first().map_or_else(String::new, |arg| arg.to_string_lossy().into_owned());

@@ -3,10 +3,12 @@
 use super::collect::Collected;
 use super::judge::{self, Fate};
 use super::launch::Jail;
+use super::shell::Mark;
 use super::watch::Watched;
 use super::{Finished, Launcher, micros};
 use crate::error::RunError;
 use crate::plan::{OWN_TASKS, Plan};
+use crate::steps::Part;
 use lazaret_policy::{Holding, Layer, Phases, Report, ReportVersion, StepTime, StreamReport, Streams, Tier, Usage};
 use std::time::{Duration, Instant};
 
@@ -29,10 +31,11 @@ pub(crate) fn finish(
     let teardown = Instant::now();
     let (user_us, system_us) = judge::cpu_split_us(&jail, &fate.measured);
     let (read_bytes, written_bytes) = judge::io_bytes(&jail, &fate.measured);
-    let marks = jail.marks();
-    let setup_us = setup_us(&marks);
+    let marks = jail.shell.marks();
+    let setup_us = setup_us(&marks, jail.launched_ns);
     let wall = watched.ended.saturating_duration_since(jail.launched);
     let run_us = micros(wall).saturating_sub(setup_us);
+    let setup_steps = setup_steps(&marks, jail.launched_ns);
     if let Some(group) = jail.group.take() {
         if !group.swap_bounded()
             && let Some(control) = plan.controls.iter_mut().find(|control| control.layer == Layer::CgroupSwap)
@@ -48,8 +51,7 @@ pub(crate) fn finish(
     };
     let (stdout, stderr) =
         (std::mem::take(&mut jail.streams.stdout.captured), std::mem::take(&mut jail.streams.stderr.captured));
-    launcher.housekeeper.dispose(jail.handed.iter_mut().filter_map(Option::take).chain(jail.network.take()));
-    drop(jail);
+    launcher.housekeeper.dispose(jail);
 
     let verdict = collected.verdict.unwrap_or(fate.verdict);
     let mut notes = plan.notes;
@@ -63,7 +65,7 @@ pub(crate) fn finish(
         command: plan.program.arguments.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
         policy: plan.policy,
         tier: Tier::Jail,
-        mode: plan.mode,
+        mode: plan.shell.mode,
         exit_status: verdict.exit_status(),
         verdict,
         limits_hit: fate.limits_hit,
@@ -79,7 +81,7 @@ pub(crate) fn finish(
         phases: Phases {
             plan_us: micros(times.planned),
             setup_us,
-            setup_steps: setup_steps(&marks),
+            setup_steps,
             run_us,
             collect_us: micros(times.collecting),
             teardown_us: micros(teardown.elapsed()),
@@ -98,20 +100,21 @@ pub(crate) fn finish(
     Ok(Finished { report, outputs: collected.held })
 }
 
-/// From the first mark to the one before the filter, which is the job's last step but its exec.
-fn setup_us(marks: &[(&'static str, u64)]) -> u64 {
-    match (marks.first(), marks.iter().map(|(_, time)| *time).max()) {
-        (Some((_, first)), Some(last)) => last.saturating_sub(*first) / 1000,
-        _ => 0,
-    }
+/// From the launch to the last mark, which is before the filter, the job's last step but its exec.
+fn setup_us(marks: &[Mark], launched_ns: u64) -> u64 {
+    marks.last().map_or(0, |last| last.at_ns.saturating_sub(launched_ns) / 1000)
 }
 
-/// The time from each mark to the next.
-fn setup_steps(marks: &[(&'static str, u64)]) -> Vec<StepTime> {
-    let mut marks = marks.to_vec();
-    marks.sort_by_key(|(_, time)| *time);
-    let pairs = marks.windows(2);
-    pairs.map(|pair| StepTime { name: pair[0].0.to_owned(), us: pair[1].1.saturating_sub(pair[0].1) / 1000 }).collect()
+/// The time from each mark to the next, but for the waiting.
+fn setup_steps(marks: &[Mark], launched_ns: u64) -> Vec<StepTime> {
+    let steps = marks.windows(2).filter(|pair| pair[0].part != Part::Waiting);
+    steps
+        .map(|pair| StepTime {
+            name: pair[0].part.name().to_owned(),
+            us: pair[1].at_ns.saturating_sub(pair[0].at_ns) / 1000,
+            ahead: pair[1].at_ns <= launched_ns,
+        })
+        .collect()
 }
 
 fn id() -> String {

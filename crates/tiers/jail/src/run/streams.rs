@@ -4,7 +4,7 @@
 //! modes, insert into the terminal's input, or outlive the job.
 
 use crate::error::RunError;
-use crate::run::launch::memory_file;
+use crate::run::inputs::memory_file;
 use lazaret_policy::Stdin;
 use rustix::event::PollFlags;
 use rustix::fs::SealFlags;

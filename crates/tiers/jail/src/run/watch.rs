@@ -60,12 +60,12 @@ pub(crate) fn watch(
         watcher.until_the_end(jail)?;
     }
     // Dead or dying on every way that leads here; whoever is neither must not be waited for.
-    jail.kill();
-    let init = jail.reap()?;
+    jail.shell.kill();
+    let init = jail.shell.reap()?;
     let ended = Instant::now();
     // The job's processes are dead: what the pipes still hold is all there will ever be.
     watcher.drain(jail)?;
-    match jail.failure() {
+    match jail.shell.failure() {
         Some(failure) if watcher.stop.is_none() => Err(failure),
         _ => Ok(Watched { stop: watcher.stop, refusals: watcher.refusals, disk_full: watcher.disk_full, init, ended }),
     }
@@ -100,7 +100,7 @@ impl<'a> Watcher<'a> {
             if left.is_zero() {
                 self.end(jail, Stop::Limit(LimitKey::Wall));
             }
-            let mut watched = vec![PollFd::new(&jail.channel, PollFlags::IN)];
+            let mut watched = vec![PollFd::new(&jail.shell.channel, PollFlags::IN)];
             let cancels: Vec<BorrowedFd<'_>> = self.cancels().map(Cancel::descriptor).collect();
             watched.extend(cancels.iter().map(|descriptor| PollFd::new(descriptor, PollFlags::IN)));
             let timeout = if self.stop.is_some() { None } else { Some(left) };
@@ -120,10 +120,11 @@ impl<'a> Watcher<'a> {
     fn until_the_end(&mut self, jail: &mut Jail) -> Result<(), RunError> {
         let no_process = || io::Error::from_raw_os_error(libc::ESRCH);
         let init = jail
+            .shell
             .init_pid()
             .ok_or_else(|| RunError::Resource { what: "find the jail's first process", source: no_process() })?;
         // Our unreaped child: the id is its own still. If somebody else reaped it, it is dead.
-        jail.init = match pidfd_open(init, PidfdFlags::empty()) {
+        jail.shell.init = match pidfd_open(init, PidfdFlags::empty()) {
             Ok(process) => Some(process),
             Err(rustix::io::Errno::SRCH) => return Ok(()),
             Err(errno) => {
@@ -187,7 +188,7 @@ impl<'a> Watcher<'a> {
         let (stdout, stderr, stdin) = self.readers();
         let stopped = self.stop.is_some();
         let mut interests: Vec<(Event, BorrowedFd<'_>, PollFlags)> = Vec::with_capacity(8);
-        interests.extend(jail.init.as_ref().map(|process| (Event::Process, process.as_fd(), PollFlags::IN)));
+        interests.extend(jail.shell.init.as_ref().map(|process| (Event::Process, process.as_fd(), PollFlags::IN)));
         interests.extend(self.cancels().map(|cancel| (Event::Cancel, cancel.descriptor(), PollFlags::IN)));
         if let Some(listener) = jail.handed[3].as_ref().filter(|_| !stopped) {
             interests.push((Event::Listener, listener.as_fd(), PollFlags::IN));
@@ -251,7 +252,7 @@ impl<'a> Watcher<'a> {
     fn end(&mut self, jail: &Jail, stop: Stop) {
         if self.stop.is_none() {
             self.stop = Some(stop);
-            jail.kill();
+            jail.shell.kill();
         }
     }
 
@@ -330,7 +331,12 @@ fn wait(watched: &mut [PollFd<'_>], timeout: Option<Duration>) -> Result<(), Run
 /// Takes process 1's one message. Each byte tells the place of a descriptor.
 fn receive(jail: &mut Jail) -> Result<bool, RunError> {
     let mut places = [0_u8; 8];
-    let received = lazaret_sys::descriptor::receive(jail.channel.as_fd(), &mut places);
+    let received = lazaret_sys::descriptor::receive(jail.shell.channel.as_fd(), &mut places);
+    let received = match received {
+        // It hung up without having read what it was sent.
+        Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
+        other => other,
+    };
     let (count, descriptors) =
         received.map_err(|source| RunError::Resource { what: "take descriptors from the jail", source })?;
     if count == 0 {

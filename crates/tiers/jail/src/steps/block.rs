@@ -135,10 +135,5 @@ fn too_large(_: std::num::TryFromIntError) -> LayoutError {
 
 /// Where the header says what it is asked for: the failed step, by list and index.
 pub(crate) fn list_of(raw: u32) -> Option<List> {
-    match raw {
-        0 => Some(List::Start),
-        1 => Some(List::Build),
-        2 => Some(List::Enter),
-        _ => None,
-    }
+    [List::Start, List::Isolate, List::Build, List::Admit, List::Enter].into_iter().find(|list| *list as u32 == raw)
 }

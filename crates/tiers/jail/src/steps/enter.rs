@@ -1,12 +1,11 @@
-//! The third list: the job's own process, up to its exec.
+//! The last list: the job's own process, up to its exec.
 
-use super::start::Slots;
 use super::{List, Part, Steps, Structure, Value, call, named, text};
 use crate::plan::{JOB_DIRECTORY, LandlockPlan, Plan};
 
 const LIST: List = List::Enter;
 
-pub(crate) fn add(steps: &mut Steps, slots: &Slots, plan: &Plan) {
+pub(crate) fn add(steps: &mut Steps, plan: &Plan) {
     steps.mark(LIST, Part::Process);
     steps.add(LIST, Part::Process, call!(SYS_setsid), vec![]);
     for rlimit in &plan.rlimits {
@@ -23,16 +22,16 @@ pub(crate) fn add(steps: &mut Steps, slots: &Slots, plan: &Plan) {
     // Only standard input, output and error outlive the exec.
     let rest = vec![Value::Number(3), Value::Number(u32::MAX.into()), named!(CLOSE_RANGE_CLOEXEC)];
     steps.add(LIST, Part::Process, call!(SYS_close_range), rest);
-    if matches!(plan.landlock, LandlockPlan::Rules { .. }) {
-        let args = vec![Value::Descriptor(slots.ruleset), Value::Number(0)];
+    if matches!(plan.room.landlock, LandlockPlan::Rules { .. }) {
+        let args = vec![Value::Descriptor(steps.carried.ruleset), Value::Number(0)];
         steps.add(LIST, Part::Landlock, call!(SYS_landlock_restrict_self), args);
     }
     steps.mark(LIST, Part::Filter);
-    filter(steps, slots, plan);
+    filter(steps, plan);
 }
 
 /// seccomp(2). The listener's descriptor stays with process 1, which shares the table until the exec.
-fn filter(steps: &mut Steps, slots: &Slots, plan: &Plan) {
+fn filter(steps: &mut Steps, plan: &Plan) {
     let mut program = u64::from(plan.filter.instructions).to_ne_bytes().to_vec();
     program.extend([0; 8]);
     let program = Structure {
@@ -43,8 +42,9 @@ fn filter(steps: &mut Steps, slots: &Slots, plan: &Plan) {
     let (flags, shown) = if plan.filter.supervised { (8, "NEW_LISTENER") } else { (0, "0") };
     let mode = Value::Named(1, "SECCOMP_SET_MODE_FILTER");
     let args = vec![mode, Value::Named(flags, shown), Value::Structure(program.into())];
+    let listener = steps.carried.listener;
     let step = steps.add(LIST, Part::Filter, call!(SYS_seccomp), args);
     if plan.filter.supervised {
-        step.save(slots.listener);
+        step.save(listener);
     }
 }

@@ -1,8 +1,7 @@
-//! The part of the second list that assembles the root, fills /job, and leaves the old root.
+//! The part of the third list that assembles the root and leaves the old one.
 
-use super::start::{Settings, Slots};
 use super::{List, Part, Slot, Steps, Structure, Tolerate, Value, call, named, text};
-use crate::plan::{EMPTY_DIRECTORY, Entry, JOB_DIRECTORY, Plan};
+use crate::plan::{EMPTY_DIRECTORY, Entry, JOB_DIRECTORY, Tree};
 use lazaret_policy::ProcView;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -31,9 +30,8 @@ const EMPTY_RECURSIVE: Value =
 /// The root itself holds directories, links and files of a few hundred bytes.
 const ROOT_SIZE: &str = "1M";
 
-pub(crate) fn add(steps: &mut Steps, slots: &Slots, plan: &Plan, settings: &Settings) {
+pub(crate) fn add(steps: &mut Steps, tree: &Tree) {
     let root = steps.slot("root");
-    let tree = &plan.tree;
     let options = [("size", ROOT_SIZE.to_owned()), ("mode", "0755".to_owned())];
     file_system(steps, "tmpfs", &options, NOSUID | NODEV, root);
     // Over "/", where absolute paths do not see it: they go on leading into the old root until the pivot.
@@ -51,12 +49,10 @@ pub(crate) fn add(steps: &mut Steps, slots: &Slots, plan: &Plan, settings: &Sett
     for entry in &tree.entries {
         self::entry(steps, root, entry);
     }
-    self::scratch(steps, slots, root, tree.disk, tree.inodes, &scratch);
-    copies_on_write(steps, slots, root, plan);
-    steps.mark(LIST, Part::Inputs);
-    inputs(steps, slots, settings);
+    self::scratch(steps, root, tree.disk, tree.inodes, &scratch);
+    copies_on_write(steps, root, tree);
     steps.mark(LIST, Part::Pivot);
-    pivot(steps, slots, root);
+    pivot(steps, root);
 }
 
 fn guest(path: &Path) -> Value {
@@ -214,16 +210,17 @@ fn pts(steps: &mut Steps, root: Slot, path: &Path) {
 
 /// One sized tmpfs, of which /job, /tmp and /dev/shm are directories: the bound is on all of them together. It lies
 /// under the second mount on /tmp, out of everybody's reach.
-fn scratch(steps: &mut Steps, slots: &Slots, root: Slot, disk: u64, inodes: u64, places: &[&Path]) {
+fn scratch(steps: &mut Steps, root: Slot, disk: u64, inodes: u64, places: &[&Path]) {
+    let super::Carried { scratch, job_directory, .. } = steps.carried;
     let base = Path::new("/tmp");
     make_directory(steps, root, base);
     let options = [("size", disk.to_string()), ("nr_inodes", inodes.to_string()), ("mode", "0755".to_owned())];
-    file_system(steps, "tmpfs", &options, NOSUID | NODEV, slots.scratch);
-    let args = vec![Value::Descriptor(slots.scratch), text(""), Value::Descriptor(root), guest(base), FROM_DESCRIPTOR];
+    file_system(steps, "tmpfs", &options, NOSUID | NODEV, scratch);
+    let args = vec![Value::Descriptor(scratch), text(""), Value::Descriptor(root), guest(base), FROM_DESCRIPTOR];
     steps.add(LIST, PART, call!(SYS_move_mount), args);
     for place in places {
         let name = place.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
-        let args = vec![Value::Descriptor(slots.scratch), text(name), Value::Number(0o755)];
+        let args = vec![Value::Descriptor(scratch), text(name), Value::Number(0o755)];
         steps.add(LIST, PART, call!(SYS_mkdirat), args);
     }
     // /tmp last: its mount covers the base.
@@ -232,8 +229,8 @@ fn scratch(steps: &mut Steps, slots: &Slots, root: Slot, disk: u64, inodes: u64,
         let name = place.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
         make_directory(steps, root, place);
         let is_job = *place == Path::new(JOB_DIRECTORY);
-        let tree = if is_job { slots.job_directory } else { steps.scratch_slot() };
-        let args = vec![Value::Descriptor(slots.scratch), text(name), CLONE_TREE];
+        let tree = if is_job { job_directory } else { steps.scratch_slot() };
+        let args = vec![Value::Descriptor(scratch), text(name), CLONE_TREE];
         steps.add(LIST, PART, call!(SYS_open_tree), args).save(tree);
         let args = vec![Value::Descriptor(tree), text(""), Value::Descriptor(root), guest(place), FROM_DESCRIPTOR];
         steps.add(LIST, PART, call!(SYS_move_mount), args);
@@ -244,17 +241,18 @@ fn scratch(steps: &mut Steps, slots: &Slots, root: Slot, disk: u64, inodes: u64,
 }
 
 /// overlayfs, in user namespaces since Linux 5.11: the host's directory below, the job's memory above.
-fn copies_on_write(steps: &mut Steps, slots: &Slots, root: Slot, plan: &Plan) {
-    let cows = plan.tree.entries.iter().filter_map(|entry| match entry {
+fn copies_on_write(steps: &mut Steps, root: Slot, tree: &Tree) {
+    let scratch = steps.carried.scratch;
+    let cows = tree.entries.iter().filter_map(|entry| match entry {
         Entry::Cow { host, guest } => Some((host, guest)),
         _ => None,
     });
     for (index, (host, guest)) in cows.enumerate() {
         // overlayfs takes names, not descriptors, before Linux 6.13: relative ones, from the scratch directory.
-        steps.add(LIST, PART, call!(SYS_fchdir), vec![Value::Descriptor(slots.scratch)]);
+        steps.add(LIST, PART, call!(SYS_fchdir), vec![Value::Descriptor(scratch)]);
         let directory = |kind: &str| format!("cow{index}{kind}");
         for kind in ["", "/upper", "/work"] {
-            let args = vec![Value::Descriptor(slots.scratch), text(directory(kind)), Value::Number(0o755)];
+            let args = vec![Value::Descriptor(scratch), text(directory(kind)), Value::Number(0o755)];
             steps.add(LIST, PART, call!(SYS_mkdirat), args);
         }
         make_directory(steps, root, guest);
@@ -270,30 +268,15 @@ fn copies_on_write(steps: &mut Steps, slots: &Slots, root: Slot, plan: &Plan) {
     }
 }
 
-/// Copies each input, so that the job has its own and the host's cannot change under it.
-fn inputs(steps: &mut Steps, slots: &Slots, settings: &Settings) {
-    let part = Part::Inputs;
-    for (slot, (name, mode)) in slots.inputs.iter().zip(&settings.inputs) {
-        let file = steps.scratch_slot();
-        let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-        let flags = Value::Named(flags as u64, "O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC");
-        let mode = Value::Number((*mode).into());
-        let args = vec![Value::Descriptor(slots.job_directory), text(name.clone()), flags, mode];
-        steps.add(LIST, part, call!(SYS_openat), args).save(file);
-        let copy = vec![Value::Descriptor(file), Value::Descriptor(*slot)];
-        steps.add(LIST, part, call!(op COPY), copy);
-        steps.add(LIST, part, call!(SYS_close), vec![Value::Descriptor(file)]);
-    }
-}
-
 /// pivot_root(2), "pivot_root(".", ".")": the old root ends up over the new one, and is taken away.
-fn pivot(steps: &mut Steps, slots: &Slots, root: Slot) {
+fn pivot(steps: &mut Steps, root: Slot) {
     let part = Part::Pivot;
+    let mount_namespace = steps.carried.mount_namespace;
     let path = text("/proc/self/ns/mnt");
     let flags = Value::Named((libc::O_RDONLY | libc::O_CLOEXEC) as u64, "O_RDONLY|O_CLOEXEC");
     steps
         .add(LIST, part, call!(SYS_openat), vec![named!(AT_FDCWD), path, flags])
-        .save(slots.mount_namespace)
+        .save(mount_namespace)
         .tolerate(Tolerate::Anything);
     steps.add(LIST, part, call!(SYS_fchdir), vec![Value::Descriptor(root)]);
     steps.add(LIST, part, call!(SYS_pivot_root), vec![text("."), text(".")]);

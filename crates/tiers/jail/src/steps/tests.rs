@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::plan::tests::{full_support, plan, policy};
+use crate::probe::Support;
 use lazaret_init::format::{Header, MAGIC, Span, Step as RawStep, kind};
-use lazaret_policy::Job;
+use lazaret_policy::{Job, Mode};
 use std::mem::{offset_of, size_of};
 
 fn steps_of(text: &str) -> Steps {
@@ -21,13 +22,15 @@ fn position(shown: &[String], start: &str) -> usize {
 
 #[test]
 fn the_job_is_forked_without_capabilities_in_a_root_without_the_old_one() {
-    let shown = shown(&steps_of(""), List::Build);
+    let steps = steps_of("");
+    let (build, admit) = (shown(&steps, List::Build), shown(&steps, List::Admit));
 
-    let fork = position(&shown, "FORK_JOB");
-    for before in ["pivot_root", "umount2", "capset", "prctl(PR_SET_NO_NEW_PRIVS", "prctl(PR_SET_DUMPABLE, 0"] {
-        assert!(position(&shown, before) < fork, "{before} comes after the fork");
+    for step in ["pivot_root", "umount2", "prctl(PR_SET_NO_NEW_PRIVS", "prctl(PR_SET_DUMPABLE, 0"] {
+        assert!(build.iter().any(|shown| shown.starts_with(step)), "{step} is not among {build:#?}");
     }
-    assert!(position(&shown, "pivot_root") < position(&shown, "umount2"));
+    assert!(position(&build, "pivot_root") < position(&build, "umount2"));
+    assert!(position(&admit, "capset") < position(&admit, "FORK_JOB"));
+    assert!(position(&admit, "capset") < position(&admit, "COPY"), "inputs are copied without capabilities");
 }
 
 #[test]
@@ -40,17 +43,29 @@ fn the_filter_is_the_last_step_before_the_exec() {
 
 #[test]
 fn the_cgroups_are_joined_before_the_cgroup_namespace_is_made() {
-    let shown = shown(&steps_of(""), List::Start);
+    let shown = shown(&steps_of(""), List::Admit);
 
-    assert!(position(&shown, "write(<cgroup 0>") < position(&shown, "CLONE_INIT"));
-    assert!(shown[position(&shown, "CLONE_INIT")].contains("NEWCGROUP"));
+    assert!(position(&shown, "write(<cgroup 0>") < position(&shown, "unshare(CLONE_NEWCGROUP)"));
+    assert!(position(&shown, "unshare(CLONE_NEWCGROUP)") < position(&shown, "capset"));
 }
 
 #[test]
-fn an_input_is_copied_before_the_root_is_closed() {
-    let shown = shown(&steps_of(""), List::Build);
+fn an_input_is_copied_in_the_group_that_its_memory_counts_for_and_before_the_job_is_there() {
+    let shown = shown(&steps_of(""), List::Admit);
 
-    assert!(position(&shown, "COPY(<fd>, <input photo.jpg>)") < position(&shown, "pivot_root"));
+    assert!(position(&shown, "write(<cgroup 0>") < position(&shown, "COPY(<fd>, <input photo.jpg>)"));
+    assert!(position(&shown, "COPY(<fd>, <input photo.jpg>)") < position(&shown, "FORK_JOB"));
+}
+
+#[test]
+fn root_makes_the_user_namespace_itself_so_that_no_job_owns_it() {
+    let support = Support { mode: Mode::Root, ..full_support() };
+    let plan = plan(&policy(""), &Job::new("true"), &support).expect("the host has everything");
+
+    let shown = shown(&preview(&plan, &[]), List::Start);
+
+    assert!(shown[position(&shown, "CLONE_INIT")].contains("\"1000 2000000000 1\""), "{shown:#?}");
+    assert!(!shown.iter().any(|step| step.starts_with("setresuid")), "{shown:#?}");
 }
 
 #[test]
@@ -77,7 +92,7 @@ fn a_block_holds_every_step_in_its_list_with_its_strings_terminated() {
 
     assert_eq!(word(&block, offset_of!(Header, magic)), MAGIC);
     let steps_at = half(&block, offset_of!(Header, steps_at));
-    for list in [List::Start, List::Build, List::Enter] {
+    for list in [List::Start, List::Isolate, List::Build, List::Admit, List::Enter] {
         let span = offset_of!(Header, lists) + list as usize * size_of::<Span>();
         let (first, count) = (half(&block, span), half(&block, span + 4));
         assert_eq!(count, steps.list(list).len());

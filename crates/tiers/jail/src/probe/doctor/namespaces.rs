@@ -9,7 +9,7 @@ const CLONE_NEWTIME: u64 = 0x80;
 impl Doctor<'_> {
     pub(super) fn namespaces(&mut self) {
         use Feature::{IdMaps, MemoryExec, NetworkNamespace, UserNamespace};
-        self.try_behind(UserNamespace, &[MemoryExec], |ground| Trial::unmapped(ground, As::Job, 0).passes(ground));
+        self.try_behind(UserNamespace, &[MemoryExec], |ground| Trial::unmapped().passes(ground));
         self.try_behind(IdMaps, &[UserNamespace], |ground| Trial::inside(ground, As::Job, 0).passes(ground));
         for (feature, flag) in [
             (Feature::PidNamespace, libc::CLONE_NEWPID),

@@ -129,34 +129,47 @@ impl<'a> Trial<'a> {
         trial
     }
 
-    /// As the first process of a new user namespace without ids, and of `namespaces`.
-    pub(super) fn unmapped(ground: &Ground, who: As, namespaces: i32) -> Self {
-        let mut trial = match who {
-            As::Caller => Self::outside(),
-            As::Job => Self::as_job(ground),
-        };
+    /// As the first process of a new user namespace without ids.
+    pub(super) fn unmapped() -> Self {
+        let mut trial = Self::outside();
+        let flags = Value::Number(libc::CLONE_NEWUSER.cast_unsigned().into());
+        trial.first_process(vec![flags]);
+        trial
+    }
+
+    /// As the first process of a new user namespace, with one id mapped, and of `namespaces`: a job's id as a job's
+    /// launch maps it, or the caller's own as any process may.
+    pub(super) fn inside(ground: &Ground, who: As, namespaces: i32) -> Self {
+        let mut trial = Self::outside();
         let flags = Value::Number((libc::CLONE_NEWUSER | namespaces).cast_unsigned().into());
-        trial.part(Part::Namespaces, call!(op CLONE_INIT), vec![flags]);
-        trial.list = List::Build;
+        match (who, ground.job) {
+            (As::Job, Some(id)) => {
+                trial.part(Part::Identity, call!(SYS_setgroups), vec![Value::Number(0), Value::Number(0)]);
+                let map = steps::build::id_map(id);
+                let length = Value::Number(map.len() as u64);
+                trial.first_process(vec![flags, text(map), length]);
+            }
+            _ => {
+                let (uid, gid) = ground.caller;
+                trial.first_process(vec![flags]);
+                trial.write_file("/proc/self/setgroups", "deny");
+                trial.write_file("/proc/self/gid_map", &steps::build::id_map(gid));
+                trial.write_file("/proc/self/uid_map", &steps::build::id_map(uid));
+            }
+        }
+        let id = || Value::Number(crate::plan::INNER_ID.into());
+        trial.step(call!(SYS_setresgid), vec![id(), id(), id()]);
+        trial.step(call!(SYS_setresuid), vec![id(), id(), id()]);
+        // A change of ids makes /proc/self root's own, and takes the signal of the caller's death away.
+        trial.step(call!(SYS_prctl), vec![named!(PR_SET_DUMPABLE), Value::Number(1)]);
         trial.die_with_the_caller();
         trial
     }
 
-    /// As the first process of a new user namespace, with one id mapped as for a job, and of `namespaces`.
-    pub(super) fn inside(ground: &Ground, who: As, namespaces: i32) -> Self {
-        let mut trial = Self::unmapped(ground, who, namespaces);
-        let (uid, gid) = match (who, ground.job) {
-            (As::Job, Some(id)) => (id, id),
-            _ => ground.caller,
-        };
-        let inner = crate::plan::INNER_ID;
-        trial.write_file("/proc/self/setgroups", "deny");
-        trial.write_file("/proc/self/gid_map", &format!("{inner} {gid} 1"));
-        trial.write_file("/proc/self/uid_map", &format!("{inner} {uid} 1"));
-        let id = || Value::Number(inner.into());
-        trial.step(call!(SYS_setresgid), vec![id(), id(), id()]);
-        trial.step(call!(SYS_setresuid), vec![id(), id(), id()]);
-        trial
+    fn first_process(&mut self, args: Vec<Value>) {
+        self.part(Part::Namespaces, call!(op CLONE_INIT), args);
+        self.list = List::Isolate;
+        self.die_with_the_caller();
     }
 
     fn die_with_the_caller(&mut self) {
