@@ -8,7 +8,7 @@ use crate::args::Plan as Args;
 use crate::choose;
 use crate::message::{self, Failure};
 use crate::profiles::json;
-use lazaret::plan::{FilterPlan, Plan};
+use lazaret::plan::{FilterPlan, Place, Plan};
 use lazaret::probe::{PathFacts, Support};
 use lazaret::{Policy, Source};
 use std::sync::Arc;
@@ -24,7 +24,8 @@ pub(crate) fn plan(args: &Args) -> Result<u8, Failure> {
     let filter = Arc::new(filter);
     let facts = PathFacts::gather(&policy);
     let make = |policy: &Policy| {
-        let plan = Plan::new(policy, job, &support, &facts, Arc::clone(&filter));
+        let place = Place::new(policy, &support, &facts);
+        let plan = place.and_then(|place| Plan::new(policy, job, &support, place, Arc::clone(&filter)));
         plan.map_err(|error| Failure::from(lazaret::Error::Plan(error)))
     };
     // What this host can do without the layers that it lacks, to be shown before the error.

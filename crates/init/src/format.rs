@@ -124,8 +124,10 @@ pub mod op {
     pub const MARK: u32 = 0x8000_0000;
     /// Clone with flags `args[0]`; the child, process 1 of its namespace, walks `List::Isolate`, then waits for blocks;
     /// this process exits. With an `args[1]`, the text of an id map for both user and group ids (`args[2]` bytes), this
-    /// process writes the child's maps first, and the child waits for that.
+    /// process writes the child's maps first, for which the child can wait with [`AWAIT_IDS`].
     pub const CLONE_INIT: u32 = 0x8000_0001;
+    /// Wait until this process's ids are mapped.
+    pub const AWAIT_IDS: u32 = 0x8000_0008;
     /// Fork the job, which walks `List::Enter` and executes the program; go on when it has, or has failed.
     pub const FORK_JOB: u32 = 0x8000_0002;
     /// Copy the whole file in descriptor `args[1]` to descriptor `args[0]`.

@@ -128,6 +128,7 @@ impl Block {
         match step.call {
             op::MARK => self.mark(args[0]),
             op::CLONE_INIT => self.clone_init(args[0], args[1], args[2]),
+            op::AWAIT_IDS => self.await_ids(),
             op::FORK_JOB => self.fork_job(),
             op::COPY => copy(args[0], args[1]),
             op::LIFELINE => lifeline(args[0]),
@@ -158,12 +159,7 @@ impl Block {
         // is written into the block.
         let pid = unsafe { raw::call(nr::CLONE, [flags | CLONE_PARENT | CLONE_PARENT_SETTID, 0, note, 0, 0, 0]) };
         match pid {
-            0 => {
-                if map != 0 && !self.wait_for_maps() {
-                    raw::exit(125);
-                }
-                process_one(*self)
-            }
+            0 => process_one(*self),
             pid if pid > 0 && map == 0 => raw::exit(0),
             pid if pid > 0 => match maps::write(pid as u64, map, map_length) {
                 0 => {
@@ -189,20 +185,21 @@ impl Block {
         unsafe { raw::call(nr::FUTEX, [self.address(Self::mapped_at()), 1, 1, 0, 0, 0]) };
     }
 
-    /// Whether this process got its ids. Not forever: whoever should write the maps may have been killed.
-    fn wait_for_maps(&self) -> bool {
+    /// Not forever: whoever should write the maps may have been killed.
+    fn await_ids(&self) -> i64 {
         let patience = [MAPS_PATIENCE_S, 0_u64];
+        let word = self.address(Self::mapped_at());
         loop {
             // SAFETY: an aligned word of the mapping, which another process writes.
-            let state = unsafe { core::ptr::read_volatile(self.address(Self::mapped_at()) as *const u32) };
-            if state != 0 {
-                return state == MAPPED;
+            match unsafe { core::ptr::read_volatile(word as *const u32) } {
+                MAPPED => return 0,
+                NEVER_MAPPED => raw::exit(125),
+                _ => {}
             }
-            let word = self.address(Self::mapped_at());
             // SAFETY: a word of the shared mapping; FUTEX_WAIT (0) while it is 0, with a relative timespec.
             let answer = unsafe { raw::call(nr::FUTEX, [word, 0, 0, (&raw const patience) as u64, 0, 0]) };
             if answer == ETIMEDOUT {
-                return false;
+                return answer;
             }
         }
     }

@@ -119,26 +119,28 @@ pub struct Rlimit {
     pub value: u64,
 }
 
-impl Plan {
-    /// Decides. `filter` is the policy's own, compiled before because it is the same for every job.
+/// What can be decided, and prepared, before the job is looked at.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// What process 1 is born with.
+    pub shell: ShellKind,
+    /// What process 1 prepares for every job of the policy.
+    pub room: Room,
+    notes: Vec<String>,
+}
+
+impl Place {
+    /// Decides.
     ///
     /// # Errors
     ///
-    /// When the job or a path of the policy is wrong, or the host lacks a layer that the policy requires.
-    pub fn new(
-        policy: &Policy,
-        job: &Job,
-        support: &Support,
-        facts: &PathFacts,
-        filter: Arc<FilterPlan>,
-    ) -> Result<Self, PlanError> {
-        job.check().map_err(PlanError::Job)?;
+    /// When a path of the policy is wrong, or the host lacks a layer that the policy requires.
+    pub fn new(policy: &Policy, support: &Support, facts: &PathFacts) -> Result<Self, PlanError> {
         let missing = support.missing(policy);
         if !missing.is_empty() {
             return Err(PlanError::Unenforceable(missing));
         }
         let mut notes = Vec::new();
-        let namespaces = Namespaces { cgroup: support.cgroup_namespace, time: support.time_namespace };
         let tree = Tree::new(policy, facts, &mut notes)?;
         if policy.limits.io_rate.is_some() && tree.devices.is_empty() {
             // Whatever is degraded: a rate that nothing is held to must not be promised.
@@ -149,21 +151,42 @@ impl Plan {
             }]));
         }
         let landlock = LandlockPlan::new(&tree, support.landlock.as_ref().copied().unwrap_or(0));
+        let shell = ShellKind {
+            mode: support.mode,
+            caller_ids: support.ids,
+            time: support.time_namespace,
+            loopback: policy.network.loopback.value,
+        };
+        Ok(Self { shell, room: Room { tree, landlock, host_name: policy.network.host_name.value.clone() }, notes })
+    }
+}
+
+impl Plan {
+    /// Decides. `filter` is the policy's own, compiled before because it is the same for every job.
+    ///
+    /// # Errors
+    ///
+    /// When the job is wrong.
+    pub fn new(
+        policy: &Policy,
+        job: &Job,
+        support: &Support,
+        place: Place,
+        filter: Arc<FilterPlan>,
+    ) -> Result<Self, PlanError> {
+        job.check().map_err(PlanError::Job)?;
+        let Place { shell, room, notes } = place;
+        let namespaces = Namespaces { cgroup: support.cgroup_namespace, time: support.time_namespace };
         let program = Program::new(policy, job)?;
-        let group = group(policy, support, &tree);
-        let controls = controls::all(policy, support, &filter, &landlock, &tree);
+        let group = group(policy, support, &room.tree);
+        let controls = controls::all(policy, support, &filter, &room.landlock, &room.tree);
         Ok(Self {
             policy: policy.name.clone(),
-            shell: ShellKind {
-                mode: support.mode,
-                caller_ids: support.ids,
-                time: support.time_namespace,
-                loopback: policy.network.loopback.value,
-            },
+            shell,
             namespaces,
             rlimits: rlimits(&policy.limits, &group),
             limits: policy.limits.clone(),
-            room: Room { tree, landlock, host_name: policy.network.host_name.value.clone() },
+            room,
             group,
             filter,
             program,

@@ -16,9 +16,8 @@ pub use collect::Destination;
 pub use housekeeper::Ahead;
 pub use streams::Sink;
 
-use crate::cgroup;
 use crate::error::{PlanError, RunError};
-use crate::plan::{FilterCache, Plan, ShellKind};
+use crate::plan::{FilterCache, Place, Plan, ShellKind};
 use crate::probe::{Identity, PathFacts, Support};
 use crate::run::housekeeper::Housekeeper;
 use crate::uid::Uids;
@@ -151,9 +150,10 @@ impl Launcher {
         let housekeeper = Housekeeper::start(&tools, ahead, ShellKind::usual(&identity));
         let support = Support::of(identity);
         if let Ok(groups) = &support.groups {
-            cgroup::sweep(groups);
+            housekeeper.sweep(groups.clone());
         }
-        let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
+        // A bound on how fast processor time can be used up, whatever quota there is beside.
+        let processors = rustix::thread::sched_getaffinity(None).map_or(u32::MAX, |set| set.count());
         Ok(Self { support, tools, filters: FilterCache::default(), housekeeper, processors })
     }
 
@@ -166,10 +166,15 @@ impl Launcher {
     ///
     /// # Errors
     ///
-    /// See [`Plan::new`].
+    /// See [`Place::new`] and [`Plan::new`].
     pub fn plan(&self, policy: &Policy, job: &Job) -> Result<Plan, PlanError> {
+        let place = Place::new(policy, &self.support, &PathFacts::gather(policy))?;
+        self.plan_in(place, policy, job)
+    }
+
+    fn plan_in(&self, place: Place, policy: &Policy, job: &Job) -> Result<Plan, PlanError> {
         let filter = self.filters.get(&policy.system_calls, self.support.notifier)?;
-        Plan::new(policy, job, &self.support, &PathFacts::gather(policy), filter)
+        Plan::new(policy, job, &self.support, place, filter)
     }
 
     /// Runs `job` under `policy` in a fresh jail. When this returns, none of the job's processes lives and nothing of
@@ -180,12 +185,16 @@ impl Launcher {
     /// Lazaret's own failures. The job's failures are in the report.
     pub fn run(&self, policy: &Policy, job: &Job, sink: &Sink<'_>, cancels: &[Cancel]) -> Result<Finished, Error> {
         let begun = Instant::now();
-        let plan = self.plan(policy, job)?;
+        let place = Place::new(policy, &self.support, &PathFacts::gather(policy))?;
+        // The jail is built while the rest is decided. If that fails, it is thrown away.
+        let shell = launch::begin(self, &place)?;
+        let plan = self.plan_in(place, policy, job)?;
         let inputs = inputs::open_inputs(job, &plan)?;
         let destinations = collect::prepare(job)?;
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let planned = begun.elapsed();
-        let mut jail = launch::launch(&plan, self, number, &inputs, job, sink)?;
+        let mut jail = launch::launch(&plan, shell, number, &inputs, job, sink)?;
+        self.housekeeper.lend_a_hand();
         let watched = watch::watch(&plan, &mut jail, sink, cancels, self.processors);
         let ended = Instant::now();
         let watched = match watched {

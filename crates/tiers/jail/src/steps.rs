@@ -370,12 +370,9 @@ pub(crate) fn room(room: &Room) -> Steps {
     steps
 }
 
-/// The steps that admit the job of `plan`, after the room if that is `to_build`, and the slots that the caller fills.
-pub(crate) fn job(plan: &Plan, settings: &Settings, to_build: bool) -> (Steps, Slots) {
+/// The steps that admit the job of `plan`, and the slots that the caller fills.
+pub(crate) fn job(plan: &Plan, settings: &Settings) -> (Steps, Slots) {
     let mut steps = Steps::default();
-    if to_build {
-        build::add(&mut steps, &plan.room);
-    }
     let slots = add_job(&mut steps, plan, settings);
     (steps, slots)
 }

@@ -36,7 +36,7 @@ pub(crate) fn usual_paths() -> PathFacts {
 
 pub(crate) fn plan(policy: &Policy, job: &Job, support: &Support) -> Result<Plan, PlanError> {
     let filter = Arc::new(FilterPlan::new(&policy.system_calls, support.notifier)?);
-    Plan::new(policy, job, support, &usual_paths(), filter)
+    Plan::new(policy, job, support, Place::new(policy, support, &usual_paths())?, filter)
 }
 
 #[test]

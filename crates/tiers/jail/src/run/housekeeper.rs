@@ -7,6 +7,7 @@
 use super::Tools;
 use super::launch::Jail;
 use super::shell::Shell;
+use crate::cgroup::{self, Groups};
 use crate::plan::{Room, ShellKind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -17,7 +18,7 @@ use std::time::Duration;
 pub enum Ahead {
     /// None: they are made as part of the launch.
     Nothing,
-    /// One, for the one job that will be run.
+    /// One, for the one job that will be run, begun at once. There is no thread.
     Once,
     /// One more whenever one was used, until no job came for ten seconds.
     Always,
@@ -29,11 +30,13 @@ const IDLE: Duration = Duration::from_secs(10);
 /// How long a new jail's launcher is given to be done.
 const SETTLING: Duration = Duration::from_millis(20);
 
-/// The handle of the thread; it ends when this is dropped.
+/// The handle of the thread, if there is one; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Housekeeper {
     shared: Arc<Shared>,
     ahead: Ahead,
+    /// Without it everything is done in place.
+    has_thread: bool,
 }
 
 #[derive(Debug)]
@@ -50,6 +53,8 @@ struct State {
     /// Whether somebody waits for the one that is being made.
     awaited: bool,
     rubbish: Vec<Rubbish>,
+    /// Where groups may be that killed callers left.
+    sweep: Option<Groups>,
     ended: bool,
 }
 
@@ -67,6 +72,13 @@ enum Prepared {
     Making,
     /// One is there.
     Ready(Box<Shell>, Option<Arc<Room>>),
+}
+
+impl Prepared {
+    /// What fails here fails in the launch too, and is explained there.
+    fn made(shell: Option<Shell>, room: Option<Arc<Room>>) -> Self {
+        shell.map_or(Self::Nothing, |shell| Self::Ready(Box::new(shell), room))
+    }
 }
 
 /// What is dropped off the way of requests.
@@ -89,23 +101,41 @@ impl Shared {
 }
 
 impl Housekeeper {
-    /// Starts the thread, which begins with a jail of `kind`.
+    /// Begins, with a jail of `kind`.
     pub(crate) fn start(tools: &Arc<Tools>, ahead: Ahead, kind: ShellKind) -> Self {
-        let prepared = if ahead == Ahead::Nothing { Prepared::Nothing } else { Prepared::Making };
         let wanted = Wanted { kind, room: None };
-        let state = State { prepared, wanted, awaited: false, rubbish: Vec::new(), ended: false };
+        let prepared = match ahead {
+            Ahead::Nothing => Prepared::Nothing,
+            Ahead::Once => Prepared::made(prepare(tools, &wanted), None),
+            Ahead::Always => Prepared::Making,
+        };
+        let state = State { prepared, wanted, awaited: false, rubbish: Vec::new(), sweep: None, ended: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
-        let (theirs, tools) = (Arc::clone(&shared), Arc::clone(tools));
-        let started = thread::Builder::new().name("lazaret-keeper".to_owned()).stack_size(128 << 10).spawn(move || {
-            keep(&theirs, &tools);
-        });
-        if started.is_err() {
-            // Without it everything is done in place.
-            let mut state = shared.lock();
-            state.ended = true;
-            state.prepared = Prepared::Nothing;
+        if ahead == Ahead::Once {
+            return Self { shared, ahead, has_thread: false };
         }
-        Self { shared, ahead }
+        let (theirs, tools) = (Arc::clone(&shared), Arc::clone(tools));
+        let builder = thread::Builder::new().name("lazaret-keeper".to_owned()).stack_size(128 << 10);
+        let has_thread = builder.spawn(move || keep(&theirs, &tools)).is_ok();
+        if !has_thread {
+            shared.lock().prepared = Prepared::Nothing;
+        }
+        Self { shared, ahead, has_thread }
+    }
+
+    /// Notes where groups may be that killed callers left.
+    pub(crate) fn sweep(&self, groups: Groups) {
+        let mut state = self.shared.lock();
+        state.sweep = Some(groups);
+        self.shared.changed.notify_all();
+    }
+
+    /// Does what there is no thread for. Called when there is nothing to do but to wait.
+    pub(crate) fn lend_a_hand(&self) {
+        if !self.has_thread {
+            let groups = self.shared.lock().sweep.take();
+            groups.iter().for_each(cgroup::sweep);
+        }
     }
 
     /// A jail of `kind` that had no job, and whether it has `room` already; `None` if there is none that fits.
@@ -126,7 +156,7 @@ impl Housekeeper {
             return None;
         }
         let taken = std::mem::replace(&mut state.prepared, Prepared::Nothing);
-        if self.ahead == Ahead::Always && !state.ended {
+        if self.ahead == Ahead::Always && self.has_thread {
             if state.wanted.kind != kind || state.wanted.room.as_deref() != Some(room) {
                 state.wanted = Wanted { kind, room: Some(Arc::new(room.clone())) };
             }
@@ -150,10 +180,10 @@ impl Housekeeper {
 
     /// Lets go of what a dead jail held.
     pub(crate) fn dispose(&self, jail: Jail) {
-        let mut state = self.shared.lock();
-        if state.ended {
+        if !self.has_thread {
             return;
         }
+        let mut state = self.shared.lock();
         state.rubbish.push(Rubbish::Used(Box::new(jail)));
         self.shared.changed.notify_all();
     }
@@ -182,8 +212,7 @@ fn keep(shared: &Shared, tools: &Tools) {
             drop(state);
             let made = prepare(tools, &wanted);
             state = shared.lock();
-            // What fails here fails in the launch too, and is explained there.
-            state.prepared = made.map_or(Prepared::Nothing, |shell| Prepared::Ready(Box::new(shell), wanted.room));
+            state.prepared = Prepared::made(made, wanted.room);
             shared.changed.notify_all();
         } else if !state.rubbish.is_empty() {
             let rubbish = std::mem::take(&mut state.rubbish);
@@ -192,6 +221,10 @@ fn keep(shared: &Shared, tools: &Tools) {
             state = shared.lock();
         } else if state.ended {
             return;
+        } else if let Some(groups) = state.sweep.take() {
+            drop(state);
+            cgroup::sweep(&groups);
+            state = shared.lock();
         } else if let Prepared::Ready(shell, _) = &mut state.prepared {
             let patience = if shell.settle() { IDLE } else { SETTLING };
             let waited = shared.changed.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);

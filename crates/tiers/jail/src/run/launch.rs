@@ -6,7 +6,7 @@ use super::streams::{self, Streams};
 use super::{Launcher, Sink};
 use crate::cgroup::JobGroup;
 use crate::error::RunError;
-use crate::plan::{Group, Plan};
+use crate::plan::{Group, Place, Plan};
 use crate::steps::{self, Settings, Slot};
 use lazaret_policy::Job;
 use rustix::process::{Gid, Uid};
@@ -29,10 +29,22 @@ pub(crate) struct Jail {
     pub(crate) handed: [Option<OwnedFd>; 4],
 }
 
-/// Launches, in a jail that was prepared if there is one that fits. On an error nothing is left.
+/// Begins with what needs no job, unless a jail was prepared that fits.
+pub(crate) fn begin(launcher: &Launcher, place: &Place) -> Result<Shell, RunError> {
+    let (mut shell, furnished) = match launcher.housekeeper.take(place.shell, &place.room) {
+        Some(prepared) => prepared,
+        None => (Shell::start(&launcher.tools, place.shell)?, false),
+    };
+    if !furnished {
+        shell.furnish(&place.room)?;
+    }
+    Ok(shell)
+}
+
+/// Has a jail take the job in. On an error nothing is left.
 pub(crate) fn launch(
     plan: &Plan,
-    launcher: &Launcher,
+    mut shell: Shell,
     number: u64,
     inputs: &[OpenInput],
     job: &Job,
@@ -40,10 +52,6 @@ pub(crate) fn launch(
 ) -> Result<Jail, RunError> {
     let launched = Instant::now();
     let launched_ns = monotonic_ns();
-    let (mut shell, furnished) = match launcher.housekeeper.take(plan.shell, &plan.room) {
-        Some(prepared) => prepared,
-        None => (Shell::start(&launcher.tools, plan.shell)?, false),
-    };
     let group = match &plan.group {
         Group::Limited { groups, limits } => {
             let name = format!("lazaret-{}-{number}", std::process::id());
@@ -65,7 +73,7 @@ pub(crate) fn launch(
         doors: doors.len(),
         inputs: inputs.iter().map(|input| (input.name.as_bytes().to_vec(), input.mode)).collect(),
     };
-    let (steps, slots) = steps::job(plan, &settings, !furnished);
+    let (steps, slots) = steps::job(plan, &settings);
     let streams_filled = [
         (slots.stdin, theirs.stdin.as_fd()),
         (slots.stdout, theirs.stdout.as_fd()),

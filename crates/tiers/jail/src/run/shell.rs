@@ -111,7 +111,7 @@ impl Shell {
         let descriptors: Vec<BorrowedFd<'_>> =
             [block.memory.as_fd()].into_iter().chain(filled.iter().map(|(_, descriptor)| *descriptor)).collect();
         match lazaret_sys::descriptor::send(self.channel.as_fd(), &places, &descriptors) {
-            Err(e) if e.raw_os_error() == Some(libc::EPIPE) => {}
+            Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
             sent => sent.map_err(|source| RunError::Resource { what: "hand a job to its jail", source })?,
         }
         self.blocks.push(block);

@@ -9,16 +9,6 @@ const LIST: List = List::Isolate;
 
 pub(crate) fn add(steps: &mut Steps, kind: ShellKind, settings: ShellSettings) {
     die_with_the_caller(steps, LIST);
-    steps.mark(LIST, Part::IdMaps);
-    if kind.mode == Mode::Rootless {
-        own_maps(steps, settings.host_id);
-    }
-    let id = || Value::Number(INNER_ID.into());
-    steps.add(LIST, Part::IdMaps, call!(SYS_setresgid), vec![id(), id(), id()]);
-    steps.add(LIST, Part::IdMaps, call!(SYS_setresuid), vec![id(), id(), id()]);
-    // A change of ids makes /proc/self root's own, and takes the signal of the caller's death away.
-    steps.add(LIST, Part::IdMaps, call!(SYS_prctl), vec![named!(PR_SET_DUMPABLE), Value::Number(1)]);
-    die_with_the_caller(steps, LIST);
     steps.mark(LIST, Part::Isolation);
     isolate(steps);
     if kind.time {
@@ -28,6 +18,22 @@ pub(crate) fn add(steps: &mut Steps, kind: ShellKind, settings: ShellSettings) {
     if kind.mode == Mode::Rootless && kind.loopback {
         super::build::loopback(steps, LIST);
     }
+    steps.mark(LIST, Part::IdMaps);
+    match kind.mode {
+        Mode::Root => {
+            steps.add(LIST, Part::IdMaps, call!(op AWAIT_IDS), vec![]);
+        }
+        Mode::Rootless => own_maps(steps, settings.host_id),
+    }
+    let id = || Value::Number(INNER_ID.into());
+    steps.add(LIST, Part::IdMaps, call!(SYS_setresgid), vec![id(), id(), id()]);
+    steps.add(LIST, Part::IdMaps, call!(SYS_setresuid), vec![id(), id(), id()]);
+    // A change of ids makes /proc/self root's own, and takes the signal of the caller's death away.
+    steps.add(LIST, Part::IdMaps, call!(SYS_prctl), vec![named!(PR_SET_DUMPABLE), Value::Number(1)]);
+    die_with_the_caller(steps, LIST);
+    // keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL): a new, empty keyring in place of the caller's. ENOSYS without keyrings.
+    let args = vec![Value::Named(1, "KEYCTL_JOIN_SESSION_KEYRING"), Value::Number(0)];
+    steps.add(LIST, Part::Isolation, call!(SYS_keyctl), args).tolerate(Tolerate::Anything);
     steps.mark(LIST, Part::Waiting);
 }
 
@@ -67,9 +73,6 @@ fn isolate(steps: &mut Steps) {
     // No user namespace inside this one, whatever the filter says: namespaces(7), /proc/sys/user.
     let path = "/proc/sys/user/max_user_namespaces";
     write_file(steps, Part::Isolation, path, "0".to_owned(), Tolerate::Anything);
-    // keyctl(KEYCTL_JOIN_SESSION_KEYRING, NULL): a new, empty keyring in place of the caller's. ENOSYS without keyrings.
-    let args = vec![Value::Named(1, "KEYCTL_JOIN_SESSION_KEYRING"), Value::Number(0)];
-    steps.add(LIST, Part::Isolation, call!(SYS_keyctl), args).tolerate(Tolerate::Anything);
     steps.add(LIST, Part::Isolation, call!(SYS_umask), vec![Value::Number(0o022)]);
 }
 

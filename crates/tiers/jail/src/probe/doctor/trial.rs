@@ -148,6 +148,7 @@ impl<'a> Trial<'a> {
                 let map = steps::build::id_map(id);
                 let length = Value::Number(map.len() as u64);
                 trial.first_process(vec![flags, text(map), length]);
+                trial.part(Part::IdMaps, call!(op AWAIT_IDS), vec![]);
             }
             _ => {
                 let (uid, gid) = ground.caller;
