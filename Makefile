@@ -92,6 +92,7 @@ test: test-setup
 	fi
 	LAZARET_BIN=$(DEBUG) $(CARGO) test --locked --workspace --all-features --doc
 	LAZARET_BIN=$(DEBUG) $(CARGO) test --locked -p lazaret-escape
+	LAZARET_BIN=$(DEBUG) tests/vm/run
 
 .PHONY: fmt
 fmt: toolchain
