@@ -18,7 +18,7 @@ pub struct GroupLimits {
     pub tasks: u64,
     /// Microseconds of processor time in each 100 ms.
     pub cpu_quota_us: Option<u64>,
-    /// Bytes per second, each way, for each of these block devices.
+    /// Bytes per second, each way, for each of these disks. Whole ones: the kernel throttles no partitions.
     pub io_rate: Option<(u64, Vec<(u32, u32)>)>,
 }
 
@@ -71,9 +71,9 @@ impl JobGroup {
             self.set(Controller::Cpu, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
             self.set(Controller::Cpu, "cpu.cfs_quota_us", &quota.to_string())?;
         }
-        if let Some((rate, devices)) = &limits.io_rate {
-            for device in devices {
-                let line = format!("{} {rate}", whole_disk(*device));
+        if let Some((rate, disks)) = &limits.io_rate {
+            for (major, minor) in disks {
+                let line = format!("{major}:{minor} {rate}");
                 self.set(Controller::Io, "blkio.throttle.read_bps_device", &line)?;
                 self.set(Controller::Io, "blkio.throttle.write_bps_device", &line)?;
             }
@@ -90,9 +90,9 @@ impl JobGroup {
         if let Some(quota) = limits.cpu_quota_us {
             self.set(Controller::Cpu, "cpu.max", &format!("{quota} {CPU_PERIOD_US}"))?;
         }
-        if let Some((rate, devices)) = &limits.io_rate {
-            for device in devices {
-                let line = format!("{} rbps={rate} wbps={rate}", whole_disk(*device));
+        if let Some((rate, disks)) = &limits.io_rate {
+            for (major, minor) in disks {
+                let line = format!("{major}:{minor} rbps={rate} wbps={rate}");
                 self.set(Controller::Io, "io.max", &line)?;
             }
         }
@@ -164,16 +164,6 @@ impl Drop for JobGroup {
             drop(remove_directory(directory));
         }
     }
-}
-
-/// The numbers of the disk that the device is, or is a partition of: only whole disks can be throttled.
-///
-/// Source: sysfs(5), /sys/dev/block; a partition's directory lies in its disk's and has the file `partition`.
-fn whole_disk((major, minor): (u32, u32)) -> String {
-    let device = format!("/sys/dev/block/{major}:{minor}");
-    let disk = || fs::read_to_string(format!("{device}/../dev")).ok();
-    let disk = Path::new(&device).join("partition").exists().then(disk).flatten();
-    disk.map_or_else(|| format!("{major}:{minor}"), |numbers| numbers.trim().to_owned())
 }
 
 /// Makes a group's directory. One of that name was left by a killed process that had this one's number: this process
