@@ -1,14 +1,19 @@
-//! Control groups, both hierarchies: one group per job, inside the group that the caller is in.
+//! Control groups, both hierarchies: one group for each job.
 //!
-//! A subtree is consumed, never provisioned: whoever starts Lazaret decides where it may make groups.
+//! Where groups are made follows from the group of the caller and who it belongs to: see [`site::Site::find`].
 //!
 //! Source: cgroups(7); Documentation/admin-guide/cgroup-v1, cgroup-v2.rst.
 
 mod job;
 mod locate;
 mod measure;
+mod prepare;
+mod site;
 
 pub(crate) use job::sweep;
 pub use job::{CPU_PERIOD_US, GroupLimits, JobGroup};
-pub use locate::{Controller, Groups, Hierarchy, NoGroups, locate};
+pub(crate) use locate::locate;
+pub use locate::{Controller, Groups, Hierarchy, NoGroups};
 pub use measure::Measured;
+pub(crate) use prepare::Undo;
+pub(crate) use site::Site;

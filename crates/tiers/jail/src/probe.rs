@@ -58,20 +58,37 @@ impl Identity {
 const RET_USER_NOTIF: u32 = 0x7fc0_0000;
 
 impl Support {
-    /// Looks at the host. Takes a few dozen microseconds; keep the answer for the life of the process.
+    /// Looks at the host and changes nothing, for plans. Takes a few dozen microseconds.
+    ///
+    /// On cgroup v2 [`Self::prepare`] can be refused what this expects to be possible.
     pub fn probe() -> Self {
-        Self::of(Identity::probe())
+        Self::new(Identity::probe(), cgroup::locate().map(|site| site.groups), |groups| {
+            groups.count_swap().unwrap_or(true)
+        })
     }
 
-    pub(crate) fn of(identity: Identity) -> Self {
+    /// Looks at the host for a launcher, and makes the place for jobs' groups ready, which on cgroup v2 can hand
+    /// controllers down, make groups, and move the processes of a group that was delegated: see docs/containers.md.
+    pub(crate) fn prepare(identity: Identity) -> Self {
+        Self::prepare_for_now(identity).0
+    }
+
+    /// As [`Self::prepare`], with what takes it back.
+    pub(crate) fn prepare_for_now(identity: Identity) -> (Self, cgroup::Undo) {
+        match cgroup::locate().and_then(cgroup::Site::prepare) {
+            Ok((groups, undo)) => (Self::new(identity, Ok(groups), Groups::try_swap), undo),
+            Err(none) => (Self::new(identity, Err(none), Groups::try_swap), cgroup::Undo::default()),
+        }
+    }
+
+    fn new(identity: Identity, groups: Result<Groups, NoGroups>, counts_swap: impl Fn(&Groups) -> bool) -> Self {
         let Identity { mode, ids, no_job_uid, time_namespace } = identity;
-        let groups = cgroup::locate();
         Self {
             mode,
             ids,
             no_job_uid,
             landlock: landlock(),
-            swap: groups.as_ref().is_ok_and(swap_can_be_bounded),
+            swap: groups.as_ref().is_ok_and(|groups| no_swap() || counts_swap(groups)),
             groups,
             cgroup_namespace: Path::new("/proc/self/ns/cgroup").exists(),
             time_namespace,
@@ -119,7 +136,7 @@ impl Support {
                 for (layer, controller) in needed_controllers(policy, groups.hierarchy) {
                     if !groups.parents.contains_key(&controller) {
                         let why = format!("the controller for it ({controller:?}) is not available");
-                        lack(layer, &why, "delegate the controller to this user's cgroup");
+                        lack(layer, &why, groups.delegation());
                     }
                 }
                 if !self.swap {
@@ -179,10 +196,9 @@ fn landlock() -> Result<u32, String> {
     lazaret_sys::landlock::abi().map_err(|e| format!("landlock_create_ruleset is refused: {e}"))
 }
 
-fn swap_can_be_bounded(groups: &Groups) -> bool {
-    // Without a line after the heading there is no swap, and nothing to bound.
-    let no_swap = fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() <= 1);
-    no_swap || groups.count_swap()
+/// Without a line after the heading there is no swap, and nothing to bound.
+fn no_swap() -> bool {
+    fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() <= 1)
 }
 
 #[cfg(test)]

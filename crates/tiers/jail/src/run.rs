@@ -148,7 +148,7 @@ impl Launcher {
         let tools = Arc::new(Tools::new(uids)?);
         let identity = Identity::probe();
         let housekeeper = Housekeeper::start(&tools, ahead, ShellKind::usual(&identity));
-        let support = Support::of(identity);
+        let support = Support::prepare(identity);
         if let Ok(groups) = &support.groups {
             housekeeper.sweep(groups.clone());
         }

@@ -1,5 +1,6 @@
 //! Finds where this process may make groups, by looking at its own membership.
 
+use super::site::{Place, Site};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -46,9 +47,6 @@ impl Controller {
     }
 }
 
-/// The group that a caller is moved to: see [`locate`].
-const LEAF: &str = "lazaret-caller";
-
 /// The version of a hierarchy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hierarchy {
@@ -80,28 +78,50 @@ impl Groups {
         found
     }
 
-    /// Whether the kernel counts swap in groups that are made here.
-    ///
-    /// Changes nothing, except that below the root of version 2, which has no limits of its own, a group is made and
-    /// removed.
-    pub fn count_swap(&self) -> bool {
-        let Some(parent) = self.parents.get(&Controller::Memory) else { return false };
+    /// What makes a controller available here that is not.
+    pub(crate) fn delegation(&self) -> &'static str {
         match self.hierarchy {
-            Hierarchy::V1 => parent.join("memory.memsw.limit_in_bytes").exists(),
-            Hierarchy::V2 if parent.join("memory.max").exists() => parent.join("memory.swap.max").exists(),
+            Hierarchy::V1 => "mount the controller, and give this user a group in it",
+            Hierarchy::V2 if rustix::process::geteuid().is_root() => {
+                "start Lazaret in a group that has it: `systemd-run --scope -p Delegate=yes …`"
+            }
+            Hierarchy::V2 => "delegate it to this user's group: `lazaret doctor` tells how",
+        }
+    }
+
+    /// Whether the kernel counts swap in groups that are made here, as far as that can be seen without making one: the
+    /// root of version 2 has no limits of its own. The groups around these tell, or those beside them.
+    pub fn count_swap(&self) -> Option<bool> {
+        let parent = self.parents.get(&Controller::Memory)?;
+        match self.hierarchy {
+            Hierarchy::V1 => Some(parent.join("memory.memsw.limit_in_bytes").exists()),
             Hierarchy::V2 => {
-                // A name that the next launcher would sweep, were this process killed here.
-                let trial = parent.join(format!("lazaret-{}-swap", std::process::id()));
-                let made = fs::create_dir(&trial).is_ok();
-                let counted = made && trial.join("memory.swap.max").exists();
-                if made {
-                    // Nobody was ever in it.
-                    drop(fs::remove_dir(&trial));
-                }
-                counted
+                let beside = fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
+                let mut groups = parent.ancestors().map(Path::to_owned).chain(beside);
+                groups.find(|group| group.join("memory.max").exists()).map(|group| counts_swap(&group))
             }
         }
     }
+
+    /// As [`Self::count_swap`]; if nothing can be seen, a group is made, looked at and removed.
+    pub(crate) fn try_swap(&self) -> bool {
+        self.count_swap().unwrap_or_else(|| {
+            let Some(parent) = self.parents.get(&Controller::Memory) else { return false };
+            // A name that the next launcher would sweep, were this process killed here.
+            let trial = parent.join(format!("lazaret-{}-swap", std::process::id()));
+            let made = fs::create_dir(&trial).is_ok();
+            let counted = made && counts_swap(&trial);
+            if made {
+                // Nobody was ever in it.
+                drop(fs::remove_dir(&trial));
+            }
+            counted
+        })
+    }
+}
+
+fn counts_swap(group: &Path) -> bool {
+    group.join("memory.swap.max").exists()
 }
 
 /// Why there is no place for groups.
@@ -113,43 +133,57 @@ pub struct NoGroups {
     pub fix: String,
 }
 
-/// Finds the groups that this process may make for jobs: in version 1 beside its own tasks, in version 2 in a
-/// delegated group.
-///
-/// Changes nothing, except that in a delegated version 2 group that holds this process alone, the process is moved to
-/// a leaf of its own so that controllers can be handed to its siblings (cgroups(7), "no internal processes").
+/// Finds where this process may make groups for jobs: in version 1 beside its own tasks, in version 2 where
+/// [`Site::find`] says. Changes nothing.
 ///
 /// # Errors
 ///
 /// The reason and its fix, when no group can be made.
-pub fn locate() -> Result<Groups, NoGroups> {
+pub(crate) fn locate() -> Result<Site, NoGroups> {
     let read = |path: &str| fs::read_to_string(path).map_err(|e| unreadable(path, &e));
     let membership = read("/proc/self/cgroup")?;
     let mounts = read("/proc/self/mountinfo")?;
-    let v1 = version_one(&membership, &mounts);
-    if let Some(groups) = v1 {
-        let blocked = groups.parents.values().find(|parent| !writable(parent));
-        return match blocked {
-            None => Ok(groups),
+    if let Some(groups) = version_one(&membership, &mounts) {
+        if let Some(parent) = groups.parents.values().find(|parent| !is_group(parent)) {
+            return Err(hidden(parent));
+        }
+        return match groups.parents.values().find(|parent| !writable(parent)) {
+            None => Ok(Site { groups, changes: Vec::new() }),
             Some(parent) => Err(not_writable(parent)),
         };
     }
-    let Some(own) = version_two(&membership, &mounts) else {
-        return Err(NoGroups {
-            why: "no cgroup hierarchy is mounted".to_owned(),
-            fix: "mount one (`mount -t cgroup2 none /sys/fs/cgroup`), or start the container with one".to_owned(),
-        });
-    };
-    // A caller that was moved to its leaf earlier makes groups beside it.
-    let moved = own.file_name().is_some_and(|name| name == LEAF);
-    delegated(own.parent().filter(|_| moved).unwrap_or(&own))
+    let places = version_two(&membership, &mounts);
+    match places.iter().find(|place| is_group(&place.own)) {
+        Some(place) => Site::find(place, rustix::process::geteuid()),
+        None => Err(places.first().map_or_else(not_mounted, |place| hidden(&place.own))),
+    }
 }
 
 fn unreadable(path: &str, error: &io::Error) -> NoGroups {
     NoGroups { why: format!("{path} cannot be read: {error}"), fix: "mount /proc".to_owned() }
 }
 
-fn not_writable(path: &Path) -> NoGroups {
+fn not_mounted() -> NoGroups {
+    NoGroups {
+        why: "no cgroup hierarchy is mounted that shows this process's group".to_owned(),
+        fix: "mount one (`mount -t cgroup2 none /sys/fs/cgroup`), or start the container with one".to_owned(),
+    }
+}
+
+/// A mount is listed, and the group is not there: something else was mounted over it, or over a part of its path.
+fn hidden(own: &Path) -> NoGroups {
+    let cover = own.ancestors().find(|path| path.exists()).unwrap_or(own);
+    NoGroups {
+        why: format!("{} is not there: another file system hides the cgroup file system", own.display()),
+        fix: format!(
+            "unmount what covers it (`umount {}`), mount it once more (`mount -t cgroup2 none /sys/fs/cgroup`), or start \
+             the container with it",
+            cover.display()
+        ),
+    }
+}
+
+pub(super) fn not_writable(path: &Path) -> NoGroups {
     NoGroups {
         why: format!("this user may not make groups in {}", path.display()),
         fix: format!(
@@ -161,7 +195,7 @@ fn not_writable(path: &Path) -> NoGroups {
 }
 
 /// The command that delegates a group on a host with systemd: of this user's own instance, which root seldom has.
-fn in_a_scope() -> &'static str {
+pub(super) fn in_a_scope() -> &'static str {
     if rustix::process::geteuid().is_root() {
         "systemd-run --scope -p Delegate=yes …"
     } else {
@@ -169,7 +203,12 @@ fn in_a_scope() -> &'static str {
     }
 }
 
-fn writable(path: &Path) -> bool {
+/// Every group has this file, in both versions.
+fn is_group(path: &Path) -> bool {
+    path.join("cgroup.procs").exists()
+}
+
+pub(super) fn writable(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
 }
 
@@ -185,12 +224,14 @@ fn mounts_of<'a>(mountinfo: &'a str, kind: &'a str) -> impl Iterator<Item = (&'a
 }
 
 /// The directory of group `own` in a mount of the hierarchy that shows the group `root` at `point`.
-fn place(own: &str, root: &str, point: &str) -> Option<PathBuf> {
+fn directory(own: &str, root: &str, point: &str) -> Option<PathBuf> {
     let below = if root == "/" { own } else { own.strip_prefix(root)? };
-    Some(Path::new(point).join(below.trim_start_matches('/')))
+    let below = below.trim_start_matches('/');
+    let point = Path::new(point);
+    Some(if below.is_empty() { point.to_owned() } else { point.join(below) })
 }
 
-pub(crate) fn version_one(membership: &str, mountinfo: &str) -> Option<Groups> {
+fn version_one(membership: &str, mountinfo: &str) -> Option<Groups> {
     let mut parents = BTreeMap::new();
     for controller in Controller::ALL {
         let name = controller.v1_name();
@@ -201,7 +242,7 @@ pub(crate) fn version_one(membership: &str, mountinfo: &str) -> Option<Groups> {
         });
         let mount = mounts_of(mountinfo, "cgroup").find(|(_, _, options)| options.split(',').any(|o| o == name));
         if let (Some(own), Some((root, point, _))) = (own, mount)
-            && let Some(directory) = place(own, root, point)
+            && let Some(directory) = directory(own, root, point)
         {
             parents.insert(controller, directory);
         }
@@ -209,74 +250,13 @@ pub(crate) fn version_one(membership: &str, mountinfo: &str) -> Option<Groups> {
     parents.contains_key(&Controller::Memory).then_some(Groups { hierarchy: Hierarchy::V1, parents })
 }
 
-pub(crate) fn version_two(membership: &str, mountinfo: &str) -> Option<PathBuf> {
-    let own = membership.lines().find_map(|line| line.strip_prefix("0::"))?;
-    mounts_of(mountinfo, "cgroup2").find_map(|(root, point, _)| place(own, root, point))
-}
-
-/// What of a delegated version 2 group can be used.
-fn delegated(own: &Path) -> Result<Groups, NoGroups> {
-    let list = |name: &str| {
-        fs::read_to_string(own.join(name)).map_err(|e| NoGroups {
-            why: format!("{} cannot be read: {e}", own.join(name).display()),
-            fix: "show the cgroup file system to the container".to_owned(),
-        })
+/// Where every mount of version 2 would show this process's group.
+fn version_two(membership: &str, mountinfo: &str) -> Vec<Place> {
+    let Some(own) = membership.lines().find_map(|line| line.strip_prefix("0::")) else { return Vec::new() };
+    let place = |(root, point, _): (&str, &str, &str)| {
+        Some(Place { own: directory(own, root, point)?, top: PathBuf::from(point) })
     };
-    let available = list("cgroup.controllers")?;
-    if available.trim().is_empty() {
-        return Err(NoGroups {
-            why: format!("no controller is delegated to {}", own.display()),
-            fix: format!("delegate them: `{}`, or mount the controllers on cgroup v2", in_a_scope()),
-        });
-    }
-    if !writable(own) {
-        return Err(not_writable(own));
-    }
-    let wanted: Vec<(Controller, &str)> = Controller::ALL
-        .into_iter()
-        .filter_map(|c| Some((c, c.v2_name()?)))
-        .filter(|(_, name)| available.split_whitespace().any(|a| a == *name))
-        .collect();
-    enable(own, &list("cgroup.subtree_control")?, &wanted)?;
-    let mut parents: BTreeMap<_, _> = wanted.iter().map(|(c, _)| (*c, own.to_owned())).collect();
-    parents.insert(Controller::CpuAccounting, own.to_owned());
-    Ok(Groups { hierarchy: Hierarchy::V2, parents })
-}
-
-/// Hands the wanted controllers to the groups below `own`.
-fn enable(own: &Path, enabled: &str, wanted: &[(Controller, &str)]) -> Result<(), NoGroups> {
-    let missing: Vec<String> = wanted
-        .iter()
-        .filter(|(_, name)| !enabled.split_whitespace().any(|e| e == *name))
-        .map(|(_, name)| format!("+{name}"))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let control = own.join("cgroup.subtree_control");
-    let request = missing.join(" ");
-    if fs::write(&control, &request).is_ok() {
-        return Ok(());
-    }
-    move_to_leaf(own).and_then(|()| fs::write(&control, &request)).map_err(|e| NoGroups {
-        why: format!("controllers cannot be handed to groups below {}: {e}", own.display()),
-        fix: format!("start Lazaret alone in a delegated group: `{}`", in_a_scope()),
-    })
-}
-
-fn move_to_leaf(own: &Path) -> io::Result<()> {
-    let members = fs::read_to_string(own.join("cgroup.procs"))?;
-    let me = std::process::id().to_string();
-    if members.lines().any(|pid| pid != me) {
-        return Err(io::Error::other("other processes are in it"));
-    }
-    let leaf = own.join(LEAF);
-    if let Err(error) = fs::create_dir(&leaf)
-        && error.kind() != io::ErrorKind::AlreadyExists
-    {
-        return Err(error);
-    }
-    fs::write(leaf.join("cgroup.procs"), &me)
+    mounts_of(mountinfo, "cgroup2").filter_map(place).collect()
 }
 
 #[cfg(test)]

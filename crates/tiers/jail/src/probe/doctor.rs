@@ -17,7 +17,7 @@ mod trial;
 pub use cause::{Cause, Circumstances, Container};
 pub use feature::{Feature, Group};
 
-use super::Support;
+use super::{Identity, Support};
 use advice::Words;
 use lazaret_policy::{Mode, Policy};
 use std::path::Path;
@@ -126,13 +126,14 @@ impl FixKind {
 /// when this returns: groups that are made for a trial are gone, and so are all processes.
 pub fn examine(program: &Path) -> Examination {
     let before = groups::Before::look();
-    let support = Support::probe();
+    let (support, undo) = Support::prepare_for_now(Identity::probe());
     let circumstances = Circumstances::read();
     let ground = Ground::new(&support);
     let words = Words {
         program: program.display().to_string(),
         user: support.ids.0.to_string(),
         groups: before.places(),
+        scope: if support.ids.0 == 0 { "systemd-run --scope" } else { "systemd-run --user --scope" }.to_owned(),
         ..Words::default()
     };
     let mut doctor = Doctor { support: &support, circumstances: &circumstances, ground, words, findings: Vec::new() };
@@ -146,7 +147,7 @@ pub fn examine(program: &Path) -> Examination {
     doctor.devices();
     let mut findings = doctor.findings;
     findings.sort_by_key(|finding| finding.feature);
-    before.restore();
+    undo.take_back();
     Examination { support, circumstances, findings }
 }
 

@@ -23,7 +23,8 @@ fn without_a_version_one_memory_controller_version_one_is_not_used() {
     let mounts = "34 29 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
 
     assert_eq!(version_one("0::/user.slice/a\n", mounts), None);
-    assert_eq!(version_two("0::/user.slice/a\n", mounts), Some(PathBuf::from("/sys/fs/cgroup/user.slice/a")));
+    let place = Place { own: "/sys/fs/cgroup/user.slice/a".into(), top: "/sys/fs/cgroup".into() };
+    assert_eq!(version_two("0::/user.slice/a\n", mounts), [place]);
 }
 
 #[test]
@@ -36,4 +37,12 @@ fn controllers_that_share_a_directory_share_a_group() {
 
     assert_eq!(directories.len(), 2);
     assert!(directories.contains(&(Path::new("/cg/cpu,cpuacct/a"), vec![Controller::Cpu, Controller::CpuAccounting])));
+}
+
+#[test]
+fn what_hides_a_group_is_named_with_how_to_unmount_it() {
+    let none = hidden(Path::new("/proc/nowhere/below"));
+
+    assert!(none.why.contains("/proc/nowhere/below is not there"), "{none:?}");
+    assert!(none.fix.contains("`umount /proc`"), "{none:?}");
 }

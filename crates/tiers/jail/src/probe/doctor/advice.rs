@@ -56,8 +56,10 @@ pub(super) struct Words {
     pub(super) program: String,
     /// This user's id.
     pub(super) user: String,
-    /// The directories in which this user's jobs would have their groups.
+    /// The directories in which this user could be given groups.
     pub(super) groups: String,
+    /// The command that starts another in a scope.
+    pub(super) scope: String,
     /// The name of the controller that is missing.
     pub(super) controller: String,
     /// The group from which it would be handed down.
@@ -129,6 +131,7 @@ fn fill(text: &str, feature: Feature, circumstances: &Circumstances, words: &Wor
         ("{program}", words.program.as_str()),
         ("{user}", &words.user),
         ("{groups}", &words.groups),
+        ("{scope}", &words.scope),
         ("{controller}", &words.controller),
         ("{above}", &words.above),
         ("{sysctl}", feature.sysctl().unwrap_or_default()),

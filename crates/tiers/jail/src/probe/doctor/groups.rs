@@ -9,47 +9,48 @@ use crate::steps::{Value, call, text};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The groups of this process before anything was tried.
-///
-/// Looking for a place in version 2 can hand controllers down and move this process: see [`crate::cgroup::locate`].
+/// The groups of this process before it was moved to make a place for others ready.
 #[derive(Debug)]
-pub(super) struct Before {
-    mounts: String,
-    place: Place,
-}
+pub(super) struct Before(Place);
 
 #[derive(Debug)]
 enum Place {
     None,
     /// Version 1: the directories of the hierarchies that jails use.
     One(Vec<PathBuf>),
-    /// Version 2: the directory, and the controllers that were handed down.
-    Two(PathBuf, Vec<String>),
+    /// Version 2: the directory.
+    Two(PathBuf),
 }
 
-const MEMBERSHIP: &str = "/proc/self/cgroup";
 const CONTROLLERS: [&str; 5] = ["memory", "pids", "cpu", "cpuacct", "blkio"];
 const LITTLE: u64 = 64 << 20;
 
 impl Before {
     pub(super) fn look() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let (membership, mounts) = (read(MEMBERSHIP), read("/proc/self/mountinfo"));
-        let place = place(&membership, &mounts);
-        Self { mounts, place }
+        Self(place(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo")))
     }
 
     fn directories(&self) -> Vec<&Path> {
-        match &self.place {
+        match &self.0 {
             Place::None => Vec::new(),
             Place::One(directories) => directories.iter().map(PathBuf::as_path).collect(),
-            Place::Two(own, _) => vec![own],
+            Place::Two(own) => vec![own],
         }
     }
 
-    /// The directories in which groups of this user's would be, for texts.
+    /// The directories in which this user could be given groups, for texts: in version 2 the nearest that hands
+    /// controllers down, as the one with this process in it cannot.
     pub(super) fn places(&self) -> String {
-        let directories: Vec<String> = self.directories().iter().map(|path| path.display().to_string()).collect();
+        let hands_down = |group: &&Path| {
+            let text = fs::read_to_string(group.join("cgroup.subtree_control")).unwrap_or_default();
+            ["memory", "pids"].iter().all(|needed| text.split_whitespace().any(|name| name == *needed))
+        };
+        let directories = match &self.0 {
+            Place::Two(own) => vec![own.ancestors().find(hands_down).unwrap_or(own)],
+            Place::None | Place::One(_) => self.directories(),
+        };
+        let directories: Vec<String> = directories.iter().map(|path| path.display().to_string()).collect();
         directories.join(" ")
     }
 
@@ -61,25 +62,6 @@ impl Before {
             Some(rustix::io::Errno::NOENT) => Cause::NoHierarchy,
             Some(rustix::io::Errno::ROFS) => Cause::ReadOnlyHierarchy,
             _ => Cause::NotDelegated,
-        }
-    }
-
-    /// Takes back what looking for a place has changed.
-    pub(super) fn restore(&self) {
-        let Place::Two(own, handed) = &self.place else { return };
-        let membership = fs::read_to_string(MEMBERSHIP).unwrap_or_default();
-        let (now, handed_now) = match place(&membership, &self.mounts) {
-            Place::Two(now, _) => (now, handed_down(own)),
-            Place::None | Place::One(_) => return,
-        };
-        let added: Vec<String> =
-            handed_now.into_iter().filter(|name| !handed.contains(name)).map(|name| format!("-{name}")).collect();
-        if !added.is_empty() {
-            // Those that a neighbour began to use meanwhile stay.
-            drop(fs::write(own.join("cgroup.subtree_control"), added.join(" ")));
-        }
-        if now != *own && fs::write(own.join("cgroup.procs"), std::process::id().to_string()).is_ok() {
-            drop(fs::remove_dir(now));
         }
     }
 }
@@ -100,10 +82,7 @@ fn place(membership: &str, mounts: &str) -> Place {
     one.dedup();
     match two {
         _ if !one.is_empty() => Place::One(one),
-        Some(own) => {
-            let handed = handed_down(&own);
-            Place::Two(own, handed)
-        }
+        Some(own) => Place::Two(own),
         None => Place::None,
     }
 }
@@ -123,21 +102,11 @@ fn directory(own: &str, mounts: &str, kind: &str, option: &str) -> Option<PathBu
     })
 }
 
-fn handed_down(group: &Path) -> Vec<String> {
-    let text = fs::read_to_string(group.join("cgroup.subtree_control")).unwrap_or_default();
-    text.split_whitespace().map(str::to_owned).collect()
-}
-
 impl Doctor<'_> {
     pub(super) fn groups(&mut self, before: &Before) {
         match &self.support.groups {
             Err(none) => {
-                let cause = before.cause();
-                let found = match (cause, before.directories().first()) {
-                    (Cause::NoHierarchy, Some(own)) => format!("{} is not there", own.display()),
-                    _ => none.why.clone(),
-                };
-                self.missing(Feature::Cgroup, cause, found, None);
+                self.missing(Feature::Cgroup, before.cause(), none.why.clone(), None);
             }
             Ok(groups) => self.group(groups),
         }
@@ -212,9 +181,10 @@ impl Doctor<'_> {
                 }
             }
             None => {
-                let above = groups.parents.values().next().and_then(|own| own.parent());
+                let name = controller.v2_name().unwrap_or("cpu");
+                let above = groups.parents.values().next().and_then(|parent| nearest_with(name, parent));
                 self.words.above = above.map(|path| path.display().to_string()).unwrap_or_default();
-                self.words.controller = controller.v2_name().unwrap_or("cpu").to_owned();
+                self.words.controller = name.to_owned();
                 self.missing(feature, Cause::NoController, "the controller is not available here".to_owned(), None);
             }
         }
@@ -232,6 +202,17 @@ impl Doctor<'_> {
     }
 }
 
+/// The nearest group around `parent` that has the controller and could hand it down.
+fn nearest_with<'a>(controller: &str, parent: &'a Path) -> Option<&'a Path> {
+    let has = |group: &&Path| {
+        let text = fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
+        text.split_whitespace().any(|name| name == controller)
+    };
+    let mut around = parent.ancestors().skip(1);
+    let nearest = around.next();
+    nearest.filter(has).or_else(|| around.find(has)).or(nearest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,7 +223,7 @@ mod tests {
 
         let place = place("0::/box/one\n", mounts);
 
-        assert!(matches!(place, Place::Two(own, _) if own == Path::new("/sys/fs/cgroup/one")));
+        assert!(matches!(place, Place::Two(own) if own == Path::new("/sys/fs/cgroup/one")));
     }
 
     #[test]

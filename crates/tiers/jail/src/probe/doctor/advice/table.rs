@@ -154,6 +154,12 @@ pub(super) const TABLE: &[Row] = &[
             ),
             fix(Host, Command, "mount it", "sudo mount -t cgroup2 none /sys/fs/cgroup"),
             fix(
+                Host,
+                Command,
+                "or, where another file system hides it, unmount that one",
+                "sudo umount /sys/fs/cgroup",
+            ),
+            fix(
                 Anywhere,
                 Policy,
                 "or accept weaker limits by name: --degrade cgroup, or in the policy",
@@ -186,13 +192,13 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         cause: Cause::NotDelegated,
         of: Of::Any,
-        means: "groups are made only in a subtree that was delegated to this user",
+        means: "groups are made only where that was delegated to this user, or where it is alone",
         remedies: &[
             fix(
                 Systemd,
                 Service,
-                "for a shell, start Lazaret in a scope of its own",
-                "systemd-run --user --scope -p Delegate=yes lazaret run …",
+                "start the shell, or Lazaret alone, in a scope that is delegated",
+                "{scope} -p Delegate=yes $SHELL",
             ),
             fix(
                 Systemd,
@@ -210,7 +216,7 @@ pub(super) const TABLE: &[Row] = &[
             fix(
                 Host,
                 Command,
-                "without systemd, give this user a group in each hierarchy, and start Lazaret from a shell in it",
+                "without systemd, give this user a group of its own, and start Lazaret from a shell in it",
                 "for d in {groups}; do\n  sudo mkdir -p $d/lazaret-{user} && sudo chown -R {user} $d/lazaret-{user}\n  \
                  echo $$ | sudo tee $d/lazaret-{user}/cgroup.procs\ndone",
             ),
@@ -237,7 +243,7 @@ pub(super) const TABLE: &[Row] = &[
             fix(
                 Host,
                 Command,
-                "hand it down from the group above",
+                "hand it down from the nearest group that has it, or start Lazaret in a scope (`{scope} -p Delegate=yes $SHELL`)",
                 "echo +{controller} | sudo tee {above}/cgroup.subtree_control",
             ),
             fix(Host, Kernel, "or, if no group has it, use a kernel that does", "{kernel}"),
