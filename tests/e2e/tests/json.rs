@@ -1,0 +1,97 @@
+//! The JSON of `lazaret plan` and `lazaret doctor` against the tables of docs/json.md.
+
+use lazaret_e2e::{Runner, as_root_and_user};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+as_root_and_user![
+    every_field_of_a_plan_is_documented_and_every_documented_one_is_there,
+    every_field_of_an_examination_is_documented_and_every_documented_one_is_there,
+];
+
+/// The fields that the table below the heading `schema` names.
+fn documented(schema: &str) -> BTreeSet<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md");
+    let page = fs::read_to_string(path).expect("the page is there");
+    let section = page.split("\n## ").find(|section| section.starts_with(&format!("`{schema}`")));
+    let rows = section.expect("each form has a section").lines().filter(|line| line.starts_with("| `"));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned)).collect()
+}
+
+/// The fields of `value`: those with something else in them than objects.
+fn fields(value: &Value, at: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            let dot = if at.is_empty() { "" } else { "." };
+            object.iter().for_each(|(key, value)| fields(value, &format!("{at}{dot}{key}"), found));
+        }
+        // A list of objects may be empty, one of texts is in the table by its own name.
+        Value::Array(list) if list.iter().any(Value::is_object) => {
+            list.iter().for_each(|value| fields(value, &format!("{at}[]"), found));
+        }
+        _ => {
+            found.insert(at.to_owned());
+        }
+    }
+}
+
+/// The fields of everything that `runs` of lazaret print.
+fn printed(runner: &Runner, runs: &[&[&str]]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for run in runs {
+        let ran = runner.lazaret(run);
+        let value = serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran}"));
+        fields(&value, "", &mut found);
+    }
+    found
+}
+
+/// Compares, but for `absent`: fields that only hosts have which lack something.
+fn compare(documented: &BTreeSet<String>, mut printed: BTreeSet<String>, absent: &BTreeSet<String>) {
+    // A list of objects that is empty, or an object that is null.
+    let inner = |path: &String| documented.iter().any(|field| field.strip_prefix(path.as_str()).is_some_and(deeper));
+    printed.retain(|path| documented.contains(path) || !inner(path));
+    let unknown: Vec<_> = printed.difference(documented).collect();
+    let gone: Vec<_> = documented.difference(&printed).filter(|field| !absent.contains(*field)).collect();
+    assert_eq!((unknown, gone), (Vec::new(), Vec::new()), "not in docs/json.md, or only there");
+}
+
+fn deeper(rest: &str) -> bool {
+    rest.starts_with("[].") || rest.starts_with('.')
+}
+
+/// The fields of a table that is either degraded, and has a source, or has all its others.
+fn of_the_other_kind(documented: &BTreeSet<String>, printed: &BTreeSet<String>, table: &str) -> BTreeSet<String> {
+    let (kind, source) = (format!("{table}kind"), format!("{table}source"));
+    let degraded = printed.contains(&source);
+    let other = |field: &&String| field.starts_with(table) && **field != kind && (**field == source) != degraded;
+    documented.iter().filter(other).cloned().collect()
+}
+
+fn every_field_of_a_plan_is_documented_and_every_documented_one_is_there(runner: &Runner) {
+    runner.put("in.txt", "input");
+    let plan = ["plan", "--json", "--steps", "--in", "in.txt", "--out", "out.txt"];
+    let limited = [&plan[..], &["--", "true"]].concat();
+    let degraded = [&plan[..], &["--degrade", "cgroup", "--degrade", "landlock", "--", "true"]].concat();
+
+    let printed = printed(runner, &[&limited, &degraded]);
+
+    let documented = documented("lazaret.plan/1");
+    let mut absent = of_the_other_kind(&documented, &printed, "cgroup.");
+    absent.extend(of_the_other_kind(&documented, &printed, "landlock."));
+    compare(&documented, printed, &absent);
+}
+
+fn every_field_of_an_examination_is_documented_and_every_documented_one_is_there(runner: &Runner) {
+    let printed = printed(runner, &[&["doctor", "--json", "--profile", "default"], &["doctor", "--json"]]);
+
+    // Of a host that lacks something.
+    let documented = documented("lazaret.doctor/1");
+    let of_fixes = |field: &&String| field.starts_with("findings[].fixes[].");
+    let fixes: BTreeSet<String> = documented.iter().filter(of_fixes).cloned().collect();
+    let absent = if printed.is_disjoint(&fixes) { fixes } else { BTreeSet::new() };
+    compare(&documented, printed, &absent);
+}
