@@ -9,6 +9,7 @@ mod locate;
 mod measure;
 mod prepare;
 mod site;
+mod systemd;
 
 pub(crate) use job::sweep;
 pub use job::{CPU_PERIOD_US, GroupLimits, JobGroup};

@@ -4,10 +4,11 @@
 //! internal processes"). So groups for jobs go where no process is: the caller's own group after its processes were moved
 //! into a leaf, or a group around it.
 //!
-//! What belongs to whom is a convention: a manager hands a subtree to somebody by making the group theirs, and systemd
-//! also marks it (<https://systemd.io/CGROUP_DELEGATION>). Processes of others are moved in such a group alone.
+//! What belongs to whom is a convention: a manager hands a subtree to somebody by making the group theirs, and the host's
+//! systemd also marks it (<https://systemd.io/CGROUP_DELEGATION>). Processes of others are moved in such a group alone.
 
 use super::locate::{Controller, Groups, Hierarchy, NoGroups, in_a_scope, not_writable, writable};
+use super::systemd;
 use rustix::process::Uid;
 use std::collections::BTreeMap;
 use std::fs;
@@ -66,10 +67,11 @@ impl Site {
     /// 2. this process's group, if it was delegated to this user: all its processes are moved to a leaf of their own;
     /// 3. the nearest group around it that is within what was delegated, and has no processes;
     /// 4. this process's group, if this user may make groups in it and nobody but its children is there: they are moved;
-    /// 5. for root, the nearest group around it that is root's, has no processes, and has the controllers for memory and
+    /// 5. this process's group, if this user's own instance of systemd says that it delegated it: as 2;
+    /// 6. for root, the nearest group around it that is root's, has no processes, and has the controllers for memory and
     ///    processes.
     ///
-    /// In 4 and 5, where nothing was delegated, a group `lazaret` is made for the jobs' groups.
+    /// From 4 on a group `lazaret` is made for the jobs' groups, as the one around it is or may be another's.
     ///
     /// # Errors
     ///
@@ -91,6 +93,9 @@ impl Site {
             }
             if moved || is_alone(home) {
                 return Ok(Self::beside(home, if moved { Vec::new() } else { to_leaf(home, Whom::Family) }, &[]));
+            }
+            if !euid.is_root() && systemd::has_delegated(home, euid) {
+                return Ok(Self::beside(home, to_leaf(home, Whom::All), &[]));
             }
         } else if let Some(free) = look.delegated_around(home) {
             return Ok(Self::within(free, Vec::new()));
@@ -208,7 +213,7 @@ fn is_root(group: &Path) -> bool {
     !group.join("cgroup.events").exists()
 }
 
-/// systemd says so of the groups that it delegates, since 251 in the first attribute.
+/// The host's systemd says so of the groups that it delegates, since 251 in the first attribute.
 fn is_marked(group: &Path) -> bool {
     ["user.delegate", "trusted.delegate"].iter().any(|name| {
         let mut value = [0_u8; 2];
