@@ -4,6 +4,7 @@
 //!
 //! Source: cgroups(7); Documentation/admin-guide/cgroup-v1, cgroup-v2.rst.
 
+mod directory;
 mod job;
 mod locate;
 mod measure;
@@ -11,7 +12,7 @@ mod prepare;
 mod site;
 mod systemd;
 
-pub(crate) use job::sweep;
+pub(crate) use directory::sweep;
 pub use job::{CPU_PERIOD_US, GroupLimits, JobGroup};
 pub(crate) use locate::locate;
 pub use locate::{Controller, Groups, Hierarchy, NoGroups};

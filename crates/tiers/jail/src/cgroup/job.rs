@@ -1,13 +1,12 @@
 //! The group of one job: made, limited, joined, measured, removed.
 
+use super::directory::Directory;
 use super::locate::{Controller, Groups, Hierarchy};
 use crate::error::RunError;
-use rustix::fs::{Mode, OFlags};
-use std::fs;
+use rustix::fs::OFlags;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 /// What a group enforces. Zero tasks of the caller's are in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,12 +28,9 @@ pub const CPU_PERIOD_US: u64 = 100_000;
 #[derive(Debug)]
 pub struct JobGroup {
     hierarchy: Hierarchy,
-    directories: Vec<(PathBuf, Vec<Controller>)>,
+    directories: Vec<(Directory, Vec<Controller>)>,
     swap_bounded: bool,
 }
-
-/// How long the kernel may take to let go of a group whose tasks are all dead.
-const REMOVAL: Duration = Duration::from_secs(2);
 
 impl JobGroup {
     /// Makes the group `name` below every parent and sets its limits.
@@ -45,8 +41,8 @@ impl JobGroup {
     pub fn create(groups: &Groups, name: &str, limits: &GroupLimits) -> Result<Self, RunError> {
         let mut group = Self { hierarchy: groups.hierarchy, directories: Vec::new(), swap_bounded: false };
         for (parent, controllers) in groups.directories() {
-            let directory = parent.join(name);
-            make(&directory).map_err(|source| cgroup_error("make", &directory, source))?;
+            let path = parent.join(name);
+            let directory = Directory::make(path.clone()).map_err(|source| cgroup_error("make", &path, source))?;
             group.directories.push((directory, controllers));
         }
         group.limit(limits)?;
@@ -64,8 +60,8 @@ impl JobGroup {
         self.set(Controller::Memory, "memory.limit_in_bytes", &limits.memory.to_string())?;
         // Absent when the kernel was built or booted without swap accounting.
         self.swap_bounded = self
-            .path(Controller::Memory, "memory.memsw.limit_in_bytes")
-            .is_some_and(|file| fs::write(file, limits.memory.to_string()).is_ok());
+            .directory(Controller::Memory)
+            .is_some_and(|memory| memory.write("memory.memsw.limit_in_bytes", &limits.memory.to_string()).is_ok());
         self.set(Controller::Pids, "pids.max", &limits.tasks.to_string())?;
         if let Some(quota) = limits.cpu_quota_us {
             self.set(Controller::Cpu, "cpu.cfs_period_us", &CPU_PERIOD_US.to_string())?;
@@ -84,8 +80,8 @@ impl JobGroup {
     fn limit_v2(&mut self, limits: &GroupLimits) -> Result<(), RunError> {
         self.set(Controller::Memory, "memory.max", &limits.memory.to_string())?;
         self.set(Controller::Memory, "memory.oom.group", "1")?;
-        self.swap_bounded =
-            self.path(Controller::Memory, "memory.swap.max").is_some_and(|file| fs::write(file, "0").is_ok());
+        let memory = self.directory(Controller::Memory);
+        self.swap_bounded = memory.is_some_and(|memory| memory.write("memory.swap.max", "0").is_ok());
         self.set(Controller::Pids, "pids.max", &limits.tasks.to_string())?;
         if let Some(quota) = limits.cpu_quota_us {
             self.set(Controller::Cpu, "cpu.max", &format!("{quota} {CPU_PERIOD_US}"))?;
@@ -101,16 +97,15 @@ impl JobGroup {
 
     /// Writes a control file, if the hierarchy of its controller is there: the plan decided whether it may be missing.
     fn set(&self, controller: Controller, file: &str, value: &str) -> Result<(), RunError> {
-        match self.path(controller, file) {
-            None => Ok(()),
-            Some(path) => fs::write(&path, value).map_err(|source| cgroup_error("set", &path, source)),
-        }
+        self.directory(controller).map_or(Ok(()), |directory| {
+            directory.write(file, value).map_err(|source| cgroup_error("set", &directory.path().join(file), source))
+        })
     }
 
-    /// The control file `file` of `controller`, if its hierarchy is there.
-    pub(super) fn path(&self, controller: Controller, file: &str) -> Option<PathBuf> {
-        let (directory, _) = self.directories.iter().find(|(_, controllers)| controllers.contains(&controller))?;
-        Some(directory.join(file))
+    /// The directory of `controller`, if its hierarchy is there.
+    pub(super) fn directory(&self, controller: Controller) -> Option<&Directory> {
+        let found = self.directories.iter().find(|(_, controllers)| controllers.contains(&controller));
+        found.map(|(directory, _)| directory)
     }
 
     /// The version of the hierarchy.
@@ -133,13 +128,13 @@ impl JobGroup {
     ///
     /// The file that cannot be opened for writing.
     pub fn doors(&self) -> Result<Vec<OwnedFd>, RunError> {
-        let open = |(directory, _): &(PathBuf, Vec<Controller>)| {
-            let path = directory.join(match self.hierarchy {
-                Hierarchy::V1 => "tasks",
-                Hierarchy::V2 => "cgroup.procs",
-            });
-            rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-                .map_err(|errno| cgroup_error("enter", &path, errno.into()))
+        let door = match self.hierarchy {
+            Hierarchy::V1 => "tasks",
+            Hierarchy::V2 => "cgroup.procs",
+        };
+        let open = |(directory, _): &(Directory, Vec<Controller>)| {
+            let failed = |source| cgroup_error("enter", &directory.path().join(door), source);
+            directory.open(door, OFlags::WRONLY).map_err(failed)
         };
         self.directories.iter().map(open).collect()
     }
@@ -152,7 +147,7 @@ impl JobGroup {
     pub fn remove(mut self) -> Result<(), RunError> {
         let directories = std::mem::take(&mut self.directories);
         directories.iter().rev().try_for_each(|(directory, _)| {
-            remove_directory(directory).map_err(|source| cgroup_error("remove", directory, source))
+            directory.remove().map_err(|source| cgroup_error("remove", directory.path(), source))
         })
     }
 }
@@ -161,58 +156,11 @@ impl Drop for JobGroup {
     fn drop(&mut self) {
         for (directory, _) in self.directories.iter().rev() {
             // The launch has failed already; the next launcher of this user sweeps what is left.
-            drop(remove_directory(directory));
-        }
-    }
-}
-
-/// Makes a group's directory. One of that name was left by a killed process that had this one's number: this process
-/// gives each name once.
-fn make(directory: &Path) -> io::Result<()> {
-    match fs::create_dir(directory) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            remove_directory(directory)?;
-            fs::create_dir(directory)
-        }
-        other => other,
-    }
-}
-
-fn remove_directory(directory: &Path) -> io::Result<()> {
-    let start = Instant::now();
-    loop {
-        match fs::remove_dir(directory) {
-            Err(e) if e.kind() == io::ErrorKind::ResourceBusy && start.elapsed() < REMOVAL => {
-                std::thread::sleep(Duration::from_micros(200));
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            other => return other,
+            drop(directory.remove());
         }
     }
 }
 
 fn cgroup_error(what: &'static str, path: &Path, source: io::Error) -> RunError {
     RunError::Cgroup { what, path: path.to_owned(), source }
-}
-
-/// Removes the groups of callers that were killed before they could: `lazaret-PID-…` with no process PID.
-///
-/// Every group has a directory in the memory hierarchy, removed last: its names tell those of all others.
-pub(crate) fn sweep(groups: &Groups) {
-    let Some(Ok(entries)) = groups.parents.get(&Controller::Memory).map(fs::read_dir) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let owner = name.to_str().and_then(|n| n.strip_prefix("lazaret-")).and_then(|n| n.split('-').next());
-        let Some(owner) = owner.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
-        if !Path::new(&format!("/proc/{owner}")).exists() {
-            let others = groups.parents.iter().filter(|(controller, _)| **controller != Controller::Memory);
-            for parent in others.map(|(_, parent)| parent).chain(groups.parents.get(&Controller::Memory)) {
-                let removed = fs::remove_dir(parent.join(&name));
-                // Its last tasks are still dying. A later sweep gets it, and finds it by the memory's directory.
-                if removed.is_err_and(|e| e.kind() == io::ErrorKind::ResourceBusy) {
-                    break;
-                }
-            }
-        }
-    }
 }

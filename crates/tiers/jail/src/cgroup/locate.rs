@@ -1,5 +1,6 @@
 //! Finds where this process may make groups, by looking at its own membership.
 
+use super::directory::Directory;
 use super::site::{Place, Site};
 use std::collections::BTreeMap;
 use std::fs;
@@ -107,15 +108,13 @@ impl Groups {
     pub(crate) fn try_swap(&self) -> bool {
         self.count_swap().unwrap_or_else(|| {
             let Some(parent) = self.parents.get(&Controller::Memory) else { return false };
-            // A name that the next launcher would sweep, were this process killed here.
-            let trial = parent.join(format!("lazaret-{}-swap", std::process::id()));
-            let made = fs::create_dir(&trial).is_ok();
-            let counted = made && counts_swap(&trial);
-            if made {
+            let trial = Directory::make(parent.join(format!("lazaret-{}-swap", std::process::id())));
+            trial.is_ok_and(|trial| {
+                let counted = counts_swap(trial.path());
                 // Nobody was ever in it.
-                drop(fs::remove_dir(&trial));
-            }
-            counted
+                drop(trial.remove());
+                counted
+            })
         })
     }
 }

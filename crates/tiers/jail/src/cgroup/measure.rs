@@ -2,7 +2,7 @@
 
 use super::job::JobGroup;
 use super::locate::{Controller, Hierarchy};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 
 /// What the kernel counted for all processes of a job together. `None` where it does not tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct Measured {
     pub forks_refused: u64,
     /// Bytes at the highest point.
     pub peak_memory: Option<u64>,
-    /// Tasks at the highest point, our own two included.
+    /// Tasks at the highest point, our own included.
     pub peak_tasks: Option<u64>,
     /// Processor time in user mode, µs.
     pub user_us: Option<u64>,
@@ -90,8 +90,7 @@ impl JobGroup {
     }
 
     fn text(&self, controller: Controller, file: &str) -> Option<String> {
-        let path = self.path(controller, file)?;
-        let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let file = self.directory(controller)?.open(file, OFlags::RDONLY).ok()?;
         // The files that are read hold a number or a few short lines; what is longer is cut, and the rest not used.
         let mut buffer = [0_u8; 4096];
         let length = rustix::io::read(&file, &mut buffer).ok()?;

@@ -1,5 +1,6 @@
 //! Makes a place for groups ready, and takes that back.
 
+use super::directory::is_jobs;
 use super::locate::{Groups, NoGroups, in_a_scope};
 use super::site::{Change, Site, Whom, is_family};
 use std::fs;
@@ -129,8 +130,6 @@ impl Whom {
 }
 
 fn has_jobs(group: &Path) -> bool {
-    let is_job =
-        |name: &str| name.strip_prefix("lazaret-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    let entries = fs::read_dir(group).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name()).any(|name| name.to_str().is_some_and(is_job))
+    let mut entries = fs::read_dir(group).into_iter().flatten().flatten();
+    entries.any(|entry| is_jobs(&entry.file_name()))
 }
