@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 /// How long the kernel may take to let go of a group whose tasks are all dead.
 const REMOVAL: Duration = Duration::from_secs(2);
 
-/// How often a name is tried that somebody sweeps at the same time.
-const ATTEMPTS: usize = 10;
+/// How often a name is tried that somebody sweeps at the same time, and how long he is given to be done.
+const ATTEMPTS: usize = 200;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A group's directory.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ impl Directory {
             if let Some(descriptor) = mark(&path)? {
                 return Ok(Self { path, descriptor });
             }
+            std::thread::sleep(PAUSE);
         }
         Err(Errno::EXIST.into())
     }
@@ -111,18 +113,28 @@ fn remove_unused(path: &Path) -> io::Result<()> {
 pub(crate) fn sweep(groups: &Groups) {
     for (parent, _) in groups.directories() {
         let Ok(entries) = fs::read_dir(parent) else { continue };
-        for entry in entries.flatten().filter(|entry| is_jobs(&entry.file_name())) {
+        for entry in entries.flatten().filter(|entry| owner(&entry.file_name()).is_some_and(|pid| !is_alive(pid))) {
             // What cannot be removed has tasks that are still dying, or belongs to somebody else. A later sweep gets it.
             drop(remove_unused(&entry.path()));
         }
     }
 }
 
-/// Whether it is the name of a job's group: `lazaret-PID-…`.
+/// Whether it is the name of a job's group.
 pub(super) fn is_jobs(name: &OsStr) -> bool {
-    let rest = name.to_str().and_then(|name| name.strip_prefix("lazaret-"));
-    let owner = rest.and_then(|rest| rest.split_once('-')).map(|(owner, _)| owner);
-    owner.is_some_and(|owner| owner.parse::<u32>().is_ok())
+    owner(name).is_some()
+}
+
+/// Whose group it is by its name, `lazaret-PID-…`.
+fn owner(name: &OsStr) -> Option<u32> {
+    let (owner, _) = name.to_str()?.strip_prefix("lazaret-")?.split_once('-')?;
+    owner.parse().ok()
+}
+
+/// Whether there is such a process, as far as this pid namespace shows: locks say the rest. Without this look, callers
+/// that start at the same time would be in the way of each other.
+fn is_alive(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
 }
 
 #[cfg(test)]
