@@ -1,6 +1,6 @@
 //! Control groups, both hierarchies: one group for each job.
 //!
-//! Where groups are made follows from the group of the caller and who it belongs to: see [`site::Site::find`].
+//! Where groups are made follows from the group of the caller and who it belongs to: see `site`.
 //!
 //! Source: cgroups(7); Documentation/admin-guide/cgroup-v1, cgroup-v2.rst.
 

@@ -60,7 +60,7 @@ const RET_USER_NOTIF: u32 = 0x7fc0_0000;
 impl Support {
     /// Looks at the host and changes nothing, for plans. Takes a few dozen microseconds.
     ///
-    /// On cgroup v2 [`Self::prepare`] can be refused what this expects to be possible.
+    /// On cgroup v2 a launcher can be refused what this expects to be possible.
     pub fn probe() -> Self {
         Self::new(Identity::probe(), cgroup::locate().map(|site| site.groups), |groups| {
             groups.count_swap().unwrap_or(true)

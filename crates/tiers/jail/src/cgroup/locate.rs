@@ -182,7 +182,7 @@ fn hidden(own: &Path) -> NoGroups {
     }
 }
 
-pub(super) fn not_writable(path: &Path) -> NoGroups {
+fn not_writable(path: &Path) -> NoGroups {
     NoGroups {
         why: format!("this user may not make groups in {}", path.display()),
         fix: format!(

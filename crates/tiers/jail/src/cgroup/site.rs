@@ -7,7 +7,7 @@
 //! What belongs to whom is a convention: a manager hands a subtree to somebody by making the group theirs, and the host's
 //! systemd also marks it (<https://systemd.io/CGROUP_DELEGATION>). Processes of others are moved in such a group alone.
 
-use super::locate::{Controller, Groups, Hierarchy, NoGroups, in_a_scope, not_writable, writable};
+use super::locate::{Controller, Groups, Hierarchy, NoGroups, in_a_scope, writable};
 use super::systemd;
 use rustix::process::Uid;
 use std::collections::BTreeMap;
@@ -263,7 +263,10 @@ fn refusal(home: &Path) -> NoGroups {
         };
     }
     if !writable(home) {
-        return not_writable(home);
+        return NoGroups {
+            why: format!("this user may not make groups in {}", home.display()),
+            fix: format!("delegate a group: `{}`; without systemd `lazaret doctor` tells how", in_a_scope()),
+        };
     }
     NoGroups {
         why: format!("other processes are in {}, which was not delegated to this user", home.display()),
