@@ -8,6 +8,7 @@ mod judge;
 mod launch;
 mod refusals;
 mod report;
+mod scratch;
 mod shell;
 mod streams;
 mod watch;

@@ -7,10 +7,16 @@ as_root_and_user![
     a_file_that_grows_too_large_is_named,
     a_child_whose_file_grows_too_large_is_named,
     efbig_with_the_signal_ignored_is_named,
+    a_file_that_grew_too_large_is_named_although_the_program_removes_it,
+    a_file_that_stays_within_its_bound_and_is_removed_is_not_named,
     an_input_larger_than_the_file_size_limit_is_no_fault_of_the_job,
     a_full_job_directory_is_named,
     a_full_tmp_is_named,
     a_full_disk_is_named_although_the_program_cleans_up_later,
+    a_full_disk_is_named_although_the_program_cleans_up_soon,
+    a_full_disk_of_ordinary_size_is_named_although_the_program_cleans_up_soon,
+    a_full_disk_is_named_wherever_its_file_was,
+    a_disk_that_was_never_full_is_not_named,
     too_many_files_are_named,
     a_job_that_stays_within_its_disk_fails_with_its_own_code,
     too_much_standard_output_ends_the_job_and_what_came_is_kept,
@@ -63,6 +69,50 @@ fn a_full_disk_is_named_although_the_program_cleans_up_later(runner: &Runner) {
     let ended = job(runner).limit("disk=1MiB").shell(script).run();
 
     ended.expect_limit("disk-limit", 123, "disk", "1MiB");
+}
+
+fn a_full_disk_is_named_although_the_program_cleans_up_soon(runner: &Runner) {
+    let script = "dd if=/dev/zero of=/tmp/f bs=4k count=999; sleep 0.05; rm /tmp/f; exit 9";
+    let ended = job(runner).limit("disk=1MiB").shell(script).run();
+
+    ended.expect_limit("disk-limit", 123, "disk", "1MiB");
+}
+
+fn a_full_disk_of_ordinary_size_is_named_although_the_program_cleans_up_soon(runner: &Runner) {
+    let script = "dd if=/dev/zero of=/tmp/f bs=64k; sleep 0.05; rm /tmp/f; exit 9";
+    let ended = job(runner).limit("disk=200MiB").shell(script).run();
+
+    ended.expect_limit("disk-limit", 123, "disk", "200MiB");
+}
+
+fn a_full_disk_is_named_wherever_its_file_was(runner: &Runner) {
+    let script = "d=$(mktemp -d); mkdir $d/below; dd if=/dev/zero of=$d/below/f bs=4k; sleep 0.05; rm -r $d; exit 9";
+    let ended = job(runner).limit("disk=2MiB").shell(script).run();
+
+    ended.expect_limit("disk-limit", 123, "disk", "2MiB");
+}
+
+fn a_disk_that_was_never_full_is_not_named(runner: &Runner) {
+    let script = "for i in 1 2 3 4 5; do head -c 900K /dev/zero > /tmp/f; rm /tmp/f; done; exit 9";
+    let ended = job(runner).limit("disk=1MiB").shell(script).run();
+
+    ended.expect("exit", 9);
+    assert!(ended.report.limits_hit().is_empty());
+}
+
+fn a_file_that_grew_too_large_is_named_although_the_program_removes_it(runner: &Runner) {
+    let script = "trap '' XFSZ; dd if=/dev/zero of=/tmp/f bs=4k; sleep 0.05; rm /tmp/f; exit 9";
+    let ended = job(runner).limit("file-size=1MiB").shell(script).run();
+
+    ended.expect_limit("file-size-limit", 123, "file-size", "1MiB");
+}
+
+fn a_file_that_stays_within_its_bound_and_is_removed_is_not_named(runner: &Runner) {
+    let script = "for i in 1 2 3 4 5; do head -c 900K /dev/zero > /tmp/f; rm /tmp/f; done; exit 9";
+    let ended = job(runner).limit("file-size=1MiB").shell(script).run();
+
+    ended.expect("exit", 9);
+    assert!(ended.report.limits_hit().is_empty());
 }
 
 fn too_many_files_are_named(runner: &Runner) {

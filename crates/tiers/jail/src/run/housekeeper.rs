@@ -9,6 +9,7 @@ use super::launch::Jail;
 use super::shell::Shell;
 use crate::cgroup::{self, Groups};
 use crate::plan::{Room, ShellKind};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -84,8 +85,9 @@ impl Prepared {
 /// What is dropped off the way of requests.
 #[derive(Debug)]
 enum Rubbish {
-    /// A jail whose processes are dead and reaped.
-    Used(#[expect(dead_code, reason = "kept to be dropped")] Box<Jail>),
+    /// A jail whose processes are dead and reaped, and what its files were watched with.
+    #[expect(dead_code, reason = "kept to be dropped")]
+    Used(Box<Jail>, Option<OwnedFd>),
     /// One that did not fit what was asked for.
     Unused(#[expect(dead_code, reason = "kept to be dropped")] Box<Shell>),
 }
@@ -178,13 +180,13 @@ impl Housekeeper {
         fits
     }
 
-    /// Lets go of what a dead jail held.
-    pub(crate) fn dispose(&self, jail: Jail) {
+    /// Lets go of what a dead jail held, and what held it.
+    pub(crate) fn dispose(&self, jail: Jail, watch: Option<OwnedFd>) {
         if !self.has_thread {
             return;
         }
         let mut state = self.shared.lock();
-        state.rubbish.push(Rubbish::Used(Box::new(jail)));
+        state.rubbish.push(Rubbish::Used(Box::new(jail), watch));
         self.shared.changed.notify_all();
     }
 }

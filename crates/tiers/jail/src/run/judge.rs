@@ -4,16 +4,15 @@
 //! signal or an exit code alone is reported as just that.
 
 use super::launch::Jail;
-use super::watch::{self, Stop, Watched};
+use super::scratch;
+use super::watch::{Stop, Watched};
 use crate::cgroup::Measured;
 use crate::plan::Plan;
 use lazaret_init::format::Outcome;
 use lazaret_policy::{LimitHit, LimitKey, StartFailure, StartFailureKind, Verdict};
 use lazaret_sys::wait::Ended;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use std::io;
 use std::mem::offset_of;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// How the job ended, before its outputs were looked at.
 #[derive(Debug)]
@@ -35,7 +34,7 @@ struct Evidence {
     disk_full: bool,
     /// Not everything that the job wrote was passed on.
     cut: bool,
-    /// A file of the job's has the size that none may exceed.
+    /// A file of the job's has, or had, the size that none may exceed.
     file_at_limit: bool,
 }
 
@@ -54,9 +53,10 @@ pub(crate) fn judge(plan: &Plan, jail: &Jail, watched: &Watched) -> Fate {
         ended,
         measured,
         cpu_used_up: cpu_us(jail, &measured) >= super::micros(plan.limits.cpu.duration()),
-        disk_full: watched.disk_full || watch::is_full(jail),
+        disk_full: watched.gauge.full || scratch::is_full(jail),
         cut: jail.streams.stdout.truncated || jail.streams.stderr.truncated,
-        file_at_limit: failed && file_of_size(jail, plan.limits.file_size.bytes()),
+        file_at_limit: failed
+            && (watched.gauge.file_at_limit || scratch::has_file_of_size(jail, plan.limits.file_size.bytes())),
     };
     let limits_hit = limits_hit(plan, &evidence);
     Fate { verdict: evidence.verdict(plan), limits_hit, measured, notes }
@@ -173,40 +173,4 @@ fn start_failure(plan: &Plan, jail: &Jail) -> Option<StartFailure> {
         errno => (StartFailureKind::Other, format!("`{path}`: {}", io::Error::from_raw_os_error(errno))),
     };
     Some(StartFailure { kind, command, errno, detail })
-}
-
-/// How many entries are looked at, at most: a job may leave as many as its file system holds.
-const MOST_ENTRIES: usize = 20_000;
-
-/// Whether a regular file of just `size` bytes is anywhere in /job, /tmp or /dev/shm: there the kernel cuts a write. Only
-/// an input can be larger.
-fn file_of_size(jail: &Jail, size: u64) -> bool {
-    let Some(scratch) = &jail.handed[1] else { return false };
-    // A mount's own descriptor names the place only (fsmount(2)); entries are read through another.
-    let Some(top) = directory_below(scratch.as_fd(), c".") else { return false };
-    let (mut open, mut seen) = (vec![top], 0);
-    while let Some(directory) = open.pop() {
-        let Ok(entries) = Dir::read_from(&directory) else { continue };
-        for entry in entries.flatten() {
-            seen += 1;
-            let name = entry.file_name();
-            if seen > MOST_ENTRIES || matches!(name.to_bytes(), b"." | b"..") {
-                continue;
-            }
-            let Ok(stat) = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
-            match FileType::from_raw_mode(stat.st_mode) {
-                FileType::RegularFile if u64::try_from(stat.st_size).is_ok_and(|found| found == size) => return true,
-                // Breadth costs descriptors: deep and wide trees are cut, not followed.
-                FileType::Directory if open.len() < 64 => open.extend(directory_below(directory.as_fd(), name)),
-                _ => {}
-            }
-        }
-    }
-    false
-}
-
-fn directory_below(directory: BorrowedFd<'_>, name: &std::ffi::CStr) -> Option<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(directory, name, flags, Mode::empty(), resolve).ok()
 }

@@ -51,7 +51,7 @@ pub(crate) fn finish(
     };
     let (stdout, stderr) =
         (std::mem::take(&mut jail.streams.stdout.captured), std::mem::take(&mut jail.streams.stderr.captured));
-    launcher.housekeeper.dispose(jail);
+    launcher.housekeeper.dispose(jail, watched.gauge.into_descriptor());
 
     let verdict = collected.verdict.unwrap_or(fate.verdict);
     let mut notes = plan.notes;

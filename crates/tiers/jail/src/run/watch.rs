@@ -3,6 +3,7 @@
 use super::Cancel;
 use super::launch::Jail;
 use super::refusals::Refusals;
+use super::scratch::Gauge;
 use super::streams::{Incoming, Sink};
 use crate::error::RunError;
 use crate::plan::Plan;
@@ -30,17 +31,14 @@ pub(crate) enum Stop {
 pub(crate) struct Watched {
     pub(crate) stop: Option<Stop>,
     pub(crate) refusals: Refusals,
-    /// Whether /job and /tmp were ever seen full.
-    pub(crate) disk_full: bool,
+    /// What was seen of /job and /tmp while the job ran.
+    pub(crate) gauge: Gauge,
     /// How process 1 ended.
     pub(crate) init: Option<Ended>,
     /// When it was all over.
     pub(crate) ended: Instant,
 }
 
-/// How often the fill of /job and /tmp is looked at: a job that fills it and cleans up before it fails would otherwise
-/// leave no trace.
-const LOOK: Duration = Duration::from_millis(100);
 /// How long what a job wrote before it was stopped may take to be passed on to a slow reader.
 const PASS_ON: Duration = Duration::from_secs(10);
 /// The same when somebody waits for the job to be gone.
@@ -54,7 +52,7 @@ pub(crate) fn watch(
     processors: u32,
 ) -> Result<Watched, RunError> {
     let mut watcher =
-        Watcher { plan, sink, cancels, processors, stop: None, refusals: Refusals::default(), disk_full: false };
+        Watcher { plan, sink, cancels, processors, stop: None, refusals: Refusals::default(), gauge: Gauge::new(plan) };
     let handed = watcher.until_handed_over(jail)?;
     if handed {
         watcher.until_the_end(jail)?;
@@ -67,7 +65,7 @@ pub(crate) fn watch(
     watcher.drain(jail)?;
     match jail.shell.failure() {
         Some(failure) if watcher.stop.is_none() => Err(failure),
-        _ => Ok(Watched { stop: watcher.stop, refusals: watcher.refusals, disk_full: watcher.disk_full, init, ended }),
+        _ => Ok(Watched { stop: watcher.stop, refusals: watcher.refusals, gauge: watcher.gauge, init, ended }),
     }
 }
 
@@ -78,7 +76,7 @@ struct Watcher<'a> {
     processors: u32,
     stop: Option<Stop>,
     refusals: Refusals,
-    disk_full: bool,
+    gauge: Gauge,
 }
 
 impl<'a> Watcher<'a> {
@@ -131,10 +129,10 @@ impl<'a> Watcher<'a> {
                 return Err(RunError::Resource { what: "watch the jail's first process", source: errno.into() });
             }
         };
-        let mut next_look = Instant::now() + LOOK;
+        self.gauge.look(jail, false);
         let mut cpu_check = self.next_cpu_check(jail, Instant::now());
         loop {
-            let mut next = self.deadline(jail).min(next_look);
+            let mut next = self.deadline(jail).min(self.gauge.due());
             if let Some(check) = cpu_check {
                 next = next.min(check);
             }
@@ -156,9 +154,8 @@ impl<'a> Watcher<'a> {
                     cpu_check = None;
                 }
             }
-            if now >= next_look {
-                self.disk_full |= is_full(jail);
-                next_look = now + LOOK;
+            if now >= self.gauge.due() {
+                self.gauge.look(jail, false);
             }
         }
     }
@@ -181,6 +178,7 @@ impl<'a> Watcher<'a> {
             Process,
             Cancel,
             Listener,
+            Writes,
             Stdout,
             Stderr,
             Stdin,
@@ -193,6 +191,8 @@ impl<'a> Watcher<'a> {
         if let Some(listener) = jail.handed[3].as_ref().filter(|_| !stopped) {
             interests.push((Event::Listener, listener.as_fd(), PollFlags::IN));
         }
+        interests
+            .extend(self.gauge.interest().filter(|_| !stopped).map(|writes| (Event::Writes, writes, PollFlags::IN)));
         let streams = &jail.streams;
         if !stopped {
             interests.extend(streams.stdout.interest(stdout).map(|(fd, flags)| (Event::Stdout, fd, flags)));
@@ -207,6 +207,11 @@ impl<'a> Watcher<'a> {
         drop(watched);
         drop(interests);
 
+        // Programs say that there is no room left before they clean up.
+        if self.gauge.is_near() && !happened.iter().all(|(_, flags)| flags.is_empty()) {
+            let asked = happened.iter().any(|(event, flags)| *event == Event::Writes && !flags.is_empty());
+            self.gauge.look(jail, asked);
+        }
         for (event, flags) in happened.into_iter().filter(|(_, flags)| !flags.is_empty()) {
             match event {
                 Event::Process => return Ok(true),
@@ -217,6 +222,8 @@ impl<'a> Watcher<'a> {
                         self.refusals.answer_next(listener, &self.plan.filter)?;
                     }
                 }
+                // Looked at above.
+                Event::Writes => {}
                 // Nobody is left under the filter.
                 Event::Listener => jail.handed[3] = None,
                 Event::Stdout => {
@@ -353,10 +360,4 @@ fn receive(jail: &mut Jail) -> Result<bool, RunError> {
         lazaret_sys::seccomp::wake_in_place(listener.as_fd());
     }
     Ok(true)
-}
-
-/// Whether the job's file system has no room, or no file, left.
-pub(crate) fn is_full(jail: &Jail) -> bool {
-    let Some(scratch) = &jail.handed[1] else { return false };
-    rustix::fs::fstatvfs(scratch).is_ok_and(|stat| stat.f_bfree == 0 || stat.f_ffree == 0)
 }
