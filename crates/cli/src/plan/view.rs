@@ -347,7 +347,7 @@ fn rlimits(plan: &Plan, policy: &Policy) -> Vec<Rlimit> {
             "RLIMIT_NOFILE" => LimitKey::OpenFiles,
             "RLIMIT_NPROC" => LimitKey::Processes,
             "RLIMIT_CPU" => LimitKey::Cpu,
-            "RLIMIT_AS" => LimitKey::Memory,
+            "RLIMIT_DATA" => LimitKey::Memory,
             _ => return EVERY_JAIL.to_owned(),
         };
         policy.limits.source(key).map_or_else(|| EVERY_JAIL.to_owned(), |source| format!("{key}: {source}"))

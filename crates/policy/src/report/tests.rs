@@ -23,7 +23,7 @@ fn sample() -> Report {
             layer: Layer::CgroupMemory,
             asked: "2GiB".to_owned(),
             holding: Holding::Partly,
-            detail: "RLIMIT_AS of each process".to_owned(),
+            detail: "RLIMIT_DATA of each process".to_owned(),
             why_not: Some("no cgroup is delegated".to_owned()),
             source: "profile imagemagick:30".to_owned(),
         }],

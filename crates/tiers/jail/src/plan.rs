@@ -243,7 +243,8 @@ fn rlimits(limits: &Limits, group: &Group) -> Vec<Rlimit> {
         limit(libc::RLIMIT_CPU, "RLIMIT_CPU", cpu_seconds),
     ];
     if matches!(group, Group::Degraded) || !has_memory(group) {
-        rlimits.push(limit(libc::RLIMIT_AS, "RLIMIT_AS", limits.memory.bytes()));
+        // Not RLIMIT_AS: runtimes reserve far more addresses than they use, WebAssembly's some GiB for each memory.
+        rlimits.push(limit(libc::RLIMIT_DATA, "RLIMIT_DATA", limits.memory.bytes()));
     }
     rlimits
 }

@@ -17,6 +17,8 @@ as_root_and_user![
     processor_time_of_many_short_processes_adds_up,
     wall_time_is_told_from_processor_time,
     memory_is_limited,
+    memory_taken_bit_by_bit_is_limited,
+    memory_that_is_reserved_alone_is_not_limited,
     memory_in_files_counts,
     memory_of_many_small_processes_adds_up,
     a_job_that_survives_within_its_memory_is_ok,
@@ -119,6 +121,26 @@ fn memory_is_limited(runner: &Runner) {
     let peak = ended.report["usage"]["peak_memory"].as_u64();
     assert!(peak.is_none_or(|peak| (24 << 20..=32 << 20).contains(&peak)), "{peak:?}");
     assert_ne!(ended.kind(), "ok", "200 MiB do not fit into 32 MiB");
+}
+
+fn memory_taken_bit_by_bit_is_limited(runner: &Runner) {
+    let program = "$| = 1; my @x; for (1..500) { push @x, 'a' x (1 << 20); print \"$_\\n\" }";
+    let ended = job(runner).limit("memory=64MiB").perl(program).run();
+
+    ended.expect_limit_where("cgroup-memory", "memory-limit", "memory", "64MiB");
+    assert!(ended.stdout.len() < 64 * 3, "no more than 63 MiB were had");
+    if !ended.holds("cgroup-memory") {
+        ended.expect("exit", 1);
+        assert!(ended.stderr.contains("Out of memory"), "{}", ended.stderr);
+    }
+}
+
+fn memory_that_is_reserved_alone_is_not_limited(runner: &Runner) {
+    // mmap(NULL, 8 GiB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    let program = "exit(syscall(9, 0, 8 << 30, 0, 0x4022, -1, 0) == -1 ? 1 : 0)";
+    let ended = job(runner).limit("memory=64MiB").perl(program).run();
+
+    ended.expect("ok", 0);
 }
 
 fn memory_in_files_counts(runner: &Runner) {

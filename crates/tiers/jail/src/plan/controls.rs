@@ -102,7 +102,9 @@ fn detail(layer: Layer, policy: &Policy, filter: &FilterPlan, landlock: &Landloc
 /// What holds in place of a degraded layer.
 fn instead(layer: Layer) -> &'static str {
     match layer {
-        Layer::CgroupMemory => "RLIMIT_AS bounds each process by itself",
+        Layer::CgroupMemory => {
+            "RLIMIT_DATA bounds the private writable memory of each process; shared memory is not bounded"
+        }
         Layer::CgroupPids => "RLIMIT_NPROC bounds the processes of the job's user namespace",
         Layer::CgroupCpu => "RLIMIT_CPU bounds each process by itself",
         Layer::Cgroup => "per-process limits and supervision",

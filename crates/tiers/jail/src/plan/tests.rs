@@ -69,7 +69,7 @@ fn a_missing_layer_is_an_error_with_its_fix_unless_the_policy_degrades_it() {
     assert_eq!(degraded.group, Group::Degraded);
     let control = degraded.control(Layer::CgroupMemory).expect("every layer is told of");
     assert_eq!((control.holding, control.why_not.as_deref()), (Holding::No, Some("no controller")));
-    assert!(degraded.rlimits.iter().any(|limit| limit.name == "RLIMIT_AS"));
+    assert!(degraded.rlimits.iter().any(|limit| limit.name == "RLIMIT_DATA"));
 }
 
 #[test]
