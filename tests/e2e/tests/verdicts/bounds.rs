@@ -137,8 +137,9 @@ fn memory_taken_bit_by_bit_is_limited(runner: &Runner) {
 
 fn memory_that_is_reserved_alone_is_not_limited(runner: &Runner) {
     // mmap(NULL, 8 GiB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-    let program = "exit(syscall(9, 0, 8 << 30, 0, 0x4022, -1, 0) == -1 ? 1 : 0)";
-    let ended = job(runner).limit("memory=64MiB").perl(program).run();
+    let number = if cfg!(target_arch = "x86_64") { 9 } else { 222 };
+    let program = format!("exit(syscall({number}, 0, 8 << 30, 0, 0x4022, -1, 0) == -1 ? 1 : 0)");
+    let ended = job(runner).limit("memory=64MiB").perl(&program).run();
 
     ended.expect("ok", 0);
 }
