@@ -103,5 +103,8 @@ fn summary(report: &Report) -> String {
     if hidden > 0 {
         add(format_args!("and {hidden} more refused calls; --report - shows all"));
     }
+    for note in &report.notes {
+        add(format_args!("note: {note}"));
+    }
     text
 }

@@ -14,3 +14,5 @@ mod outputs;
 mod streams;
 #[path = "verdicts/terminal.rs"]
 mod terminal;
+#[path = "verdicts/views.rs"]
+mod views;

@@ -31,6 +31,12 @@ pub(crate) fn text(view: &View<'_>) -> String {
         .iter()
         .map(|file| [file.guest.clone(), file.kind.to_owned(), file.of.clone(), file.source.clone(), file.why.clone()]);
     text.table("FILES", ["IN THE JAIL", "KIND", "OF", "FROM", "WHY"], rows);
+    if !view.left_out.is_empty() {
+        text.line(&format!(
+            "and {} optional paths that this host does not have: --json names them",
+            view.left_out.len()
+        ));
+    }
     let rows = view.network.iter().map(|set| [set.name.clone(), set.value.clone(), set.source.clone()]);
     text.table("NETWORK", ["SETTING", "VALUE", "FROM"], rows);
     filter(&mut text, view);

@@ -29,6 +29,8 @@ pub(crate) struct View<'a> {
     pub(crate) namespaces: Vec<Namespace>,
     /// The file tree, in the order in which it is made. Nothing else of the host is in it.
     pub(crate) files: Vec<File>,
+    /// Optional paths of the policy that this host does not have.
+    pub(crate) left_out: Vec<LeftOut>,
     pub(crate) network: Vec<Setting>,
     pub(crate) limits: Vec<Limit>,
     pub(crate) rlimits: Vec<Rlimit>,
@@ -57,6 +59,13 @@ pub(crate) struct PolicyView<'a> {
     pub(crate) tier: Setting,
     /// The layers that may be missing.
     pub(crate) degrade: Vec<Setting>,
+}
+
+/// An optional path that is not there.
+#[derive(Debug, Serialize)]
+pub(crate) struct LeftOut {
+    pub(crate) path: String,
+    pub(crate) source: String,
 }
 
 /// A name, a value, and where it comes from.
@@ -220,6 +229,7 @@ impl<'a> View<'a> {
             identity: identity(plan),
             namespaces: namespaces(plan),
             files: plan.room.tree.entries.iter().map(|entry| file(entry, policy)).collect(),
+            left_out: plan.room.tree.left_out.iter().map(left_out).collect(),
             network: vec![
                 setting("loopback", &policy.network.loopback.value, &policy.network.loopback.source),
                 setting("host-name", &policy.network.host_name.value, &policy.network.host_name.source),
@@ -300,6 +310,10 @@ fn file(entry: &Entry, policy: &Policy) -> File {
     };
     let (source, why) = origin(entry, guest, policy);
     File { guest: shown(guest), kind, of, source, why }
+}
+
+fn left_out((path, source): &(std::path::PathBuf, Source)) -> LeftOut {
+    LeftOut { path: path.display().to_string(), source: source.to_string() }
 }
 
 /// Where an entry of the tree comes from, and the policy's reason for it.

@@ -1,6 +1,7 @@
 //! Decides what will be done: policy, job and support become a plan. Pure: nothing is read, started or changed.
 
 mod controls;
+mod copies;
 mod filter;
 mod landlock;
 mod program;
@@ -140,8 +141,7 @@ impl Place {
         if !missing.is_empty() {
             return Err(PlanError::Unenforceable(missing));
         }
-        let mut notes = Vec::new();
-        let tree = Tree::new(policy, facts, &mut notes)?;
+        let tree = Tree::new(policy, facts)?;
         if policy.limits.io_rate.is_some() && tree.devices.is_empty() {
             // Whatever is degraded: a rate that nothing is held to must not be promised.
             return Err(PlanError::Unenforceable(vec![Missing {
@@ -157,7 +157,8 @@ impl Place {
             time: support.time_namespace,
             loopback: policy.network.loopback.value,
         };
-        Ok(Self { shell, room: Room { tree, landlock, host_name: policy.network.host_name.value.clone() }, notes })
+        let room = Room { tree, landlock, host_name: policy.network.host_name.value.clone() };
+        Ok(Self { shell, room, notes: copies::notes(policy, support, facts) })
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Tree {
     pub inodes: u64,
     /// Block devices behind the binds: major and minor numbers.
     pub devices: Vec<(u32, u32)>,
+    /// Optional paths that this host does not have, and where the policy names them.
+    pub left_out: Vec<(PathBuf, Source)>,
     /// Whether the loopback interface will be up.
     pub(crate) loopback: bool,
     /// Which files the paths of the policy were: a room prepared with others shows something else.
@@ -141,11 +143,16 @@ const MASKS: [&str; 31] = [
 ];
 
 impl Tree {
-    pub(crate) fn new(policy: &Policy, facts: &PathFacts, notes: &mut Vec<String>) -> Result<Self, PlanError> {
+    pub(crate) fn new(policy: &Policy, facts: &PathFacts) -> Result<Self, PlanError> {
         let files = &policy.files;
         let disk = policy.limits.disk.bytes();
-        let mut builder =
-            Builder { facts, notes, entries: Vec::new(), made: BTreeSet::new(), devices: BTreeSet::new() };
+        let mut builder = Builder {
+            facts,
+            left_out: Vec::new(),
+            entries: Vec::new(),
+            made: BTreeSet::new(),
+            devices: BTreeSet::new(),
+        };
         if let Root::Directory(root) = &files.root.value {
             builder.image(root, &files.root.source)?;
         }
@@ -183,6 +190,7 @@ impl Tree {
             inodes: (disk / BYTES_PER_INODE).max(LEAST_INODES),
             devices: builder.devices.into_iter().collect(),
             entries: builder.entries,
+            left_out: builder.left_out,
             loopback: policy.network.loopback.value,
             identities: facts.identities().to_vec(),
         })
@@ -191,7 +199,7 @@ impl Tree {
 
 struct Builder<'a> {
     facts: &'a PathFacts,
-    notes: &'a mut Vec<String>,
+    left_out: Vec<(PathBuf, Source)>,
     entries: Vec<Entry>,
     made: BTreeSet<PathBuf>,
     devices: BTreeSet<(u32, u32)>,
@@ -231,11 +239,10 @@ impl Builder<'_> {
     fn bind(&mut self, host: &Path, guest: &Path, optional: bool, source: &Source) -> Result<(), PlanError> {
         check_guest(host, guest, source)?;
         match self.facts.kind(host).clone() {
-            PathKind::Missing if optional => {
-                self.notes.push(format!("`{}` is not on this host and was left out", host.display()));
+            PathKind::Missing | PathKind::Symlink { resolved: None, .. } if optional => {
+                self.left_out.push((host.to_owned(), source.clone()));
                 Ok(())
             }
-            PathKind::Missing | PathKind::Symlink { resolved: None, .. } if optional => Ok(()),
             PathKind::Missing | PathKind::Symlink { resolved: None, .. } => {
                 Err(PlanError::MissingPath { path: host.to_owned(), asked_by: source.clone() })
             }

@@ -41,6 +41,7 @@ pub struct PathFacts {
     /// Device and inode numbers of those that are there, in the order of looking.
     identities: Vec<(u64, u64)>,
     listings: HashMap<PathBuf, Vec<PathBuf>>,
+    owners: HashMap<PathBuf, (u32, u32)>,
     with_disks: bool,
 }
 
@@ -58,7 +59,12 @@ impl PathFacts {
             facts.listings.insert(root.clone(), listing);
         }
         files.read.iter().for_each(|bind| facts.look(&bind.host));
-        files.cow.iter().for_each(|cow| facts.look(&cow.host));
+        for cow in &files.cow {
+            facts.look(&cow.host);
+            if let Ok(metadata) = fs::metadata(&cow.host) {
+                facts.owners.insert(cow.host.clone(), (metadata.uid(), metadata.gid()));
+            }
+        }
         files.devices.iter().for_each(|device| facts.look(&device.path));
         facts
     }
@@ -89,6 +95,11 @@ impl PathFacts {
     /// The entries of the root directory `path`, as full paths.
     pub fn listing(&self, path: &Path) -> &[PathBuf] {
         self.listings.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// User and group id of the owner of `path`, a directory that is shown as a copy.
+    pub fn owner(&self, path: &Path) -> Option<(u32, u32)> {
+        self.owners.get(path).copied()
     }
 
     /// Notes what a path is, for plans that are made without a host.

@@ -23,6 +23,8 @@ pub(crate) struct Changes {
     pub(crate) list: Vec<Change>,
     /// Whether there were more than were looked at.
     pub(crate) cut: bool,
+    /// How many files could not be read, and so not be exported.
+    pub(crate) unread: u64,
 }
 
 /// Lists the changes of all views, and copies those that are files and directories below `export`, a directory that
@@ -81,6 +83,21 @@ impl Walk {
         Ok(())
     }
 
+    /// Lists what the host's directory has and `upper`, which replaced it, has not.
+    fn gone(&mut self, view: &View<'_>, below: &Path, upper: &OwnedFd) {
+        for entry in std::fs::read_dir(view.host.join(below)).into_iter().flatten().flatten() {
+            self.seen += 1;
+            if self.seen > MOST {
+                self.found.cut = true;
+                return;
+            }
+            if rustix::fs::statat(upper, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW).is_err() {
+                let path = view.guest.join(below).join(entry.file_name()).to_string_lossy().into_owned();
+                self.found.list.push(Change { path, kind: ChangeKind::Deleted });
+            }
+        }
+    }
+
     #[expect(clippy::too_many_arguments, reason = "the state of one recursion step, used in one place")]
     fn entry(
         &mut self,
@@ -108,15 +125,31 @@ impl Walk {
             self.found.list.push(Change { path, kind });
         }
         match (kind, target) {
-            (FileType::RegularFile, Some(target)) => target.copy(upper.as_fd(), name, stat),
+            (FileType::RegularFile, Some(target)) => {
+                let exported = target.copy(upper.as_fd(), name, stat)?;
+                self.found.unread += u64::from(!exported);
+                Ok(())
+            }
             _ if is_directory => {
-                let Ok(below) = open_directory(upper.as_fd(), name.to_bytes()) else { return Ok(()) };
+                let Ok(below) = open_directory(upper.as_fd(), name.to_bytes()) else {
+                    self.found.unread += 1;
+                    return Ok(());
+                };
+                if existed && is_opaque(&below) {
+                    self.gone(view, path, &below);
+                }
                 let target = target.map(|target| target.directory(Path::new(OsStr::from_bytes(name.to_bytes()))));
                 self.directory(view, path, &below, target.transpose()?.as_ref(), depth + 1)
             }
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a directory hides the one below it: the job removed that and made a new one.
+fn is_opaque(directory: &OwnedFd) -> bool {
+    let mut value = [0_u8; 2];
+    rustix::fs::fgetxattr(directory, c"user.overlay.opaque", &mut value).is_ok_and(|length| value[..length] == *b"y")
 }
 
 fn open_directory(parent: BorrowedFd<'_>, name: &[u8]) -> Result<OwnedFd, Errno> {
@@ -160,18 +193,16 @@ impl Target {
         Ok(Self { path, directory })
     }
 
-    /// Copies the file `name` of `from`, without set-id bits.
-    fn copy(&self, from: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Result<(), RunError> {
+    /// Copies the file `name` of `from`, without set-id bits. Returns whether it can be read: a job may have seen to it
+    /// that an ordinary user cannot.
+    fn copy(&self, from: BorrowedFd<'_>, name: &CStr, stat: &Stat) -> Result<bool, RunError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let source = match rustix::fs::openat2(from, name, flags, Mode::empty(), BENEATH) {
-            Ok(source) => source,
-            Err(errno) => return Err(self.failed(errno.into())),
-        };
+        let Ok(source) = rustix::fs::openat2(from, name, flags, Mode::empty(), BENEATH) else { return Ok(false) };
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(stat.st_mode & 0o755);
         let new = rustix::fs::openat(&self.directory, name, flags, mode).map_err(|errno| self.failed(errno.into()))?;
         let (mut source, mut new) = (std::fs::File::from(source), std::fs::File::from(new));
-        io::copy(&mut source, &mut new).map(drop).map_err(|source| self.failed(source))
+        io::copy(&mut source, &mut new).map(|_| true).map_err(|source| self.failed(source))
     }
 
     fn failed(&self, source: io::Error) -> RunError {

@@ -59,6 +59,12 @@ pub(crate) fn finish(
     if collected.changes.cut {
         notes.push("there are more changes than were looked at".to_owned());
     }
+    if collected.changes.unread > 0 {
+        let count = collected.changes.unread;
+        notes.push(format!(
+            "{count} changed files or directories could not be read, and so not be looked into or exported"
+        ));
+    }
     let report = Report {
         schema: ReportVersion::V1,
         id: id(),
