@@ -172,6 +172,7 @@ fn run_without_landlock_fails_closed_unless_told_to_do_without(runner: &Runner) 
 
     assert_eq!(refused.status, Some(125), "{refused}");
     assert!(refused.stderr().contains("--degrade landlock"), "{refused}");
+    assert!(refused.stderr().contains("lazaret doctor"), "a filter hides it, and doctor says so: {refused}");
     assert_eq!(degraded.status, Some(0), "{degraded}");
 }
 
@@ -225,13 +226,13 @@ fn a_plan_names_the_source_of_each_value_and_runs_nothing(runner: &Runner) {
     assert!(!runner.path("out.txt").exists());
 }
 
-fn the_launch_steps_are_printed_with_modes_in_octal(runner: &Runner) {
+fn the_launch_steps_are_printed_as_sentences_and_calls(runner: &Runner) {
     let ran = runner.lazaret(&[&["plan", "--steps"], runner.options(), &["--", "true"]].concat());
 
     let text = ran.stdout();
     assert_eq!(ran.status, Some(0), "{ran}");
-    assert!(text.contains("\nmkdirat(<root>, \"usr\", 0755)\n"), "{ran}");
-    assert!(text.contains("\numask(0022)\n"), "{ran}");
+    assert!(text.contains("\nmake the directory \"usr\" in the root\n    mkdirat(<root>, \"usr\", 0755)\n"), "{ran}");
+    assert!(text.contains("\n    umask(0022)\n"), "{ran}");
     assert!(!text.contains("MARK("), "{ran}");
 }
 
@@ -250,8 +251,26 @@ as_root_and_user![
     mount_calls_behind_a_filter_are_told_with_the_filter,
     a_plan_of_what_cannot_be_enforced_is_shown_before_the_error,
     a_plan_names_the_source_of_each_value_and_runs_nothing,
-    the_launch_steps_are_printed_with_modes_in_octal,
+    the_launch_steps_are_printed_as_sentences_and_calls,
 ];
+
+#[test]
+fn a_run_under_a_covered_proc_names_the_file_system_and_what_to_do() {
+    let Some(runner) = Runner::root() else { return };
+
+    let refused = under(Lack::CoveredProc, &runner, &["run", "--", "true"]);
+    runner.put("without.toml", "extends = \"default\"\n[files]\nproc = \"none\"\n");
+    let without = under(Lack::CoveredProc, &runner, &["run", "--policy", "without.toml", "--", "true"]);
+
+    assert_eq!(refused.status, Some(125), "{refused}");
+    assert!(refused.stderr().contains("take a mount of the new proc"), "{refused}");
+    assert!(
+        refused.stderr().contains("systempaths=unconfined") && refused.stderr().contains("proc = \"none\""),
+        "{refused}"
+    );
+    assert!(!refused.stderr().contains("user namespaces"), "{refused}");
+    assert_eq!(without.status, Some(0), "{without}");
+}
 
 #[test]
 fn without_user_namespaces_the_sysctl_is_named_and_nothing_runs() {

@@ -31,6 +31,8 @@ pub(crate) struct ListView {
 pub(crate) struct StepView {
     /// What it serves.
     part: &'static str,
+    /// What it does.
+    what: String,
     /// The call, in the manner of strace(1). `<name>` is a descriptor that an earlier step or the caller gave.
     call: String,
 }
@@ -40,16 +42,17 @@ pub(crate) fn lists(plan: &Plan, job: &Job) -> Vec<ListView> {
     let names: Vec<_> = job.inputs.iter().map(|input| input.name.clone()).collect();
     let steps = steps::preview(plan, &names);
     let view = |(list, name, walked)| {
-        let calls = steps.list(list).iter().filter_map(|step| view(&steps, step));
+        let calls = steps.list(list).iter().filter_map(|step| view(&steps, list, step));
         ListView { list: name, walked, steps: calls.collect() }
     };
     LISTS.into_iter().map(view).collect()
 }
 
 /// Marks note the time and do nothing.
-fn view(steps: &Steps, step: &Step) -> Option<StepView> {
+fn view(steps: &Steps, list: List, step: &Step) -> Option<StepView> {
     let call = steps.show(step);
-    (!call.starts_with("MARK(")).then(|| StepView { part: step.part().name(), call: with_octal_mode(&call) })
+    let view = || StepView { part: step.part().name(), what: steps.say(list, step), call: with_octal_mode(&call) };
+    (!call.starts_with("MARK(")).then(view)
 }
 
 /// `mkdirat(<root>, "tmp", 493)` as `mkdirat(<root>, "tmp", 0755)`.
@@ -76,7 +79,7 @@ pub(crate) fn text(plan: &Plan, job: &Job) -> String {
                 part = step.part;
                 text.push_str(&format!("## {part}\n"));
             }
-            text.push_str(&format!("{}\n", step.call));
+            text.push_str(&format!("{}\n    {}\n", step.what, step.call));
         }
     }
     text

@@ -126,7 +126,7 @@ pub enum RunError {
     Step {
         /// What the step serves.
         part: Part,
-        /// The step, as `lazaret plan --steps` prints it.
+        /// What it does, and its call: see [`Steps::tell`](crate::steps::Steps::tell).
         step: String,
         /// The kernel's answer.
         source: io::Error,
@@ -212,6 +212,13 @@ fn step_hint(part: Part, source: &io::Error) -> Option<String> {
         (Part::Namespaces | Part::IdMaps | Part::Root | Part::Pivot, Some(libc::EPERM | libc::EACCES)) => Some(
             "this user may not make user namespaces or mount inside them: `lazaret doctor` names the sysctl, \
              AppArmor profile or container flag"
+                .to_owned(),
+        ),
+        (Part::Proc, Some(libc::EPERM)) => Some(
+            "parts of the /proc that is mounted here are covered by other mounts, as container engines do, so that the \
+             kernel refuses a new one: start the container with its /proc uncovered (Docker: --security-opt \
+             systempaths=unconfined; Podman: --security-opt unmask=ALL; Kubernetes: procMount: Unmasked), or use a \
+             policy with `proc = \"none\"` under [files]; `lazaret doctor` names what covers it"
                 .to_owned(),
         ),
         (Part::Namespaces, Some(libc::ENOSPC | libc::EUSERS)) => {

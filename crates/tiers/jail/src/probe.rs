@@ -115,11 +115,11 @@ impl Support {
         match &self.landlock {
             Ok(0) => lack(
                 Layer::Landlock,
-                "this kernel has no Landlock, or does not enable it",
-                "use Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK, and `landlock` in the `lsm=` boot parameter",
+                "this kernel has no Landlock, does not enable it, or a container's system-call filter hides it",
+                "`lazaret doctor` tells which, and what to do",
             ),
             Ok(_) => {}
-            Err(why) => lack(Layer::Landlock, why, "let the container's filter pass the landlock_* calls"),
+            Err(why) => lack(Layer::Landlock, why, "`lazaret doctor` tells why, and what to do"),
         }
         if !self.cgroup_namespace {
             lack(Layer::CgroupNamespace, "this kernel has none", "use Linux 4.6 or later with CONFIG_CGROUPS");

@@ -12,6 +12,7 @@ pub(crate) mod mounts;
 pub(crate) mod start;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use lazaret_init::format::List;
 
@@ -99,6 +100,8 @@ pub enum Part {
     Isolation,
     /// Assemble the root.
     Root,
+    /// Mount a procfs of the job's own pid namespace.
+    Proc,
     /// Copy the inputs.
     Inputs,
     /// Make the new root the only one.
@@ -132,6 +135,7 @@ impl Part {
             Self::Time => "time",
             Self::Isolation => "isolation",
             Self::Root => "root",
+            Self::Proc => "proc",
             Self::Inputs => "inputs",
             Self::Pivot => "pivot",
             Self::Network => "network",
@@ -152,7 +156,7 @@ impl Part {
             Self::Identity => Some(Layer::JobUid),
             Self::Namespaces | Self::IdMaps => Some(Layer::UserNamespace),
             Self::Time => Some(Layer::TimeNamespace),
-            Self::Root | Self::Pivot => Some(Layer::MountNamespace),
+            Self::Root | Self::Proc | Self::Pivot => Some(Layer::MountNamespace),
             Self::Network => Some(Layer::NetworkNamespace),
             Self::Landlock => Some(Layer::Landlock),
             Self::Filter => Some(Layer::Seccomp),
@@ -311,7 +315,12 @@ impl Steps {
         self.slot_names.get(usize::from(slot.0)).map_or("?", |name| name)
     }
 
-    /// One step as text, in the manner of strace(1).
+    /// What the step does, and how: a sentence, then the call in the manner of strace(1).
+    pub fn tell(&self, list: List, step: &Step) -> String {
+        format!("{}: {}", self.say(list, step), self.show(step))
+    }
+
+    /// One step as a call, in the manner of strace(1).
     pub fn show(&self, step: &Step) -> String {
         use fmt::Write;
         let mut text = String::new();
@@ -329,6 +338,8 @@ impl Steps {
     fn show_value(&self, value: &Value) -> String {
         match value {
             Value::Number(n) => format!("{}", n.cast_signed()),
+            Value::Named(bits, words::ATTRIBUTES) => words::attributes(*bits),
+            Value::Named(bits, words::RIGHTS) => format!("{{{}}}", words::rights(*bits, "|")),
             Value::Named(_, name) => (*name).to_owned(),
             Value::Text(text) => format!("{text:?}"),
             Value::Structure(structure) => structure.shown.clone().into_owned(),

@@ -14,6 +14,8 @@ pub(crate) enum Lack {
     UserNamespaces,
     /// Root of a user namespace that maps no other id. For an ordinary user.
     Ids,
+    /// Part of /proc is covered, as in a container. For root.
+    CoveredProc,
     /// Nothing is mounted at /sys/fs/cgroup. For root.
     Cgroups,
 }
@@ -58,6 +60,7 @@ impl Lack {
                 shell(&["--user", "--map-current-user", "--keep-caps"], "echo 0 > /proc/sys/user/max_user_namespaces")
             }
             Self::Ids => shell(&["--user", "--map-root-user"], ""),
+            Self::CoveredProc => shell(&["--mount", "--propagation", "private"], "mount -t tmpfs none /proc/irq"),
             Self::Cgroups => shell(&["--mount", "--propagation", "private"], "mount -t tmpfs none /sys/fs/cgroup"),
         };
         command.arg(runner.program()).args(args);

@@ -238,9 +238,9 @@ impl Block {
         let source = io::Error::from_raw_os_error(self.outcome(offset_of!(Outcome, errno)));
         let list = block::list_of(self.outcome(offset_of!(Outcome, failed_list)));
         let index: u32 = self.outcome(offset_of!(Outcome, failed_step));
-        let step = list.and_then(|list| self.steps.list(list).get(index as usize));
+        let step = list.and_then(|list| Some((list, self.steps.list(list).get(index as usize)?)));
         Some(match step {
-            Some(step) => RunError::Step { part: step.part(), step: self.steps.show(step), source },
+            Some((list, step)) => RunError::Step { part: step.part(), step: self.steps.tell(list, step), source },
             None => RunError::Launch { what: "a step that is not in the plan", source },
         })
     }

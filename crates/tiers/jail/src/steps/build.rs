@@ -1,6 +1,6 @@
 //! The third list: process 1 builds the policy's root, and ties its own hands.
 
-use super::{List, Part, Steps, Structure, Tolerate, Value, call, isolate, mounts, named, text};
+use super::{List, Part, Steps, Structure, Tolerate, Value, call, isolate, mounts, named, text, words};
 use crate::plan::{INNER_ID, LandlockPlan, Room};
 use lazaret_sys::landlock::{RULE_PATH_BENEATH, RulesetAttr};
 
@@ -71,7 +71,7 @@ fn landlock(steps: &mut Steps, plan: &LandlockPlan) {
     let LandlockPlan::Rules { abi, files, network, scope, rules } = plan else { return };
     let part = Part::Landlock;
     let ruleset = steps.carried.ruleset;
-    let attributes = Structure::words("{handled}", &[*files, *network, *scope]);
+    let attributes = Structure::words(words::HANDLED, &[*files, *network, *scope]);
     let size = RulesetAttr::size(*abi) as u64;
     let args = vec![Value::Structure(attributes.into()), Value::Number(size), Value::Number(0)];
     steps.add(LIST, part, call!(SYS_landlock_create_ruleset), args).save(ruleset);
@@ -87,7 +87,7 @@ fn landlock(steps: &mut Steps, plan: &LandlockPlan) {
             Value::Descriptor(ruleset),
             Value::Descriptor(directory),
             Value::Named(RULE_PATH_BENEATH, "LANDLOCK_RULE_PATH_BENEATH"),
-            Value::Named(rule.rights, "rights"),
+            Value::Named(rule.rights, words::RIGHTS),
         ];
         steps.add(LIST, part, call!(op LANDLOCK_RULE), args);
         steps.add(LIST, part, call!(SYS_close), vec![Value::Descriptor(directory)]);

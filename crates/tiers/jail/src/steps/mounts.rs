@@ -1,6 +1,6 @@
 //! The part of the third list that assembles the root and leaves the old one.
 
-use super::{List, Part, Slot, Steps, Structure, Tolerate, Value, call, named, text};
+use super::{List, Part, Slot, Steps, Structure, Tolerate, Value, call, named, text, words};
 use crate::plan::{EMPTY_DIRECTORY, Entry, JOB_DIRECTORY, Tree};
 use lazaret_policy::ProcView;
 use std::os::unix::ffi::OsStrExt;
@@ -133,18 +133,20 @@ fn put(steps: &mut Steps, tree: Slot, root: Slot, path: &Path) {
 /// fsopen(2) to fsmount(2): a new, detached file system. An empty value is a flag.
 fn file_system(steps: &mut Steps, kind: &'static str, options: &[(&str, String)], attributes: u64, mount: Slot) {
     let context = steps.scratch_slot();
-    steps.add(LIST, PART, call!(SYS_fsopen), vec![text(kind), FSOPEN_CLOEXEC]).save(context);
+    // The one that the kernel may refuse by itself: it shows what others have covered.
+    let part = if kind == "proc" { Part::Proc } else { PART };
+    steps.add(LIST, part, call!(SYS_fsopen), vec![text(kind), FSOPEN_CLOEXEC]).save(context);
     for (key, value) in options {
         let (command, value) =
             if value.is_empty() { (SET_FLAG, Value::Number(0)) } else { (SET_STRING, text(value.as_str())) };
         let args = vec![Value::Descriptor(context), command, text(*key), value, Value::Number(0)];
-        steps.add(LIST, PART, call!(SYS_fsconfig), args);
+        steps.add(LIST, part, call!(SYS_fsconfig), args);
     }
     let create = vec![Value::Descriptor(context), CREATE, Value::Number(0), Value::Number(0), Value::Number(0)];
-    steps.add(LIST, PART, call!(SYS_fsconfig), create);
-    let args = vec![Value::Descriptor(context), FSMOUNT_CLOEXEC, Value::Named(attributes, "attributes")];
-    steps.add(LIST, PART, call!(SYS_fsmount), args).save(mount);
-    steps.add(LIST, PART, call!(SYS_close), vec![Value::Descriptor(context)]);
+    steps.add(LIST, part, call!(SYS_fsconfig), create);
+    let args = vec![Value::Descriptor(context), FSMOUNT_CLOEXEC, Value::Named(attributes, words::ATTRIBUTES)];
+    steps.add(LIST, part, call!(SYS_fsmount), args).save(mount);
+    steps.add(LIST, part, call!(SYS_close), vec![Value::Descriptor(context)]);
 }
 
 fn file(steps: &mut Steps, root: Slot, path: &Path, content: &str) {

@@ -77,6 +77,32 @@ fn everything_bound_is_read_only_before_it_is_put_into_place() {
     assert!(shown[bound + 2].starts_with("move_mount"), "{shown:#?}");
 }
 
+#[test]
+fn every_step_has_a_sentence_of_its_own() {
+    let policy = "[files]\npts = true\nshm = true\nproc = \"full\"\ncow = [{ path = \"/usr/bin\", at = \"/view\" }]\n\
+                  [network]\nloopback = true";
+    let steps = steps_of(policy);
+
+    for list in [List::Start, List::Isolate, List::Build, List::Admit, List::Enter] {
+        for step in steps.list(list).iter().filter(|step| step.call.name != "MARK") {
+            let said = steps.say(list, step);
+            assert!(!said.starts_with("call ") || said.starts_with("call the host"), "{said}: {}", steps.show(step));
+            assert!(!said.contains('?') && !said.contains("<fd>"), "{said}: {}", steps.show(step));
+        }
+    }
+}
+
+#[test]
+fn a_temporary_descriptor_is_called_after_what_it_holds() {
+    let steps = steps_of("");
+    let said: Vec<String> = steps.list(List::Build).iter().map(|step| steps.say(List::Build, step)).collect();
+
+    let mounted = position(&said, "mount the host's \"/usr\" at \"usr\" in the root");
+    assert_eq!(said[mounted + 1], "close the host's \"/usr\"");
+    assert!(said.contains(&"take a mount of the new proc: no set-user-id, no devices, no programs".to_owned()));
+    assert!(said.contains(&"permit beneath \"/\": execute, read, list".to_owned()), "{said:#?}");
+}
+
 fn word(bytes: &[u8], at: usize) -> u64 {
     u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
