@@ -176,6 +176,23 @@ fn run_without_landlock_fails_closed_unless_told_to_do_without(runner: &Runner) 
     assert_eq!(degraded.status, Some(0), "{degraded}");
 }
 
+fn without_a_notifier_a_deadly_call_ends_as_a_signal_with_a_remark(runner: &Runner) {
+    runner.put("deadly.toml", "extends = \"default\"\n[system-calls]\nkill = [\"chdir\"]\n");
+    let options =
+        [&["run", "--degrade", "notifier", "--report", "-", "--policy", "deadly.toml"], runner.options()].concat();
+
+    let called = under(Lack::Notifier, runner, &[&options[..], &["--", "sh", "-c", "cd /usr; exit 0"]].concat());
+    let signalled = under(Lack::Notifier, runner, &[&options[..], &["--", "sh", "-c", "kill -SYS $$"]].concat());
+    let other = under(Lack::Notifier, runner, &[&options[..], &["--", "sh", "-c", "kill -ABRT $$"]].concat());
+
+    for ran in [&called, &signalled] {
+        let report = json(ran);
+        assert_eq!((ran.status, &report["verdict"]["name"]), (Some(159), &Value::from("SIGSYS")), "{ran}");
+        assert!(report["notes"].to_string().contains("cannot be told"), "{ran}");
+    }
+    assert_eq!(json(&other)["notes"].to_string(), "[]", "{other}");
+}
+
 fn mount_calls_behind_a_filter_are_told_with_the_filter(runner: &Runner) {
     let judged = under(Lack::MountCalls, runner, &["doctor", "--profile", "default", "--json"]);
     let ran = under(Lack::MountCalls, runner, &[&["run"], runner.options(), &["--", "true"]].concat());
@@ -248,6 +265,7 @@ as_root_and_user![
     an_unknown_profile_is_an_error_of_lazaret_s_own,
     landlock_behind_a_filter_is_told_with_the_filter,
     run_without_landlock_fails_closed_unless_told_to_do_without,
+    without_a_notifier_a_deadly_call_ends_as_a_signal_with_a_remark,
     mount_calls_behind_a_filter_are_told_with_the_filter,
     a_plan_of_what_cannot_be_enforced_is_shown_before_the_error,
     a_plan_names_the_source_of_each_value_and_runs_nothing,

@@ -61,6 +61,14 @@ impl FilterPlan {
     }
 }
 
+impl FilterPlan {
+    /// Whether there are calls for which the kernel itself kills, so that nobody learns of the call.
+    pub(crate) fn kills_untold(&self) -> bool {
+        let mut actions = self.filter.rules().iter().map(|(_, action)| *action).chain([self.filter.default_action()]);
+        !self.supervised && actions.any(|action| action == Action::Kill)
+    }
+}
+
 /// The filters of the policies that were used last, compiled.
 #[derive(Debug, Default)]
 pub(crate) struct FilterCache(Mutex<Vec<(SystemCalls, Arc<FilterPlan>)>>);

@@ -38,6 +38,10 @@ struct Evidence {
     file_at_limit: bool,
 }
 
+/// The kernel's own killing leaves nothing but the signal, and any process can send itself that.
+const UNTOLD_KILL: &str = "the policy kills for some system calls, which without the layer `notifier` ends in SIGSYS: \
+                           whether the job made such a call or sent itself the signal cannot be told";
+
 pub(crate) fn judge(plan: &Plan, jail: &Jail, watched: &Watched) -> Fate {
     let measured = jail.group.as_ref().map(crate::cgroup::JobGroup::measure).unwrap_or_default();
     let ended = (jail.shell.outcome::<u32>(offset_of!(Outcome, ended)) == 1)
@@ -46,6 +50,9 @@ pub(crate) fn judge(plan: &Plan, jail: &Jail, watched: &Watched) -> Fate {
     let mut notes = Vec::new();
     if watched.stop.is_none() && ended.is_none() && measured.oom_kills == 0 {
         notes.push(format!("the jail's process 1 was ended from outside: {:?}", watched.init));
+    }
+    if ended == Some(Ended::Signalled(libc::SIGSYS)) && plan.filter.kills_untold() {
+        notes.push(UNTOLD_KILL.to_owned());
     }
     let evidence = Evidence {
         stop: watched.stop.clone(),
