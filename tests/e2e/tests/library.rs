@@ -6,6 +6,8 @@ mod asynchronous;
 mod calls;
 #[path = "library/large.rs"]
 mod large;
+#[path = "library/reaper.rs"]
+mod reaper;
 
 use lazaret::Policy;
 

@@ -1,7 +1,7 @@
 //! Jobs that try to outlive their end.
 
 use crate::job::{Ended, Job, cgroups_of, job, mounts, names, processes_with, token};
-use lazaret_e2e::{Runner, as_root_and_user};
+use lazaret_e2e::{PATIENCE, Runner, as_root_and_user, finish};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,10 +25,35 @@ as_root_and_user![
     a_fork_bomb_dies,
     a_zombie_farm_is_reaped,
     orphans_are_reaped_while_the_job_runs,
+    a_caller_that_ignores_its_childrens_ends_gets_the_right_verdicts,
     a_deep_tree_of_directories_goes,
     files_of_one_job_are_not_seen_by_the_next,
     shared_memory_and_queues_of_one_job_are_not_seen_by_the_next,
 ];
+
+/// Executes its arguments with SIGCHLD ignored, which outlives an execve.
+const IGNORE: [&str; 3] = ["perl", "-e", "$SIG{CHLD} = 'IGNORE'; exec @ARGV or die"];
+
+fn a_caller_that_ignores_its_childrens_ends_gets_the_right_verdicts(runner: &Runner) {
+    for (script, limit, kind, status) in [
+        ("exit 0", "wall=20s", "ok", 0),
+        ("(exit 3) & wait $!; exit $?", "wall=20s", "exit", 3),
+        ("kill -SEGV $$", "wall=20s", "signal", 139),
+        ("trap '' TERM; sleep 100 & sleep 100", "wall=300ms", "timeout", 124),
+        ("cat /dev/zero", "output=10", "output-limit", 123),
+    ] {
+        let token = token();
+        let words = shell(runner, script, &token).limit(limit).words();
+        // The command is run as this user already: only what follows it is wrapped.
+        let mut command = runner.command(IGNORE[0]);
+        let own = words.iter().position(|word| *word == *runner.program()).expect("the program");
+        command.args(&IGNORE[1..]).args(&words[own..]);
+        let ran = finish(&mut command, b"", PATIENCE);
+
+        assert_eq!((runner.report().kind(), ran.status), (kind, Some(status)), "{ran}");
+        assert_eq!(processes_with(&token), Vec::<u32>::new(), "a process was left");
+    }
+}
 
 /// Runs `job`, whose command line holds `token`, and asserts that nothing is left.
 #[track_caller]

@@ -1,7 +1,7 @@
 //! The second list: process 1 in its namespaces, what no policy changes.
 
 use super::start::ShellSettings;
-use super::{List, Part, Steps, Tolerate, Value, call, named, text};
+use super::{List, Part, Steps, Structure, Tolerate, Value, call, named, text};
 use crate::plan::{INNER_ID, ShellKind};
 use lazaret_policy::Mode;
 
@@ -9,6 +9,7 @@ const LIST: List = List::Isolate;
 
 pub(crate) fn add(steps: &mut Steps, kind: ShellKind, settings: ShellSettings) {
     die_with_the_caller(steps, LIST);
+    see_children_end(steps);
     steps.mark(LIST, Part::Isolation);
     isolate(steps);
     if kind.time {
@@ -42,6 +43,15 @@ pub(crate) fn die_with_the_caller(steps: &mut Steps, list: List) {
     steps.add(list, Part::Isolation, call!(SYS_prctl), death);
     let channel = steps.carried.channel;
     steps.add(list, Part::Isolation, call!(op LIFELINE), vec![Value::Descriptor(channel)]);
+}
+
+/// A caller that ignores SIGCHLD passes that on through every execve, and then no child's end can be waited for:
+/// waitpid(2), "NOTES".
+fn see_children_end(steps: &mut Steps) {
+    // The kernel's struct sigaction: handler SIG_DFL, flags, restorer, mask.
+    let default = Structure::words("{SIG_DFL}", &[0; 4]);
+    let args = vec![named!(SIGCHLD), Value::Structure(default.into()), Value::Number(0), Value::Number(8)];
+    steps.add(LIST, Part::Isolation, call!(SYS_rt_sigaction), args);
 }
 
 /// Writes `content` into the file `path` of the host's procfs.

@@ -101,6 +101,7 @@ impl Steps {
             "chdir" => format!("go to {}", shown(0)),
             "fchdir" => format!("go to {}", held(0)),
             "DEFAULT_SIGNALS" => "give every signal its default action".to_owned(),
+            "rt_sigaction" => format!("give {} its default action", shown(0)),
             "rt_sigprocmask" => "block no signal".to_owned(),
             "landlock_restrict_self" => "put Landlock's rules on".to_owned(),
             "seccomp" => "put the system-call filter on".to_owned(),
