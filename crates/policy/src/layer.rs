@@ -80,7 +80,7 @@ pub enum Mode {
 
 macro_rules! layers {
     ($($(#[doc = $doc:literal])* $variant:ident = $name:literal, $summary:literal;)*) => {
-        /// A control that a host may lack. When it does, the run fails unless the policy degrades that layer by name.
+        /// A control of a jail. When the host lacks it, the run fails unless the policy degrades that layer by name.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(rename_all = "kebab-case")]
         pub enum Layer {
@@ -119,7 +119,12 @@ layers! {
     CgroupPids = "cgroup-pids", "the number of processes and threads is bounded";
     CgroupCpu = "cgroup-cpu", "processor time of all processes together is measured, and its bandwidth bounded";
     CgroupIo = "cgroup-io", "reads and writes of block devices are measured and bounded";
+    Rlimits = "rlimits", "each process is bounded by itself: file size, open files, locked memory, core dumps and more";
+    WallTime = "wall-time", "the job is ended when its time is up";
+    Disk = "disk", "what the job's own directories hold together is bounded";
+    Output = "output", "what the job writes to standard output and error is bounded";
     JobUid = "job-uid", "the job runs under a host uid that nothing else uses";
+    Capabilities = "capabilities", "the job has no capability, and gains none by executing a program";
     Landlock = "landlock", "files outside the job's tree are refused a second time, by the kernel's access rules";
     LandlockNetwork = "landlock-network", "TCP bind and connect are refused a second time";
     LandlockScope = "landlock-scope", "signals and abstract sockets outside the job are refused a second time";
@@ -150,6 +155,11 @@ impl Layer {
             | Self::NetworkNamespace
             | Self::IpcNamespace
             | Self::UtsNamespace
+            | Self::Rlimits
+            | Self::WallTime
+            | Self::Disk
+            | Self::Output
+            | Self::Capabilities
             | Self::Seccomp => false,
         }
     }

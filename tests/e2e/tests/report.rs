@@ -70,6 +70,16 @@ fn a_report_says_what_was_asked(runner: &Runner) {
     assert_eq!(report["outputs"][0]["sha256"], hash);
     let refused = report["refusals"].as_array().expect("a list");
     assert!(refused.iter().any(|refusal| refusal["call"] == "unshare" && refusal["errno"] == 1), "{refused:?}");
+    let control = |name: &str| {
+        let rows = report["enforcement"].as_array().expect("a table");
+        rows.iter().find(|row| row["layer"] == name).unwrap_or_else(|| panic!("no {name}")).clone()
+    };
+    for name in ["capabilities", "rlimits", "wall-time", "disk", "output", "seccomp", "mount-namespace"] {
+        assert_eq!(control(name)["holding"], "yes", "{name}");
+        assert!(control(name)["why_not"].is_null(), "{name}");
+    }
+    assert_eq!(control("wall-time")["source"], "--limit wall=7s");
+    assert!(control("wall-time")["detail"].as_str().is_some_and(|detail| detail.starts_with("7s")));
     let degraded: Vec<&Value> =
         report["enforcement"].as_array().expect("a table").iter().filter(|row| row["holding"] != "yes").collect();
     assert!(degraded.iter().all(|row| row["why_not"].is_string()), "{degraded:#?}");

@@ -21,6 +21,11 @@ fn what_makes_the_jail_a_jail_cannot_be_degraded() {
             "network-namespace",
             "ipc-namespace",
             "uts-namespace",
+            "rlimits",
+            "wall-time",
+            "disk",
+            "output",
+            "capabilities",
             "seccomp"
         ]
     );

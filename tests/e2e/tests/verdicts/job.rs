@@ -83,9 +83,10 @@ impl<'a> Job<'a> {
     /// Starts it with pipes on all three streams.
     pub(crate) fn start(self) -> Started<'a> {
         let mut command = self.prepared();
+        let begun = Instant::now();
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let child = child.expect("the program can be started");
-        Started { child, runner: self.runner, begun: Instant::now() }
+        Started { child, runner: self.runner, begun }
     }
 
     /// Runs it to its end.

@@ -64,6 +64,9 @@ fn limit_source(layer: Layer, policy: &Policy) -> Option<&Source> {
         Layer::CgroupPids => LimitKey::Processes,
         Layer::CgroupCpu => LimitKey::Cpu,
         Layer::CgroupIo => LimitKey::IoRate,
+        Layer::WallTime => LimitKey::Wall,
+        Layer::Disk => LimitKey::Disk,
+        Layer::Output => LimitKey::Output,
         Layer::Seccomp => return Some(&policy.system_calls.default.source),
         _ => return None,
     };
@@ -85,6 +88,15 @@ fn detail(layer: Layer, policy: &Policy, filter: &FilterPlan, landlock: &Landloc
         }
         Layer::CgroupCpu => format!("{} in all", limit(LimitKey::Cpu)),
         Layer::CgroupIo => format!("{}/s each way", limit(LimitKey::IoRate)),
+        Layer::Rlimits => format!(
+            "files of {}, {} descriptors, and what every jail has",
+            limit(LimitKey::FileSize),
+            limit(LimitKey::OpenFiles)
+        ),
+        Layer::WallTime => format!("{}, by the supervisor's clock", limit(LimitKey::Wall)),
+        Layer::Disk => format!("a tmpfs of {}, {} files", limit(LimitKey::Disk), tree.inodes),
+        Layer::Output => format!("{} of each stream", limit(LimitKey::Output)),
+        Layer::Capabilities => "none in any set, securebits locked, no_new_privs".to_owned(),
         Layer::Landlock => match landlock {
             LandlockPlan::Rules { abi, rules, .. } => format!("ABI {abi}, {} rules", rules.len()),
             LandlockPlan::Degraded => String::new(),
