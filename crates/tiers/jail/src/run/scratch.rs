@@ -15,6 +15,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+/// When a job is first looked at: many are over by then, and hardly any has filled a file
+/// system and cleaned up.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
 /// How long there is at most between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 /// A bound that could be reached in less than this is near.
@@ -112,6 +115,11 @@ impl Gauge {
             listening: false,
             writes: None,
         }
+    }
+
+    /// The job's command has begun.
+    pub(crate) fn begin(&mut self) {
+        self.next = Instant::now() + FIRST_LOOK;
     }
 
     /// When the next look is due.

@@ -129,7 +129,7 @@ impl<'a> Watcher<'a> {
                 return Err(RunError::Resource { what: "watch the jail's first process", source: errno.into() });
             }
         };
-        self.gauge.look(jail, false);
+        self.gauge.begin();
         let mut cpu_check = self.next_cpu_check(jail, Instant::now());
         loop {
             let mut next = self.deadline(jail).min(self.gauge.due());
