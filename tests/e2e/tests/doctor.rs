@@ -243,6 +243,22 @@ fn a_plan_names_the_source_of_each_value_and_runs_nothing(runner: &Runner) {
     assert!(!runner.path("out.txt").exists());
 }
 
+fn optional_paths_that_are_missing_are_counted_in_a_plan_and_named_in_its_data(runner: &Runner) {
+    let policy = "extends = \"default\"\n[files]\nread = [{ path = \"/no/where\", optional = true }]\n";
+    runner.put("optional.toml", policy);
+    let plan = |option: &[&str]| {
+        runner.lazaret(&[&["plan", "--policy", "optional.toml"], option, runner.options(), &["--", "true"]].concat())
+    };
+
+    let (text, data) = (plan(&[]), plan(&["--json"]));
+
+    let left_out = json(&data)["left_out"].as_array().expect("a list").clone();
+    let named = left_out.iter().find(|entry| entry["path"] == "/no/where").expect("it is named");
+    assert_eq!(named["source"], "optional.toml:3");
+    assert!(text.stdout().contains(&format!("{} optional paths", left_out.len())), "{text}");
+    assert!(!text.stdout().contains("/no/where"), "{text}");
+}
+
 fn the_launch_steps_are_printed_as_sentences_and_calls(runner: &Runner) {
     let ran = runner.lazaret(&[&["plan", "--steps"], runner.options(), &["--", "true"]].concat());
 
@@ -269,6 +285,7 @@ as_root_and_user![
     mount_calls_behind_a_filter_are_told_with_the_filter,
     a_plan_of_what_cannot_be_enforced_is_shown_before_the_error,
     a_plan_names_the_source_of_each_value_and_runs_nothing,
+    optional_paths_that_are_missing_are_counted_in_a_plan_and_named_in_its_data,
     the_launch_steps_are_printed_as_sentences_and_calls,
 ];
 
