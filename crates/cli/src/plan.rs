@@ -20,7 +20,8 @@ pub(crate) fn plan(args: &Args) -> Result<u8, Failure> {
     let job = job.data()?;
     let support = Support::probe();
     let missing = support.missing(&policy);
-    let filter = FilterPlan::new(&policy.system_calls, support.notifier).map_err(lazaret::Error::Plan)?;
+    let filter = FilterPlan::bounded(&policy.system_calls, support.notifier, policy.limits.file_size.bytes())
+        .map_err(lazaret::Error::Plan)?;
     let filter = Arc::new(filter);
     let facts = PathFacts::gather(&policy);
     let make = |policy: &Policy| {

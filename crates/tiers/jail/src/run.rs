@@ -174,7 +174,7 @@ impl Launcher {
     }
 
     fn plan_in(&self, place: Place, policy: &Policy, job: &Job) -> Result<Plan, PlanError> {
-        let filter = self.filters.get(&policy.system_calls, self.support.notifier)?;
+        let filter = self.filters.get(&policy.system_calls, self.support.notifier, policy.limits.file_size.bytes())?;
         Plan::new(policy, job, &self.support, place, filter)
     }
 

@@ -10,6 +10,7 @@ as_root_and_user![
     a_photograph_cut_short_or_damaged_hurts_nobody,
     a_picture_of_900_megapixels_is_given_up_by_itself,
     a_picture_that_needs_more_than_the_memory_limit_ends_the_job_alone,
+    a_pixel_cache_larger_than_a_file_may_be_is_named,
     a_drawing_cannot_fetch_the_hosts_pictures,
     a_drawing_cannot_run_commands_or_fetch_addresses,
     a_file_that_is_two_kinds_at_once_makes_nothing,
@@ -220,6 +221,20 @@ fn a_picture_of_900_megapixels_is_given_up_by_itself(runner: &Runner) {
 
         assert_failed_without("thumb.png", runner, &ran);
     }
+}
+
+/// ImageMagick handles SIGXFSZ, removes its cache, and exits.
+fn a_pixel_cache_larger_than_a_file_may_be_is_named(runner: &Runner) {
+    if !there() {
+        return;
+    }
+
+    let limits = ["--profile", "imagemagick", "--limit", "file-size=20MiB", "--"];
+    let command =
+        ["convert", "-limit", "memory", "1MiB", "-limit", "map", "1MiB", "-size", "5000x5000", "xc:red", "o.png"];
+    let ran = runner.run(&[&limits[..], &command[..]].concat());
+
+    assert_eq!((ran.report.kind(), ran.status), ("file-size-limit", Some(123)), "{ran}");
 }
 
 fn a_picture_that_needs_more_than_the_memory_limit_ends_the_job_alone(runner: &Runner) {

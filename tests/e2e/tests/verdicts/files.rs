@@ -8,6 +8,8 @@ as_root_and_user![
     a_child_whose_file_grows_too_large_is_named,
     efbig_with_the_signal_ignored_is_named,
     a_file_that_grew_too_large_is_named_although_the_program_removes_it,
+    a_write_beyond_the_bound_of_a_file_is_named,
+    a_file_that_is_to_be_made_too_large_is_named,
     a_file_that_stays_within_its_bound_and_is_removed_is_not_named,
     an_input_larger_than_the_file_size_limit_is_no_fault_of_the_job,
     a_full_job_directory_is_named,
@@ -102,6 +104,23 @@ fn a_disk_that_was_never_full_is_not_named(runner: &Runner) {
 
 fn a_file_that_grew_too_large_is_named_although_the_program_removes_it(runner: &Runner) {
     let script = "trap '' XFSZ; dd if=/dev/zero of=/tmp/f bs=4k; sleep 0.05; rm /tmp/f; exit 9";
+    let ended = job(runner).limit("file-size=1MiB").shell(script).run();
+
+    ended.expect_limit("file-size-limit", 123, "file-size", "1MiB");
+}
+
+fn a_write_beyond_the_bound_of_a_file_is_named(runner: &Runner) {
+    let program = "import os, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); f = os.open('/tmp/f', 66)\n\
+                   try: os.pwrite(f, b'x', 1 << 20)\nexcept OSError as e: os.unlink('/tmp/f'); os._exit(e.errno)";
+    let ended = job(runner).limit("file-size=1MiB").command(["python3", "-c", program]).run();
+
+    ended.expect_limit("file-size-limit", 123, "file-size", "1MiB");
+    assert!(ended.report.refused().is_empty());
+}
+
+fn a_file_that_is_to_be_made_too_large_is_named(runner: &Runner) {
+    let script =
+        "trap '' XFSZ; truncate -s 2M /tmp/f && exit 8; rm /tmp/f; truncate -s 1M /tmp/g || exit 7; rm /tmp/g; exit 9";
     let ended = job(runner).limit("file-size=1MiB").shell(script).run();
 
     ended.expect_limit("file-size-limit", 123, "file-size", "1MiB");

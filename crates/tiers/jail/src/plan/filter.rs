@@ -1,7 +1,7 @@
 //! The system-call filter of a plan.
 
 use crate::error::PlanError;
-use lazaret_filter::{Action, Arch, Backend, Filter, Rule};
+use lazaret_filter::{Action, Arch, Backend, Call, Filter, Rule, table};
 use lazaret_policy::{CallAction, SystemCalls};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +16,8 @@ pub struct FilterPlan {
     pub program: Vec<u8>,
     /// Its number of instructions.
     pub instructions: u16,
+    /// Rules from this one on only tell the supervisor of calls that go beyond the bound of a file.
+    beyond: usize,
 }
 
 const EPERM: u16 = 1;
@@ -41,6 +43,20 @@ impl FilterPlan {
     ///
     /// When a rule cannot be parsed, or all together cannot be enforced.
     pub fn new(calls: &SystemCalls, supervised: bool) -> Result<Self, PlanError> {
+        Self::make(calls, supervised, None)
+    }
+
+    /// The same, with a supervisor that is told, where it is told of calls, when a call goes beyond `file_size` bytes in
+    /// a file: the kernel refuses it and leaves no trace.
+    ///
+    /// # Errors
+    ///
+    /// See [`FilterPlan::new`].
+    pub fn bounded(calls: &SystemCalls, supervised: bool, file_size: u64) -> Result<Self, PlanError> {
+        Self::make(calls, supervised, Some(file_size))
+    }
+
+    fn make(calls: &SystemCalls, supervised: bool, file_size: Option<u64>) -> Result<Self, PlanError> {
         let mut filter = Filter::new(action(calls.default.value));
         for rule in &calls.rules {
             let parsed = Rule::parse(&rule.rule)
@@ -51,17 +67,51 @@ impl FilterPlan {
             let parsed = Rule::parse(rule).map_err(|e| PlanError::Filter { problem: format!("`{rule}`: {e}") })?;
             filter.push(parsed, action);
         }
+        let beyond = filter.rules().len();
+        for rule in file_size.filter(|_| supervised).map(rules_of_bound).into_iter().flatten() {
+            // Permitting and telling must not permit more than the policy does.
+            if permits_always(calls, &filter, rule.0) {
+                let parsed = Rule::parse(&rule.1).map_err(|e| PlanError::Filter { problem: e.to_string() })?;
+                filter.push(parsed, Action::Log);
+            }
+        }
         let backend = if supervised { Backend::Supervised } else { Backend::Alone };
         let arch = Arch::native()
             .ok_or_else(|| PlanError::Filter { problem: "there is no table for this architecture".to_owned() })?;
         let program = filter.compile(arch, backend).map_err(|e| PlanError::Filter { problem: e.to_string() })?;
         let instructions =
             u16::try_from(program.len()).map_err(|_too_long| PlanError::Filter { problem: "too long".to_owned() })?;
-        Ok(Self { program: program.as_bytes(), instructions, filter, supervised })
+        Ok(Self { program: program.as_bytes(), instructions, filter, supervised, beyond })
     }
 }
 
+/// Calls that change a file at a place that they name, each with the rule for places that are beyond the bound: setrlimit(2),
+/// `RLIMIT_FSIZE`. A file may end at its bound, and nothing may be written behind it.
+fn rules_of_bound(file_size: u64) -> [(&'static str, String); 4] {
+    [
+        ("pwrite64", format!("pwrite64(offset >= {file_size})")),
+        ("ftruncate", format!("ftruncate(length > {file_size})")),
+        ("fallocate", format!("fallocate(offset >= {file_size})")),
+        ("fallocate", format!("fallocate(length > {file_size})")),
+    ]
+}
+
+/// Whether the rules `calls`, which are those of `filter`, permit `call` whatever its arguments are.
+fn permits_always(calls: &SystemCalls, filter: &Filter, call: &str) -> bool {
+    let conditional = |rule: &str| rule.trim().strip_prefix(call).is_some_and(|rest| !rest.is_empty());
+    let decided = Arch::native().and_then(|arch| {
+        let nr = table::number(arch, call)?;
+        Some(filter.decide(&Call { audit_arch: arch.audit(), nr, args: [0; 6] }).action)
+    });
+    decided == Some(Action::Allow) && !calls.rules.iter().any(|rule| conditional(&rule.rule))
+}
+
 impl FilterPlan {
+    /// Whether the rule that decided, by its number, is there to tell of a call beyond the bound of a file.
+    pub(crate) fn is_beyond(&self, rule: Option<usize>) -> bool {
+        rule.is_some_and(|rule| rule >= self.beyond)
+    }
+
     /// Whether there are calls for which the kernel itself kills, so that nobody learns of the call.
     pub(crate) fn kills_untold(&self) -> bool {
         let mut actions = self.filter.rules().iter().map(|(_, action)| *action).chain([self.filter.default_action()]);
@@ -71,23 +121,31 @@ impl FilterPlan {
 
 /// The filters of the policies that were used last, compiled.
 #[derive(Debug, Default)]
-pub(crate) struct FilterCache(Mutex<Vec<(SystemCalls, Arc<FilterPlan>)>>);
+pub(crate) struct FilterCache(Mutex<Vec<(SystemCalls, u64, Arc<FilterPlan>)>>);
 
 /// How many policies a cache remembers.
 const REMEMBERED: usize = 16;
 
 impl FilterCache {
-    /// The filter for `calls`, compiled now or before.
-    pub(crate) fn get(&self, calls: &SystemCalls, supervised: bool) -> Result<Arc<FilterPlan>, PlanError> {
+    /// The filter for `calls` and files of `file_size` bytes, compiled now or before.
+    pub(crate) fn get(
+        &self,
+        calls: &SystemCalls,
+        supervised: bool,
+        file_size: u64,
+    ) -> Result<Arc<FilterPlan>, PlanError> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, filter)) = known.iter().find(|(of, filter)| of == calls && filter.supervised == supervised) {
+        let same = |(of, size, filter): &&(SystemCalls, u64, Arc<FilterPlan>)| {
+            *size == file_size && filter.supervised == supervised && of == calls
+        };
+        if let Some((.., filter)) = known.iter().find(same) {
             return Ok(Arc::clone(filter));
         }
-        let filter = Arc::new(FilterPlan::new(calls, supervised)?);
+        let filter = Arc::new(FilterPlan::bounded(calls, supervised, file_size)?);
         if known.len() >= REMEMBERED {
             known.remove(0);
         }
-        known.push((calls.clone(), Arc::clone(&filter)));
+        known.push((calls.clone(), file_size, Arc::clone(&filter)));
         Ok(filter)
     }
 }

@@ -118,6 +118,26 @@ fn no_policy_lets_a_job_reach_the_hypervisor_or_have_its_core_dumped() {
 }
 
 #[test]
+fn telling_of_calls_beyond_the_bound_of_a_file_permits_none_that_the_policy_does_not() {
+    use lazaret_filter::{Action, Arch, Call, table};
+    let decide = |rules: &str, name: &str, args| {
+        let policy = policy(&format!("[system-calls]\n{rules}"));
+        let filter = FilterPlan::bounded(&policy.system_calls, true, 1000).expect("the rules are valid").filter;
+        let nr = table::number(Arch::X86_64, name).expect("it exists");
+        filter.decide(&Call { audit_arch: Arch::X86_64.audit(), nr, args }).action
+    };
+
+    let (within, beyond) = ([3, 0, 1, 999, 0, 0], [3, 0, 1, 1000, 0, 0]);
+    assert_eq!(decide("", "pwrite64", within), Action::Allow);
+    assert_eq!(decide("", "pwrite64", beyond), Action::Log);
+    assert_eq!(decide("", "ftruncate", [3, 1000, 0, 0, 0, 0]), Action::Allow);
+    assert_eq!(decide("", "ftruncate", [3, 1001, 0, 0, 0, 0]), Action::Log);
+    assert_eq!(decide("refuse = [\"pwrite64\"]", "pwrite64", beyond), Action::Refuse(1));
+    assert_eq!(decide("kill = [\"pwrite64(fd == 3)\"]", "pwrite64", beyond), Action::Kill);
+    assert_eq!(decide("silent = [\"@file-write\"]", "ftruncate", [3, 1001, 0, 0, 0, 0]), Action::Errno(1));
+}
+
+#[test]
 fn landlock_grants_writing_in_scratch_and_to_devices_alone() {
     use lazaret_sys::landlock::access;
     let plan = plan(&policy(""), &Job::new("true"), &full_support()).expect("the host has everything");

@@ -34,7 +34,7 @@ struct Evidence {
     disk_full: bool,
     /// Not everything that the job wrote was passed on.
     cut: bool,
-    /// A file of the job's has, or had, the size that none may exceed.
+    /// A file of the job's has, or had, the size that none may exceed, or was to be changed beyond it.
     file_at_limit: bool,
 }
 
@@ -63,7 +63,9 @@ pub(crate) fn judge(plan: &Plan, jail: &Jail, watched: &Watched) -> Fate {
         disk_full: watched.gauge.full || scratch::is_full(jail),
         cut: jail.streams.stdout.truncated || jail.streams.stderr.truncated,
         file_at_limit: failed
-            && (watched.gauge.file_at_limit || scratch::has_file_of_size(jail, plan.limits.file_size.bytes())),
+            && (watched.gauge.file_at_limit
+                || watched.refusals.beyond_file
+                || scratch::has_file_of_size(jail, plan.limits.file_size.bytes())),
     };
     let limits_hit = limits_hit(plan, &evidence);
     Fate { verdict: evidence.verdict(plan), limits_hit, measured, notes }

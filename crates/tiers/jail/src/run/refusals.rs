@@ -16,6 +16,8 @@ const KEPT: usize = 64;
 pub(crate) struct Refusals {
     pub(crate) kept: Vec<Refusal>,
     pub(crate) dropped: u64,
+    /// Whether a call was seen that goes beyond the bound of a file, which the kernel refuses.
+    pub(crate) beyond_file: bool,
     /// The call that the job must die for.
     pub(crate) violation: Option<Verdict>,
 }
@@ -42,7 +44,11 @@ impl Refusals {
                 return Ok(());
             }
         };
-        self.record(&notification, answer, rule, &plan.filter);
+        if plan.is_beyond(decision.rule) {
+            self.beyond_file |= is_of_file(&notification);
+        } else {
+            self.record(&notification, answer, rule, &plan.filter);
+        }
         seccomp::answer(listener, notification.id, answer).map_err(failed)
     }
 
@@ -64,6 +70,16 @@ impl Refusals {
         let suggestion = (errno != 0).then(|| suggestion(&call, filter)).flatten();
         self.kept.push(Refusal { call, number, args: notification.args, errno, count: 1, rule, suggestion });
     }
+}
+
+/// Whether the first argument of a call that is waiting is a regular file's descriptor, and the numbers behind it are not
+/// negative: such calls are refused for that.
+fn is_of_file(notification: &Notification) -> bool {
+    let [descriptor, first, second, third, ..] = notification.args;
+    let path = format!("/proc/{}/fd/{descriptor}", notification.pid);
+    // ftruncate has one more argument, fallocate and pwrite64 have three. No address in a process reads as negative.
+    let numbers = if call_name(notification) == "ftruncate" { [first, 0, 0] } else { [first, second, third] };
+    numbers.iter().all(|arg| arg.cast_signed() >= 0) && std::fs::metadata(path).is_ok_and(|found| found.is_file())
 }
 
 fn violation(notification: &Notification, rule: Option<String>) -> Verdict {
