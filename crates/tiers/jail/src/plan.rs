@@ -18,7 +18,7 @@ pub use tree::{Entry, Tree};
 
 use crate::cgroup::{Controller, GroupLimits, Groups};
 use crate::error::{Missing, PlanError};
-use crate::probe::{Identity, PathFacts, Support};
+use crate::probe::{Bounds, CoreLimit, Identity, PathFacts, Support};
 use lazaret_policy::{Control, Job, Layer, Limits, Mode, Policy};
 use std::sync::Arc;
 
@@ -185,7 +185,7 @@ impl Plan {
             policy: policy.name.clone(),
             shell,
             namespaces,
-            rlimits: rlimits(&policy.limits, &group),
+            rlimits: rlimits(&policy.limits, &group, &support.bounds),
             limits: policy.limits.clone(),
             room,
             group,
@@ -223,15 +223,16 @@ fn group(policy: &Policy, support: &Support, tree: &Tree) -> Group {
     }
 }
 
-fn rlimits(limits: &Limits, group: &Group) -> Vec<Rlimit> {
+fn rlimits(limits: &Limits, group: &Group, bounds: &Bounds) -> Vec<Rlimit> {
     // With a group one more, so that it is the group that refuses, and counts what it refused.
     let more = u64::from(matches!(group, Group::Limited { .. }));
     let tasks = u64::from(limits.processes.get()) + OWN_TASKS + more;
-    let limit = |resource, name, value| Rlimit { resource, name, value };
+    // What this process may not have, no job may: a lower bound is kept.
+    let limit = |resource, name, value| Rlimit { resource, name, value: bounds.within(resource, value) };
     let cpu_seconds = limits.cpu.duration().as_secs() + 1;
     let mut rlimits = vec![
-        // Not 0, with which a dump may still be piped to a program of the host's: see the filter's own rules.
-        limit(libc::RLIMIT_CORE, "RLIMIT_CORE", 1),
+        // If it can be, not 0, with which a dump may still be piped to a program: see the filter's own rules.
+        limit(libc::RLIMIT_CORE, "RLIMIT_CORE", u64::from(bounds.core == CoreLimit::One)),
         limit(libc::RLIMIT_FSIZE, "RLIMIT_FSIZE", limits.file_size.bytes()),
         limit(libc::RLIMIT_NOFILE, "RLIMIT_NOFILE", limits.open_files.get().into()),
         limit(libc::RLIMIT_NPROC, "RLIMIT_NPROC", tasks),

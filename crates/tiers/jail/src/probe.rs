@@ -1,10 +1,12 @@
 //! What this host can enforce, and what the paths of a policy are. Found by looking and trying, never by versions.
 
+mod bounds;
 pub mod doctor;
 mod paths;
 
 pub use crate::cgroup::{Controller, Groups, Hierarchy, NoGroups};
 pub use crate::error::Missing;
+pub use bounds::{Bounds, CoreLimit};
 pub use paths::{PathFacts, PathKind};
 
 use crate::cgroup;
@@ -35,6 +37,8 @@ pub struct Support {
     pub time_namespace: bool,
     /// Whether refused calls can be reported.
     pub notifier: bool,
+    /// What this process itself is bounded by.
+    pub bounds: Bounds,
 }
 
 /// Who this process is, and with that whose ids its jobs get.
@@ -93,6 +97,7 @@ impl Support {
             cgroup_namespace: Path::new("/proc/self/ns/cgroup").exists(),
             time_namespace,
             notifier: lazaret_sys::seccomp::has_action(RET_USER_NOTIF).unwrap_or(false),
+            bounds: Bounds::probe(mode),
         }
     }
 
@@ -120,6 +125,14 @@ impl Support {
             ),
             Ok(_) => {}
             Err(why) => lack(Layer::Landlock, why, "`lazaret doctor` tells why, and what to do"),
+        }
+        if self.bounds.core == CoreLimit::Insufficient {
+            lack(
+                Layer::Rlimits,
+                "this process's hard limit of core dumps is 0, which does not keep the kernel from starting the program \
+                 for dumps in kernel.core_pattern outside of the jail",
+                "raise it to 1 or more before: `sudo prlimit --pid $$ --core=unlimited`, `LimitCORE=infinity` for a service",
+            );
         }
         if !self.cgroup_namespace {
             lack(Layer::CgroupNamespace, "this kernel has none", "use Linux 4.6 or later with CONFIG_CGROUPS");

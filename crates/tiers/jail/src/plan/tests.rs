@@ -1,6 +1,6 @@
 use super::*;
 use crate::cgroup::{Groups, Hierarchy, NoGroups};
-use crate::probe::PathKind;
+use crate::probe::{Bounds, CoreLimit, PathKind};
 use lazaret_policy::{Holding, Loader};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ pub(crate) fn full_support() -> Support {
         cgroup_namespace: true,
         time_namespace: true,
         notifier: true,
+        bounds: Bounds::none(),
     }
 }
 
@@ -149,4 +150,17 @@ fn landlock_grants_writing_in_scratch_and_to_devices_alone() {
         .map(|rule| rule.path.display().to_string())
         .collect();
     assert_eq!(writable, ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/tmp", "/job"]);
+}
+
+#[test]
+fn where_core_dumps_cannot_be_kept_from_the_hosts_program_nothing_is_run() {
+    let with = |core| Support { bounds: Bounds { core, ..Bounds::none() }, ..full_support() };
+    let core = |plan: &Plan| plan.rlimits.iter().find(|limit| limit.name == "RLIMIT_CORE").map(|limit| limit.value);
+
+    let (one, zero) = (with(CoreLimit::One), with(CoreLimit::Zero));
+    let planned = [one, zero].map(|support| plan(&policy(""), &Job::new("true"), &support).expect("it is enough"));
+    let refused = plan(&policy(""), &Job::new("true"), &with(CoreLimit::Insufficient));
+
+    assert_eq!(planned.each_ref().map(core), [Some(1), Some(0)]);
+    assert!(matches!(refused, Err(PlanError::Unenforceable(missing)) if missing[0].layer == Layer::Rlimits));
 }

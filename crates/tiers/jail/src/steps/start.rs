@@ -1,6 +1,6 @@
 //! The first list: outside of every namespace, still with the caller's rights.
 
-use super::{List, Part, Steps, Value, call, named};
+use super::{List, Part, Steps, Structure, Tolerate, Value, call, named};
 use crate::plan::ShellKind;
 use lazaret_policy::Mode;
 
@@ -27,6 +27,10 @@ pub(crate) fn add(steps: &mut Steps, kind: ShellKind, settings: ShellSettings) {
         steps.add(list, Part::Process, call!(SYS_dup3), args);
     }
     if kind.mode == Mode::Root {
+        // While there is CAP_SYS_RESOURCE: sudo(8) leaves a hard limit of 0. Where it is refused, the plan knows of it.
+        let one = Structure::words("1", &[1, 1]);
+        let args = vec![Value::Number(0), named!(RLIMIT_CORE), Value::Structure(one.into()), Value::Number(0)];
+        steps.add(list, Part::Process, call!(SYS_prlimit64), args).tolerate(Tolerate::Anything);
         steps.add(list, Part::Identity, call!(SYS_setgroups), vec![Value::Number(0), Value::Number(0)]);
         steps.mark(list, Part::Network);
         // Made by root, so that it belongs to no user namespace that the job could have rights in.
