@@ -10,6 +10,7 @@ as_root_and_user![
     a_file_that_grew_too_large_is_named_although_the_program_removes_it,
     a_write_beyond_the_bound_of_a_file_is_named,
     a_file_that_is_to_be_made_too_large_is_named,
+    a_call_that_fails_for_another_reason_is_not_taken_for_one_beyond_the_bound,
     a_file_that_stays_within_its_bound_and_is_removed_is_not_named,
     an_input_larger_than_the_file_size_limit_is_no_fault_of_the_job,
     a_full_job_directory_is_named,
@@ -124,6 +125,14 @@ fn a_file_that_is_to_be_made_too_large_is_named(runner: &Runner) {
     let ended = job(runner).limit("file-size=1MiB").shell(script).run();
 
     ended.expect_limit("file-size-limit", 123, "file-size", "1MiB");
+}
+
+fn a_call_that_fails_for_another_reason_is_not_taken_for_one_beyond_the_bound(runner: &Runner) {
+    let program = "import os\nfor f in (os.open('/etc/passwd', 0), os.open('/dev/null', 2), 99):\n\
+                   \ttry: os.pwrite(f, b'x', 1 << 20)\n\texcept OSError: pass\nos._exit(9)";
+    let ended = job(runner).limit("file-size=1MiB").command(["python3", "-c", program]).run();
+
+    ended.expect("exit", 9);
 }
 
 fn a_file_that_stays_within_its_bound_and_is_removed_is_not_named(runner: &Runner) {

@@ -7,6 +7,7 @@ use lazaret_policy::{Refusal, Verdict};
 use lazaret_sys::seccomp::{self, Answer, Notification};
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt as _;
 
 /// How many different refusals are kept; more are counted.
 const KEPT: usize = 64;
@@ -72,14 +73,17 @@ impl Refusals {
     }
 }
 
-/// Whether the first argument of a call that is waiting is a regular file's descriptor, and the numbers behind it are not
-/// negative: such calls are refused for that.
+/// Whether the first argument of a call that is waiting is the descriptor of a regular file that is open for writing, and
+/// the numbers behind it are not negative: other calls are refused for other reasons.
 fn is_of_file(notification: &Notification) -> bool {
     let [descriptor, first, second, third, ..] = notification.args;
     let path = format!("/proc/{}/fd/{descriptor}", notification.pid);
     // ftruncate has one more argument, fallocate and pwrite64 have three. No address in a process reads as negative.
     let numbers = if call_name(notification) == "ftruncate" { [first, 0, 0] } else { [first, second, third] };
-    numbers.iter().all(|arg| arg.cast_signed() >= 0) && std::fs::metadata(path).is_ok_and(|found| found.is_file())
+    // proc_pid_fd(5): the link's own mode tells how it is open.
+    let writable = std::fs::symlink_metadata(&path).is_ok_and(|link| link.mode() & 0o200 != 0);
+    let regular = std::fs::metadata(path).is_ok_and(|found| found.is_file());
+    regular && writable && numbers.iter().all(|arg| arg.cast_signed() >= 0)
 }
 
 fn violation(notification: &Notification, rule: Option<String>) -> Verdict {
