@@ -2,6 +2,8 @@
 
 #[path = "verdicts/bounds.rs"]
 mod bounds;
+#[path = "verdicts/callers_bounds.rs"]
+mod callers_bounds;
 #[path = "verdicts/ends.rs"]
 mod ends;
 #[path = "verdicts/files.rs"]

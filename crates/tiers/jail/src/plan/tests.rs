@@ -17,7 +17,7 @@ pub(crate) fn full_support() -> Support {
         cgroup_namespace: true,
         time_namespace: true,
         notifier: true,
-        bounds: Bounds::none(),
+        bounds: Bounds::only_core(CoreLimit::One),
     }
 }
 
@@ -154,7 +154,7 @@ fn landlock_grants_writing_in_scratch_and_to_devices_alone() {
 
 #[test]
 fn where_core_dumps_cannot_be_kept_from_the_hosts_program_nothing_is_run() {
-    let with = |core| Support { bounds: Bounds { core, ..Bounds::none() }, ..full_support() };
+    let with = |core| Support { bounds: Bounds::only_core(core), ..full_support() };
     let core = |plan: &Plan| plan.rlimits.iter().find(|limit| limit.name == "RLIMIT_CORE").map(|limit| limit.value);
 
     let (one, zero) = (with(CoreLimit::One), with(CoreLimit::Zero));

@@ -39,9 +39,9 @@ const LIMITS: [(u32, Resource); 10] = [
 ];
 
 impl Bounds {
-    /// No bounds at all.
-    pub fn none() -> Self {
-        Self { core: CoreLimit::One, hard: Vec::new() }
+    /// No bounds but that on core dumps.
+    pub fn only_core(core: CoreLimit) -> Self {
+        Self { core, hard: Vec::new() }
     }
 
     pub(super) fn probe(mode: Mode) -> Self {
