@@ -63,53 +63,35 @@ pub(super) fn tree(graph: &mut Graph, word: u32, ranges: &Ranges) -> Result<Node
 /// How a range can be part of the cheapest division found so far that ends with a span of some outcome.
 #[derive(Debug, Clone, Copy)]
 struct Step {
-    cost: usize,
-    /// The outcome of the span before, when this range begins a span of its own.
-    begins_after: Option<usize>,
+    cost: u32,
+    /// The outcome of the span before, when this range begins a span of its own; otherwise [`STAYS`], or [`FIRST`].
+    begins_after: u32,
 }
+
+/// There is no such division.
+const IMPOSSIBLE: Step = Step { cost: u32::MAX, begins_after: STAYS };
+/// The range belongs to the span of the range before.
+const STAYS: u32 = u32::MAX;
+/// The range begins the first span.
+const FIRST: u32 = u32::MAX - 1;
 
 /// Divides ranges into spans so that bounds and exceptions together are fewest.
 fn spans(ranges: &[Range]) -> Vec<Span> {
     let mut outcomes: Vec<_> = ranges.iter().map(|range| range.outcome).collect();
     outcomes.sort_unstable();
     outcomes.dedup();
-    let is_single = |at: usize| ranges.get(at + 1).is_some_and(|next| next.first == ranges[at].first + 1);
-    // For each range, and each outcome of the span that it is in: the cheapest way to get there.
-    let mut table: Vec<Vec<Option<Step>>> = Vec::with_capacity(ranges.len());
-    for (at, range) in ranges.iter().enumerate() {
-        let before = table.last();
-        let cheapest = before.and_then(|row| {
-            let costs = row.iter().enumerate().filter_map(|(outcome, step)| Some((step.as_ref()?.cost, outcome)));
-            costs.min()
-        });
-        let row = outcomes.iter().enumerate().map(|(index, outcome)| {
-            let stay = before.and_then(|row| row[index]).and_then(|step| match () {
-                () if *outcome == range.outcome => Some(step.cost),
-                () if is_single(at) => Some(step.cost + 1),
-                () => None,
-            });
-            let begin = (*outcome == range.outcome)
-                .then(|| cheapest.map_or((0, None), |(cost, before)| (cost + 1, Some(before))));
-            match (stay, begin) {
-                (Some(stay), Some((begin, before))) if begin < stay => Some(Step { cost: begin, begins_after: before }),
-                (Some(cost), _) => Some(Step { cost, begins_after: None }),
-                (None, Some((cost, before))) => Some(Step { cost, begins_after: before }),
-                (None, None) => None,
-            }
-        });
-        table.push(row.collect());
-    }
-    let last = table.last().map_or(&[][..], |row| row);
-    let cheapest = last.iter().enumerate().filter_map(|(outcome, step)| Some((step.as_ref()?.cost, outcome))).min();
-    let mut outcome = cheapest.map_or(0, |(_, outcome)| outcome);
+    let table = divisions(ranges, &outcomes);
+    let row = |at: usize| &table[at * outcomes.len()..][..outcomes.len()];
+    let last = ranges.len().checked_sub(1).and_then(|last| cheapest(row(last)));
+    let mut outcome = last.map_or(0, |(_, outcome)| outcome);
     let mut spans = Vec::new();
     let mut exceptions = Vec::new();
     for (at, range) in ranges.iter().enumerate().rev() {
         if range.outcome != outcomes[outcome] {
             exceptions.push(*range);
         }
-        let begins_after = table[at][outcome].and_then(|step| step.begins_after);
-        if at == 0 || begins_after.is_some() {
+        let begins_after = row(at)[outcome].begins_after;
+        if begins_after != STAYS {
             exceptions.reverse();
             spans.push(Span {
                 first: range.first,
@@ -117,10 +99,44 @@ fn spans(ranges: &[Range]) -> Vec<Span> {
                 exceptions: std::mem::take(&mut exceptions),
             });
         }
-        outcome = begins_after.unwrap_or(outcome);
+        if begins_after < FIRST {
+            outcome = begins_after as usize;
+        }
     }
     spans.reverse();
     spans
+}
+
+/// For each range, and each outcome of the span that it is in: the cheapest way to get there.
+fn divisions(ranges: &[Range], outcomes: &[NodeId]) -> Vec<Step> {
+    let mut table = vec![IMPOSSIBLE; ranges.len() * outcomes.len()];
+    for (at, range) in ranges.iter().enumerate() {
+        let (done, rest) = table.split_at_mut(at * outcomes.len());
+        let before = &done[done.len().saturating_sub(outcomes.len())..];
+        let is_single = ranges.get(at + 1).is_some_and(|next| next.first == range.first + 1);
+        let begin = cheapest(before).map_or(Step { cost: 0, begins_after: FIRST }, |(cost, before)| Step {
+            cost: cost.saturating_add(1),
+            begins_after: u32::try_from(before).unwrap_or(FIRST),
+        });
+        for (index, step) in rest[..outcomes.len()].iter_mut().enumerate() {
+            let fits = outcomes[index] == range.outcome;
+            let stay = before.get(index).map_or(u32::MAX, |step| step.cost);
+            if fits {
+                *step = Step { cost: stay, begins_after: STAYS };
+            } else if is_single {
+                *step = Step { cost: stay.saturating_add(1), begins_after: STAYS };
+            }
+            if fits && begin.cost < stay {
+                *step = begin;
+            }
+        }
+    }
+    table
+}
+
+/// The cheapest of the divisions that a range can end with, and its outcome.
+fn cheapest(row: &[Step]) -> Option<(u32, usize)> {
+    row.iter().enumerate().map(|(outcome, step)| (step.cost, outcome)).min()
 }
 
 fn subtree(graph: &mut Graph, word: u32, spans: &[Span]) -> Result<NodeId, CompileError> {

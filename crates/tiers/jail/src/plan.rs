@@ -38,7 +38,7 @@ pub struct Plan {
     /// The optional namespaces that this host has.
     pub namespaces: Namespaces,
     /// What process 1 prepares for every job of the policy.
-    pub room: Room,
+    pub room: Arc<Room>,
     /// Every limit.
     pub limits: Limits,
     /// Per-process limits of setrlimit(2): resource, its name, value.
@@ -126,7 +126,7 @@ pub struct Place {
     /// What process 1 is born with.
     pub shell: ShellKind,
     /// What process 1 prepares for every job of the policy.
-    pub room: Room,
+    pub room: Arc<Room>,
     notes: Vec<String>,
 }
 
@@ -158,7 +158,7 @@ impl Place {
             loopback: policy.network.loopback.value,
         };
         let room = Room { tree, landlock, host_name: policy.network.host_name.value.clone() };
-        Ok(Self { shell, room, notes: copies::notes(policy, support, facts) })
+        Ok(Self { shell, room: Arc::new(room), notes: copies::notes(policy, support, facts) })
     }
 }
 

@@ -13,7 +13,8 @@ use crate::cgroup;
 use crate::uid::Uids;
 use lazaret_policy::{Layer, Mode, Policy};
 use rustix::thread::CapabilitySet;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 /// What a launch needs to know of the host. Namespaces are found by making them: the launch itself tries.
@@ -189,7 +190,7 @@ fn missing_for_job_uid() -> Option<String> {
 /// In a user namespace, root's rights reach as far as its id maps do: user_namespaces(7).
 fn ids_not_mapped() -> Option<String> {
     let (first, last) = (u64::from(Uids::FIRST), u64::from(Uids::FIRST) + u64::from(Uids::COUNT) - 1);
-    let maps = |path: &str| fs::read_to_string(path).is_ok_and(|map| maps_range(&map, first, last));
+    let maps = |path: &str| read_proc(path).is_ok_and(|map| maps_range(&map, first, last));
     let mapped = maps("/proc/self/uid_map") && maps("/proc/self/gid_map");
     (!mapped).then(|| format!("the ids {first} to {last} are not mapped into this user namespace"))
 }
@@ -205,13 +206,23 @@ fn maps_range(map: &str, first: u64, last: u64) -> bool {
     })
 }
 
+/// A file of procfs, which are made anew for each read(2) and tell no size: in as few reads as can be.
+pub(crate) fn read_proc(path: &str) -> io::Result<String> {
+    let mut text = String::with_capacity(8 << 10);
+    File::open(path)?.take(PROC_BOUND).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// More than any file of procfs that is read here has.
+const PROC_BOUND: u64 = 64 << 20;
+
 fn landlock() -> Result<u32, String> {
     lazaret_sys::landlock::abi().map_err(|e| format!("landlock_create_ruleset is refused: {e}"))
 }
 
 /// Without a line after the heading there is no swap, and nothing to bound.
 fn no_swap() -> bool {
-    fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() <= 1)
+    read_proc("/proc/swaps").is_ok_and(|text| text.lines().count() <= 1)
 }
 
 #[cfg(test)]

@@ -25,8 +25,8 @@ use crate::uid::Uids;
 use lazaret_policy::{FileName, Job, Policy, Report};
 use rustix::fs::MemfdFlags;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Launches jobs. Make one and keep it: it knows the host and holds the program that becomes each jail's process 1.
@@ -35,6 +35,7 @@ pub struct Launcher {
     support: Support,
     tools: Arc<Tools>,
     filters: FilterCache,
+    last_place: Mutex<Option<(Policy, PathFacts, Place)>>,
     housekeeper: Housekeeper,
     processors: u32,
 }
@@ -155,7 +156,8 @@ impl Launcher {
         }
         // A bound on how fast processor time can be used up, whatever quota there is beside.
         let processors = rustix::thread::sched_getaffinity(None).map_or(u32::MAX, |set| set.count());
-        Ok(Self { support, tools, filters: FilterCache::default(), housekeeper, processors })
+        let (filters, last_place) = (FilterCache::default(), Mutex::new(None));
+        Ok(Self { support, tools, filters, last_place, housekeeper, processors })
     }
 
     /// What this host can enforce.
@@ -169,8 +171,19 @@ impl Launcher {
     ///
     /// See [`Place::new`] and [`Plan::new`].
     pub fn plan(&self, policy: &Policy, job: &Job) -> Result<Plan, PlanError> {
-        let place = Place::new(policy, &self.support, &PathFacts::gather(policy))?;
-        self.plan_in(place, policy, job)
+        self.plan_in(self.place(policy)?, policy, job)
+    }
+
+    /// Decided now, or before for the same policy and the same files.
+    fn place(&self, policy: &Policy) -> Result<Place, PlanError> {
+        let facts = PathFacts::gather(policy);
+        let mut last = self.last_place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, _, place)) = last.as_ref().filter(|(of, with, _)| of == policy && *with == facts) {
+            return Ok(place.clone());
+        }
+        let place = Place::new(policy, &self.support, &facts)?;
+        *last = Some((policy.clone(), facts, place.clone()));
+        Ok(place)
     }
 
     fn plan_in(&self, place: Place, policy: &Policy, job: &Job) -> Result<Plan, PlanError> {
@@ -186,7 +199,7 @@ impl Launcher {
     /// Lazaret's own failures. The job's failures are in the report.
     pub fn run(&self, policy: &Policy, job: &Job, sink: &Sink<'_>, cancels: &[Cancel]) -> Result<Finished, Error> {
         let begun = Instant::now();
-        let place = Place::new(policy, &self.support, &PathFacts::gather(policy))?;
+        let place = self.place(policy)?;
         // The jail is built while the rest is decided. If that fails, it is thrown away.
         let shell = launch::begin(self, &place)?;
         let plan = self.plan_in(place, policy, job)?;
@@ -196,7 +209,7 @@ impl Launcher {
         let planned = begun.elapsed();
         let mut jail = launch::launch(&plan, shell, number, &inputs, job, sink)?;
         self.housekeeper.lend_a_hand();
-        let watched = watch::watch(&plan, &mut jail, sink, cancels, self.processors);
+        let watched = watch::watch(&plan, &mut jail, sink, cancels, self);
         let ended = Instant::now();
         let watched = match watched {
             Ok(watched) => watched,

@@ -2,6 +2,7 @@
 
 use super::directory::Directory;
 use super::site::{Place, Site};
+use crate::probe::read_proc;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -139,7 +140,7 @@ pub struct NoGroups {
 ///
 /// The reason and its fix, when no group can be made.
 pub(crate) fn locate() -> Result<Site, NoGroups> {
-    let read = |path: &str| fs::read_to_string(path).map_err(|e| unreadable(path, &e));
+    let read = |path: &str| read_proc(path).map_err(|e| unreadable(path, &e));
     let membership = read("/proc/self/cgroup")?;
     let mounts = read("/proc/self/mountinfo")?;
     if let Some(groups) = version_one(&membership, &mounts) {

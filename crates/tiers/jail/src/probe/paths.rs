@@ -35,7 +35,7 @@ pub enum PathKind {
 
 /// What the paths that a policy names are, at this moment. The launch acts on the paths again, inside the job's own
 /// mount namespace: a path that changed meanwhile fails or shows what the policy allowed it to show.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PathFacts {
     kinds: HashMap<PathBuf, PathKind>,
     /// Device and inode numbers of those that are there, in the order of looking.

@@ -141,14 +141,15 @@ impl Housekeeper {
     }
 
     /// A jail of `kind` that had no job, and whether it has `room` already; `None` if there is none that fits.
-    pub(crate) fn take(&self, kind: ShellKind, room: &Room) -> Option<(Shell, bool)> {
+    pub(crate) fn take(&self, kind: ShellKind, room: &Arc<Room>) -> Option<(Shell, bool)> {
         if self.ahead == Ahead::Nothing {
             return None;
         }
         let mut state = self.shared.lock();
         // One waits: it will be served soonest by what has begun. More than one would wait for each other.
+        let mut waited = false;
         if matches!(state.prepared, Prepared::Making) && !state.awaited {
-            state.awaited = true;
+            (waited, state.awaited) = (true, true);
             while matches!(state.prepared, Prepared::Making) {
                 state = self.shared.wait(state);
             }
@@ -158,26 +159,39 @@ impl Housekeeper {
             return None;
         }
         let taken = std::mem::replace(&mut state.prepared, Prepared::Nothing);
-        if self.ahead == Ahead::Always && self.has_thread {
-            if state.wanted.kind != kind || state.wanted.room.as_deref() != Some(room) {
-                state.wanted = Wanted { kind, room: Some(Arc::new(room.clone())) };
-            }
-            state.prepared = Prepared::Making;
+        if state.wanted.kind != kind || state.wanted.room.as_ref() != Some(room) {
+            state.wanted = Wanted { kind, room: Some(Arc::clone(room)) };
         }
-        let fits = match taken {
+        if waited && self.ahead == Ahead::Always && self.has_thread {
+            // Jobs come faster than jails are made: the next is begun at once.
+            state.prepared = Prepared::Making;
+            self.shared.changed.notify_all();
+        }
+        match taken {
             Prepared::Ready(shell, furnished) => {
-                let right = furnished.as_deref().is_none_or(|furnished| furnished == room);
+                let right = furnished.as_ref().is_none_or(|furnished| furnished == room);
                 if shell.kind() == kind && right && shell.is_waiting() {
                     Some((*shell, furnished.is_some()))
                 } else {
                     state.rubbish.push(Rubbish::Unused(shell));
+                    self.shared.changed.notify_all();
                     None
                 }
             }
             Prepared::Nothing | Prepared::Making => None,
-        };
-        self.shared.changed.notify_all();
-        fits
+        }
+    }
+
+    /// Begins with the next jail. Called when a job has begun, so that its own launch is not slowed down by that.
+    pub(crate) fn prepare_next(&self) {
+        if self.ahead != Ahead::Always || !self.has_thread {
+            return;
+        }
+        let mut state = self.shared.lock();
+        if matches!(state.prepared, Prepared::Nothing) {
+            state.prepared = Prepared::Making;
+            self.shared.changed.notify_all();
+        }
     }
 
     /// Lets go of what a dead jail held, and what held it.

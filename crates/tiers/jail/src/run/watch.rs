@@ -1,10 +1,10 @@
 //! The supervisor's loop: waits for the job's end and stops it at its bounds. Every wait has an end.
 
-use super::Cancel;
 use super::launch::Jail;
 use super::refusals::Refusals;
 use super::scratch::Gauge;
 use super::streams::{Incoming, Sink};
+use super::{Cancel, Launcher};
 use crate::error::RunError;
 use crate::plan::Plan;
 use lazaret_policy::{LimitKey, Verdict};
@@ -49,11 +49,13 @@ pub(crate) fn watch(
     jail: &mut Jail,
     sink: &Sink<'_>,
     cancels: &[Cancel],
-    processors: u32,
+    launcher: &Launcher,
 ) -> Result<Watched, RunError> {
+    let processors = launcher.processors;
     let mut watcher =
         Watcher { plan, sink, cancels, processors, stop: None, refusals: Refusals::default(), gauge: Gauge::new(plan) };
     let handed = watcher.until_handed_over(jail)?;
+    launcher.housekeeper.prepare_next();
     if handed {
         watcher.until_the_end(jail)?;
     }
