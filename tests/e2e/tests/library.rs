@@ -1,5 +1,7 @@
 //! The library, called from a program: large, threaded, asynchronous, in a hurry.
 
+#[path = "library/ahead.rs"]
+mod ahead;
 #[path = "library/asynchronous.rs"]
 mod asynchronous;
 #[path = "library/calls.rs"]
