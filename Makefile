@@ -86,9 +86,9 @@ test-setup: toolchain
 test: test-setup
 	$(CARGO) build --locked --workspace --all-features --bins
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		set -x; LAZARET_BIN=$(DEBUG) $(CARGO) nextest run --locked --workspace --all-features --exclude lazaret-escape; \
+		set -x; LAZARET_BIN=$(DEBUG) $(CARGO) nextest run --no-fail-fast --locked --workspace --all-features --exclude lazaret-escape; \
 	else \
-		set -x; LAZARET_BIN=$(DEBUG) $(CARGO) test --locked --workspace --all-features --exclude lazaret-escape --lib --bins --tests --examples; \
+		set -x; LAZARET_BIN=$(DEBUG) $(CARGO) test --no-fail-fast --locked --workspace --all-features --exclude lazaret-escape --lib --bins --tests --examples; \
 	fi
 	LAZARET_BIN=$(DEBUG) $(CARGO) test --locked --workspace --all-features --doc
 	LAZARET_BIN=$(DEBUG) $(CARGO) test --locked -p lazaret-escape
