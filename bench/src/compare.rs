@@ -4,7 +4,7 @@ mod report;
 
 use crate::agent::{Agent, Measured, Work};
 use crate::args;
-use crate::host;
+use crate::host::{self, Ticks};
 use crate::order::order;
 use crate::output::{Results, progress};
 use crate::peers::{Absent, Caller, Contender, LIBRARY, LIBRARY_LARGE, Lineup, PROGRAM};
@@ -36,6 +36,9 @@ struct Blocks {
     latencies_ns: Vec<u64>,
     /// Nanoseconds of wall-clock time per job, one for each block.
     per_job_ns: Vec<u64>,
+    /// What the processors did meanwhile.
+    #[serde(skip)]
+    ticks: Ticks,
 }
 
 /// The agents that contenders need.
@@ -145,7 +148,9 @@ fn singles(contenders: &[Contender], callers: &mut Callers, rounds: u32, settle:
 fn blocks(contenders: &[Contender], callers: &mut Callers, levels: &[u32], rounds: u32) -> Result<Vec<Blocks>> {
     let mut all: Vec<(usize, Blocks)> = Vec::new();
     for parallel in levels {
-        let block = |name| Blocks { name, parallel: *parallel, latencies_ns: Vec::new(), per_job_ns: Vec::new() };
+        let ticks = Ticks::default();
+        let block =
+            |name| Blocks { name, parallel: *parallel, latencies_ns: Vec::new(), per_job_ns: Vec::new(), ticks };
         all.extend(contenders.iter().enumerate().map(|(who, contender)| (who, block(contender.name))));
     }
     progress(&format!("{rounds} rounds of blocks at concurrency {levels:?}"));
@@ -153,7 +158,9 @@ fn blocks(contenders: &[Contender], callers: &mut Callers, levels: &[u32], round
         for turn in order(all.len(), usize::try_from(round)?) {
             let (who, block) = &mut all[turn];
             let jobs = JOBS_PER_BLOCK * block.parallel;
+            let before = Ticks::now();
             let measured = callers.measure(&contenders[*who], jobs, block.parallel)?;
+            block.ticks.add(Ticks::now().since(before));
             block.latencies_ns.extend(measured.latencies_ns);
             block.per_job_ns.push(measured.elapsed_ns / u64::from(jobs));
         }

@@ -26,6 +26,33 @@ pub(crate) fn facts() -> Vec<(&'static str, String)> {
     ]
 }
 
+/// What all processors together did since boot, in clock ticks: how long they were idle, and how long there was.
+///
+/// Source: proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Ticks {
+    pub(crate) idle: u64,
+    pub(crate) all: u64,
+}
+
+impl Ticks {
+    pub(crate) fn now() -> Self {
+        let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let line = text.lines().next().unwrap_or_default();
+        let ticks: Vec<u64> = line.split_whitespace().skip(1).take(8).filter_map(|tick| tick.parse().ok()).collect();
+        Self { idle: ticks.get(3).copied().unwrap_or(0) + ticks.get(4).copied().unwrap_or(0), all: ticks.iter().sum() }
+    }
+
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self { idle: self.idle.saturating_sub(before.idle), all: self.all.saturating_sub(before.all) }
+    }
+
+    pub(crate) fn add(&mut self, more: Self) {
+        self.idle += more.idle;
+        self.all += more.all;
+    }
+}
+
 /// The load averages of 1, 5 and 15 minutes.
 pub(crate) fn load() -> String {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_else(|error| format!("unknown ({error})"));
