@@ -77,7 +77,7 @@ pub(crate) struct Soak {
     /// How many jobs
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..))]
     pub(crate) jobs: u32,
-    /// How much slower the last jobs may be than the first, percent
+    /// How much slower the last jobs may be than the first, beside bare processes, percent
     #[arg(long, value_name = "PERCENT", default_value_t = 15.0)]
     pub(crate) slower: f64,
 }
