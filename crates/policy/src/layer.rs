@@ -112,7 +112,7 @@ layers! {
     IpcNamespace = "ipc-namespace", "System V and POSIX message queues and shared memory are the job's own";
     UtsNamespace = "uts-namespace", "the job has a host name of its own";
     CgroupNamespace = "cgroup-namespace", "the host's cgroup paths are hidden from the job";
-    TimeNamespace = "time-namespace", "the job does not learn how long the host has been up";
+    TimeNamespace = "time-namespace", "the job's clocks begin near zero, so that they do not tell how long the host has been up";
     Cgroup = "cgroup", "all processes of the job are accounted, limited and killed as one group";
     CgroupMemory = "cgroup-memory", "memory of all processes together is bounded and measured";
     CgroupSwap = "cgroup-swap", "swap of all processes together is bounded";

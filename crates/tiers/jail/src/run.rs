@@ -214,7 +214,7 @@ impl Launcher {
         let watched = match watched {
             Ok(watched) => watched,
             Err(error) => {
-                jail.shell.kill();
+                jail.kill();
                 jail.shell.reap()?;
                 return Err(error.into());
             }

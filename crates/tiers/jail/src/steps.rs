@@ -20,6 +20,7 @@ pub(crate) use admit::{Settings, Slots};
 pub(crate) use start::ShellSettings;
 
 use crate::plan::{Group, Plan, Program, Room, ShellKind};
+use crate::probe::{Controller, Hierarchy};
 use crate::uid::Uids;
 use lazaret_policy::{FileName, Layer, Mode};
 use std::borrow::Cow;
@@ -396,7 +397,7 @@ fn add_shell(steps: &mut Steps, kind: ShellKind, settings: ShellSettings) {
 fn add_job(steps: &mut Steps, plan: &Plan, settings: &Settings) -> Slots {
     let slots = Slots::new(steps, settings);
     admit::add(steps, &slots, plan, settings);
-    enter::add(steps, plan);
+    enter::add(steps, plan, &slots.doors[settings.doors..]);
     let Program { candidates, arguments, environment } = plan.program.clone();
     steps.program = ProgramVectors { candidates, arguments, environment };
     slots
@@ -412,11 +413,17 @@ pub fn preview(plan: &Plan, inputs: &[FileName]) -> Steps {
         Group::Limited { groups, .. } => groups.directories().len(),
         Group::Degraded => 0,
     };
+    let own_doors = match &plan.group {
+        Group::Limited { groups, .. } if groups.hierarchy == Hierarchy::V1 => {
+            usize::from(groups.parents.contains_key(&Controller::Cpu))
+        }
+        _ => 0,
+    };
     let inputs = inputs.iter().map(|name| (name.as_bytes().to_vec(), 0o644)).collect();
     let mut steps = Steps::default();
     add_shell(&mut steps, plan.shell, ShellSettings { host_id, clocks: (0, 0) });
     build::add(&mut steps, &plan.room);
-    add_job(&mut steps, plan, &Settings { doors, inputs });
+    add_job(&mut steps, plan, &Settings { doors: doors - own_doors, own_doors, inputs });
     steps
 }
 

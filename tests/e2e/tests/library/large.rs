@@ -113,7 +113,8 @@ fn two_hundred_runs_leak_no_descriptor_no_thread_and_no_memory() {
     }
 
     let after = (settled_descriptors(), status("Threads"), status("VmRSS"));
-    assert_eq!(after.0, before.0, "descriptors");
+    // Fewer, when no jail is prepared after the last run, which came to nothing.
+    assert!(after.0 <= before.0, "descriptors: {after:?}, before {before:?}");
     assert!(after.1 <= before.1, "threads: {after:?}, before {before:?}");
     assert!(after.2 < before.2 + 20_000, "KiB resident: {after:?}, before {before:?}");
     assert_eq!(children(|state| state == "Z"), 0, "no zombie is left");

@@ -10,6 +10,7 @@ as_root_and_user![
     a_job_that_stops_every_process_runs_into_its_wall_time,
     a_job_that_ignores_every_signal_runs_into_its_wall_time,
     wall_time_counts_while_processes_wait,
+    a_job_that_leaves_process_1_no_processor_runs_into_its_wall_time,
     a_busy_loop_uses_up_its_processor_time,
     a_busy_loop_is_stopped_near_its_processor_time,
     a_loop_that_ignores_sigxcpu_uses_up_its_processor_time,
@@ -58,6 +59,18 @@ fn wall_time_counts_while_processes_wait(runner: &Runner) {
     let ended = job(runner).limit("wall=300ms").shell("sleep 60 & wait").run();
 
     ended.expect_limit("timeout", 124, "wall", "300ms");
+}
+
+fn a_job_that_leaves_process_1_no_processor_runs_into_its_wall_time(runner: &Runner) {
+    // setpriority(2), x86-64 and arm64: of process 1, then of its user.
+    let program = "syscall(141, 0, 1, 19); syscall(140, 0, 1, 19); syscall(141, 2, 0, 19); syscall(140, 2, 0, 19); \
+                   for (1..60) { fork or do { 1 while 1 } } 1 while 1";
+    // Without a cgroup there is no bound on bandwidth to be used up, and the plan says so.
+    let bound = ["--limit", "cpus=0.05"];
+    let ended = job(runner).options(bound).limit("wall=1s").perl(program).run();
+
+    ended.expect_limit("timeout", 124, "wall", "1s");
+    assert!(ended.took < Duration::from_secs(5), "{:?}", ended.took);
 }
 
 fn a_busy_loop_uses_up_its_processor_time(runner: &Runner) {

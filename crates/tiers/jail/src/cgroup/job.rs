@@ -124,19 +124,42 @@ impl JobGroup {
     /// through `cgroup.procs` takes, which can wait for an RCU grace period of many milliseconds
     /// (kernel/cgroup/cgroup.c, `cgroup_procs_write_start`).
     ///
+    /// The second kind is for the job's own process alone: in version 1 process 1 stays out of what bounds bandwidth, so
+    /// that no job can hold up the end of its jail by using all of its own.
+    ///
     /// # Errors
     ///
     /// The file that cannot be opened for writing.
-    pub fn doors(&self) -> Result<Vec<OwnedFd>, RunError> {
+    pub fn doors(&self) -> Result<(Vec<OwnedFd>, Vec<OwnedFd>), RunError> {
         let door = match self.hierarchy {
             Hierarchy::V1 => "tasks",
             Hierarchy::V2 => "cgroup.procs",
         };
-        let open = |(directory, _): &(Directory, Vec<Controller>)| {
+        let open = |directory: &Directory| {
             let failed = |source| cgroup_error("enter", &directory.path().join(door), source);
             directory.open(door, OFlags::WRONLY).map_err(failed)
         };
-        self.directories.iter().map(open).collect()
+        let (mut everybodys, mut own) = (Vec::new(), Vec::new());
+        for (directory, controllers) in &self.directories {
+            let bounds_bandwidth = self.hierarchy == Hierarchy::V1 && controllers.contains(&Controller::Cpu);
+            if bounds_bandwidth { &mut own } else { &mut everybodys }.push(open(directory)?);
+        }
+        Ok((everybodys, own))
+    }
+
+    /// Kills what is in the group, where the kernel can, and takes its bound on bandwidth away, so that the rest can be
+    /// killed: a process has to run to die.
+    pub fn kill(&self) {
+        let freed = match self.hierarchy {
+            Hierarchy::V1 => self.set(Controller::Cpu, "cpu.cfs_quota_us", "-1"),
+            Hierarchy::V2 => self.set(Controller::Cpu, "cpu.max", "max"),
+        };
+        // Without a bound, or with the group gone, there is nothing to free.
+        drop(freed);
+        if self.hierarchy == Hierarchy::V2 {
+            // Linux 5.14. Before, process 1 is killed alone, and the others with it.
+            drop(self.set(Controller::Memory, "cgroup.kill", "1"));
+        }
     }
 
     /// Removes the group. All its tasks must be dead and reaped.

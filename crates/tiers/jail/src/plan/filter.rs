@@ -28,11 +28,20 @@ const EAFNOSUPPORT: u16 = 97;
 /// Core dumps: a `core_pattern` that begins with `|` starts a program outside of every namespace, with the dump of the
 /// job on its input, whatever RLIMIT_CORE says, unless it says 1 (core(5); fs/coredump.c). So it is 1, and a job that
 /// sets it otherwise is told that it succeeded: it has no core dumps either way. AF_VSOCK leads past the network
-/// namespace to the hypervisor. Limits of process 1, which has the job's id, are not the job's to set.
-const OWN_RULES: [(&str, Action); 4] = [
+/// namespace to the hypervisor. Limits and priorities of process 1, which has the job's id, are not the job's to set: a
+/// process 1 that gets no processor cannot end the jail. A user's priority is process 1's too.
+const OWN_RULES: [(&str, Action); 12] = [
     ("prlimit64(resource == 4, new != 0)", Action::Errno(0)),
     ("setrlimit(resource == 4)", Action::Errno(0)),
     ("prlimit64(pid == 1)", Action::Refuse(EPERM)),
+    ("sched_setscheduler(pid == 1)", Action::Refuse(EPERM)),
+    ("sched_setparam(pid == 1)", Action::Refuse(EPERM)),
+    ("sched_setattr(pid == 1)", Action::Refuse(EPERM)),
+    ("sched_setaffinity(pid == 1)", Action::Refuse(EPERM)),
+    ("setpriority(which == 0, who == 1)", Action::Refuse(EPERM)),
+    ("setpriority(which == 2)", Action::Refuse(EPERM)),
+    ("ioprio_set(which == 1, who == 1)", Action::Refuse(EPERM)),
+    ("ioprio_set(which == 3)", Action::Refuse(EPERM)),
     ("socket(domain == AF_VSOCK)", Action::Refuse(EAFNOSUPPORT)),
 ];
 

@@ -8,7 +8,7 @@ use crate::cgroup::JobGroup;
 use crate::error::RunError;
 use crate::plan::{Group, Place, Plan};
 use crate::steps::{self, Settings, Slot};
-use lazaret_policy::Job;
+use lazaret_policy::{Job, Stdin};
 use rustix::process::{Gid, Uid};
 use rustix::time::ClockId;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,6 +27,17 @@ pub(crate) struct Jail {
     pub(crate) begun: Option<Instant>,
     /// What process 1 handed over, in the order of `steps::Carried::handed_over`.
     pub(crate) handed: [Option<OwnedFd>; 4],
+}
+
+impl Jail {
+    /// Kills the jail, and lets nothing keep it from dying: with a bound on bandwidth a dead process waits for its turn
+    /// like a living one.
+    pub(crate) fn kill(&self) {
+        if let Some(group) = &self.group {
+            group.kill();
+        }
+        self.shell.kill();
+    }
 }
 
 /// Begins with what needs no job, unless a jail was prepared that fits.
@@ -59,18 +70,20 @@ pub(crate) fn launch(
         }
         Group::Degraded => None,
     };
-    let doors = group.as_ref().map_or_else(|| Ok(Vec::new()), JobGroup::doors)?;
+    let (doors, own_doors) = group.as_ref().map_or_else(|| Ok((Vec::new(), Vec::new())), JobGroup::doors)?;
     let (streams, theirs) = streams::open(&job.stdin, sink)?;
     if let Some(uid) = &shell.uid {
         // So that the job can open /dev/stdin, /dev/stdout and /dev/stderr: to that, the inode's owner counts.
         let (owner, group) = (Uid::from_raw(uid.get()), Gid::from_raw(uid.get()));
-        for stream in [&theirs.stdin, &theirs.stdout, &theirs.stderr] {
+        let stdin = (!matches!(job.stdin, Stdin::Bytes(_))).then_some(&theirs.stdin);
+        for stream in [&theirs.stdout, &theirs.stderr].into_iter().chain(stdin) {
             rustix::fs::fchown(stream, Some(owner), Some(group))
                 .map_err(|errno| RunError::Resource { what: "give the job its streams", source: errno.into() })?;
         }
     }
     let settings = Settings {
         doors: doors.len(),
+        own_doors: own_doors.len(),
         inputs: inputs.iter().map(|input| (input.name.as_bytes().to_vec(), input.mode)).collect(),
     };
     let (steps, slots) = steps::job(plan, &settings);
@@ -79,7 +92,7 @@ pub(crate) fn launch(
         (slots.stdout, theirs.stdout.as_fd()),
         (slots.stderr, theirs.stderr.as_fd()),
     ];
-    let doors_filled = slots.doors.iter().copied().zip(doors.iter().map(AsFd::as_fd));
+    let doors_filled = slots.doors.iter().copied().zip(doors.iter().chain(&own_doors).map(AsFd::as_fd));
     let inputs_filled = slots.inputs.iter().copied().zip(inputs.iter().map(|input| input.file.as_fd()));
     let filled: Vec<(Slot, BorrowedFd<'_>)> =
         streams_filled.into_iter().chain(doors_filled).chain(inputs_filled).collect();

@@ -7,7 +7,7 @@ use crate::error::RunError;
 use crate::run::inputs::memory_file;
 use lazaret_policy::Stdin;
 use rustix::event::PollFlags;
-use rustix::fs::SealFlags;
+use rustix::fs::{Mode, SealFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -55,8 +55,8 @@ pub(crate) fn open(stdin: &Stdin, sink: &Sink<'_>) -> Result<(Streams, Theirs), 
             (Incoming::open(ours), theirs)
         }
         (Stdin::Bytes(bytes), _) => (Incoming::Closed, sealed(memory_file(bytes)?)?),
-        // Nobody to inherit from: an empty input.
-        (Stdin::Empty | Stdin::Inherit, _) => (Incoming::Closed, sealed(memory_file(&[])?)?),
+        // Nobody to inherit from: an input that is at its end. A pipe, which holds no attributes.
+        (Stdin::Empty | Stdin::Inherit, _) => (Incoming::Closed, pipe()?.0),
     };
     let streams = Streams { stdout: Outgoing::new(stdout), stderr: Outgoing::new(stderr), stdin: incoming };
     Ok((streams, Theirs { stdin: their_stdin, stdout: their_stdout, stderr: their_stderr }))
@@ -65,7 +65,10 @@ pub(crate) fn open(stdin: &Stdin, sink: &Sink<'_>) -> Result<(Streams, Theirs), 
 /// The job holds this file itself: it shall not keep anything in it.
 fn sealed(file: OwnedFd) -> Result<OwnedFd, RunError> {
     let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&file, seals)
+    // Nor in its attributes: as root the file is not the job's own, and can only be read.
+    let read_only = Mode::RUSR | Mode::RGRP | Mode::ROTH;
+    rustix::fs::fchmod(&file, read_only)
+        .and_then(|()| rustix::fs::fcntl_add_seals(&file, seals))
         .map_err(|errno| RunError::Resource { what: "seal the job's standard input", source: errno.into() })?;
     Ok(file)
 }

@@ -60,7 +60,7 @@ pub(crate) fn watch(
         watcher.until_the_end(jail)?;
     }
     // Dead or dying on every way that leads here; whoever is neither must not be waited for.
-    jail.shell.kill();
+    jail.kill();
     let init = jail.shell.reap()?;
     let ended = Instant::now();
     // The job's processes are dead: what the pipes still hold is all there will ever be.
@@ -261,7 +261,7 @@ impl<'a> Watcher<'a> {
     fn end(&mut self, jail: &Jail, stop: Stop) {
         if self.stop.is_none() {
             self.stop = Some(stop);
-            jail.shell.kill();
+            jail.kill();
         }
     }
 

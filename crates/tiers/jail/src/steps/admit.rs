@@ -9,8 +9,10 @@ const LIST: List = List::Admit;
 /// What is known only when a job is admitted.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// How many cgroups are joined.
+    /// How many cgroups process 1 joins, and with it the job.
     pub(crate) doors: usize,
+    /// How many the job's process joins by itself.
+    pub(crate) own_doors: usize,
     /// The inputs' names and modes, in order.
     pub(crate) inputs: Vec<(Vec<u8>, u32)>,
 }
@@ -21,6 +23,7 @@ pub(crate) struct Slots {
     pub(crate) stdin: Slot,
     pub(crate) stdout: Slot,
     pub(crate) stderr: Slot,
+    /// Process 1's doors, then the job's own.
     pub(crate) doors: Vec<Slot>,
     pub(crate) inputs: Vec<Slot>,
 }
@@ -32,7 +35,7 @@ impl Slots {
             stdin: steps.slot("stdin"),
             stdout: steps.slot("stdout"),
             stderr: steps.slot("stderr"),
-            doors: (0..settings.doors).map(|i| steps.slot(format!("cgroup {i}"))).collect(),
+            doors: (0..settings.doors + settings.own_doors).map(|i| steps.slot(format!("cgroup {i}"))).collect(),
             inputs: settings.inputs.iter().map(|named| steps.slot(input(named))).collect(),
         }
     }
@@ -40,10 +43,8 @@ impl Slots {
 
 pub(crate) fn add(steps: &mut Steps, slots: &Slots, plan: &Plan, settings: &Settings) {
     steps.mark(LIST, Part::Cgroup);
-    for door in &slots.doors {
-        // "0" is the writer itself: cgroups(7).
-        let args = vec![Value::Descriptor(*door), text("0"), Value::Number(1)];
-        steps.add(LIST, Part::Cgroup, call!(SYS_write), args);
+    for door in &slots.doors[..settings.doors] {
+        enter_group(steps, LIST, *door);
     }
     if plan.namespaces.cgroup {
         // Its root is the group that was just joined: cgroup_namespaces(7).
@@ -62,6 +63,12 @@ pub(crate) fn add(steps: &mut Steps, slots: &Slots, plan: &Plan, settings: &Sett
     steps.mark(LIST, Part::Fork);
     steps.add(LIST, Part::Fork, call!(op FORK_JOB), vec![]);
     hand_over(steps);
+}
+
+/// "0" is the writer itself: cgroups(7).
+pub(crate) fn enter_group(steps: &mut Steps, list: List, door: Slot) {
+    let args = vec![Value::Descriptor(door), text("0"), Value::Number(1)];
+    steps.add(list, Part::Cgroup, call!(SYS_write), args);
 }
 
 /// capabilities(7): none in any set.

@@ -1,12 +1,15 @@
 //! The last list: the job's own process, up to its exec.
 
-use super::{List, Part, Steps, Structure, Value, call, named, text};
+use super::{List, Part, Slot, Steps, Structure, Value, admit, call, named, text};
 use crate::plan::{JOB_DIRECTORY, LandlockPlan, Plan};
 
 const LIST: List = List::Enter;
 
-pub(crate) fn add(steps: &mut Steps, plan: &Plan) {
+pub(crate) fn add(steps: &mut Steps, plan: &Plan, own_doors: &[Slot]) {
     steps.mark(LIST, Part::Process);
+    for door in own_doors {
+        admit::enter_group(steps, LIST, *door);
+    }
     steps.add(LIST, Part::Process, call!(SYS_setsid), vec![]);
     for rlimit in &plan.rlimits {
         let value = Structure::words(rlimit.value.to_string(), &[rlimit.value, rlimit.value]);

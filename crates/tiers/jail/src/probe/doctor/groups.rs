@@ -134,7 +134,7 @@ impl Doctor<'_> {
         };
         self.try_behind(Feature::Cgroup, &[Feature::MemoryExec], |ground| {
             let mut trial = Trial::outside();
-            for door in &doors {
+            for door in doors.0.iter().chain(&doors.1) {
                 let door = trial.fill(door);
                 // "0" is the writer itself.
                 trial.step(call!(SYS_write), vec![Value::Descriptor(door), text("0"), Value::Number(1)]);
