@@ -29,17 +29,20 @@ impl UnknownName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tier {
+    /// A system-call filter, limits and Landlock around a function, the process itself or a command. No namespaces.
+    Seccomp,
     /// Namespaces, mounts, cgroups, limits, a system-call filter and Landlock around a process of this kernel.
     Jail,
 }
 
 impl Tier {
     /// Every tier of this version.
-    pub const ALL: &[Self] = &[Self::Jail];
+    pub const ALL: &[Self] = &[Self::Seccomp, Self::Jail];
 
     /// The name in policies and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Seccomp => "seccomp",
             Self::Jail => "jail",
         }
     }
@@ -58,10 +61,10 @@ impl FromStr for Tier {
         if let Some(tier) = Self::ALL.iter().find(|tier| tier.name() == text) {
             return Ok(*tier);
         }
-        if matches!(text, "seccomp" | "microvm" | "isolate") {
+        if matches!(text, "microvm" | "isolate") {
             return Err(UnknownName {
                 message: format!("tier `{text}` is not in this version"),
-                hint: "this version has `jail`".to_owned(),
+                hint: "this version has `seccomp` and `jail`".to_owned(),
             });
         }
         Err(UnknownName::new("tier", text, Self::ALL.iter().map(|tier| tier.name())))

@@ -7,7 +7,7 @@ macro_rules! profiles {
     };
 }
 
-profiles!("default", "pure", "shell", "python", "node", "imagemagick", "ffmpeg", "poppler", "libreoffice");
+profiles!("default", "pure", "compute", "shell", "python", "node", "imagemagick", "ffmpeg", "poppler", "libreoffice");
 
 /// The TOML text of a built-in profile.
 pub fn builtin(name: &str) -> Option<&'static str> {

@@ -1,0 +1,1 @@
+//! The C interface: lock down the calling process.

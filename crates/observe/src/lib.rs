@@ -1,0 +1,1 @@
+//! The tools that make an allowlist bearable: learn, check, diff.

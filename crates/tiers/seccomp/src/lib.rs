@@ -1,0 +1,1 @@
+//! The seccomp tier: a filter, limits and Landlock around a function call, the process itself, or a command.
