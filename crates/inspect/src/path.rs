@@ -76,7 +76,7 @@ fn path(thread: &Thread<'_>, row: &Use, args: &[u64; 6]) -> Result<Option<PathUs
     let (access, follow) = match row.how {
         How::Fixed(access) => (access, follows(row.follow, args)),
         How::Open { flags } => opened(arg(flags)),
-        How::OpenHow { how } => {
+        How::Behind { how } => {
             let mut flags = [0; 8];
             if thread.read(arg(how), &mut flags)? < flags.len() {
                 return Ok(None);

@@ -20,7 +20,7 @@ pub(super) enum How {
     /// By the flags of open(2) in this argument.
     Open { flags: u8 },
     /// By the struct open_how that this argument points to.
-    OpenHow { how: u8 },
+    Behind { how: u8 },
 }
 
 /// Whether a link at the end is followed.
@@ -118,7 +118,7 @@ pub(super) const ROWS: &[(&str, &[Use])] = &[
     ("open_tree", &[in_dir(0, 1, Metadata, unless(2))]),
     ("open_tree_attr", &[in_dir(0, 1, Metadata, unless(2))]),
     ("openat", &[Use { dir: Some(0), path: 1, how: How::Open { flags: 2 }, follow: Always }]),
-    ("openat2", &[Use { dir: Some(0), path: 1, how: How::OpenHow { how: 2 }, follow: Always }]),
+    ("openat2", &[Use { dir: Some(0), path: 1, how: How::Behind { how: 2 }, follow: Always }]),
     ("pivot_root", &[at(0, Metadata, Always), at(1, Metadata, Always)]),
     ("quotactl", &[at(1, Metadata, Always)]),
     ("readlink", &[at(0, Metadata, Never)]),
