@@ -1,9 +1,10 @@
 //! Jobs, put together step by step.
 
 use crate::error::Error;
+use crate::launcher::Launcher;
 use crate::report::Report;
 use lazaret_jail::RunError;
-use lazaret_jail::run::{Cancel, Launcher, Sink};
+use lazaret_jail::run::{Cancel, Sink};
 use lazaret_policy::{FileName, Input, Job as Data, JobError, Output, Policy, Stdin};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;

@@ -54,16 +54,19 @@
 
 mod error;
 mod job;
+mod launcher;
 mod load;
 mod report;
 
 pub use error::Error;
 pub use job::{Job, launcher};
-pub use lazaret_jail::run::{Ahead, Cancel, Launcher, Sink};
+pub use launcher::Launcher;
+pub use lazaret_jail::run::{Ahead, Cancel, Sink};
 pub use lazaret_jail::{plan, probe, steps, uid};
 pub use lazaret_policy::{
     Bytes, Control, FileName, Holding, Layer, LimitHit, LimitKey, Limits, Mode, OutputProblem, Policy, PolicyError,
     Source, StartFailure, StartFailureKind, Tier, Usage, Verdict,
 };
+pub use lazaret_seccomp as seccomp;
 pub use load::{Change, change, policy_file, policy_text, profile, profiles};
 pub use report::Report;

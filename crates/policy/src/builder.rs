@@ -2,6 +2,7 @@ use crate::check::{self, Fault};
 use crate::error::{Place, PolicyError, Problem};
 use crate::layer::{Layer, Tier};
 use crate::limits::LimitKey;
+use crate::load::contradiction;
 use crate::policy::{Bind, Cow, Device, EnvValue, EnvVar, Policy};
 use crate::source::{Source, Sourced};
 
@@ -57,7 +58,26 @@ impl PolicyBuilder {
         let option = Written { text: written, source: &source };
         let layer = Layer::parse_degradable(written).map_err(|error| option.fault(Fault::from(error), 0))?;
         replace(&mut self.policy.degrade, Sourced::new(layer, source), |a, b| a == b);
-        Ok(self)
+        self.without_contradiction()
+    }
+
+    /// Has a layer hold, whatever the tier.
+    ///
+    /// # Errors
+    ///
+    /// The layer is unknown, or the policy gives it up.
+    pub fn require(&mut self, written: &str, source: Source) -> Result<&mut Self, PolicyError> {
+        let option = Written { text: written, source: &source };
+        let layer: Layer = written.parse().map_err(|error| option.fault(Fault::from(error), 0))?;
+        replace(&mut self.policy.require, Sourced::new(layer, source), |a, b| a == b);
+        self.without_contradiction()
+    }
+
+    fn without_contradiction(&mut self) -> Result<&mut Self, PolicyError> {
+        match self.policy.contradiction() {
+            Some(_) => Err(contradiction(&self.policy).into()),
+            None => Ok(self),
+        }
     }
 
     /// Sets an environment variable, written `NAME=VALUE`; a `NAME` alone is passed on from the caller.

@@ -5,6 +5,8 @@ mod draft;
 mod finish;
 mod walk;
 
+pub(crate) use finish::contradiction;
+
 use std::io;
 use std::ops::Range;
 use std::path::Path;

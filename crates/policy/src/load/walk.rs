@@ -32,6 +32,7 @@ pub(super) const TABLES: [(&str, &[&str]); 7] = [
             "extends",
             "tier",
             "degrade",
+            "require",
             "files",
             "network",
             "environment",
@@ -87,6 +88,15 @@ impl Walk<'_> {
                         let known = self.draft.degrade.iter().any(|entry| entry.name() == name);
                         if let Some(layer) = self.unique(layer, known, &name, &span) {
                             self.draft.degrade.push(layer);
+                        }
+                    }
+                }
+                "require" => {
+                    for (name, span) in self.strings("require", value) {
+                        let layer = name.parse::<Layer>().map_err(Fault::from);
+                        let known = self.draft.require.iter().any(|entry| entry.name() == name);
+                        if let Some(layer) = self.unique(layer, known, &name, &span) {
+                            self.draft.require.push(layer);
                         }
                     }
                 }
