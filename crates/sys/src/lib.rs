@@ -12,7 +12,9 @@ pub mod lock;
 pub mod memory;
 pub mod seccomp;
 pub mod signal;
+pub mod socket;
 pub mod spawn;
+pub mod timer;
 pub mod wait;
 
 use std::io;

@@ -1,1 +1,5 @@
-//! The seccomp tier: a filter, limits and Landlock around a function call, the process itself, or a command.
+//! The seccomp tier: a filter, limits and Landlock around what runs, without namespaces and without privileges.
+
+#![forbid(unsafe_code)]
+
+pub mod lockdown;
