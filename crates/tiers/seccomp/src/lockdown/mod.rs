@@ -69,6 +69,20 @@ fn locked() -> MutexGuard<'static, Vec<Locked>> {
 ///
 /// Why not. Nothing was changed, unless the error is [`LockdownError::Partial`], which says what was.
 pub fn lockdown(policy: &Policy, findings: Findings) -> Result<LockdownReport, LockdownError> {
+    lockdown_told(policy, findings, |_| {})
+}
+
+/// As [`lockdown`], and shows the report to `before` when all is checked and nothing is changed yet: what it takes to
+/// write the report down may be refused afterwards.
+///
+/// # Errors
+///
+/// As [`lockdown`].
+pub fn lockdown_told(
+    policy: &Policy,
+    findings: Findings,
+    before: impl FnOnce(&LockdownReport),
+) -> Result<LockdownReport, LockdownError> {
     let mut locked = locked();
     let facts = look(policy, &locked)?;
     // Before the filter is compiled, whose rules name them. They do not run yet, and go again if this fails.
@@ -88,6 +102,7 @@ pub fn lockdown(policy: &Policy, findings: Findings) -> Result<LockdownReport, L
     locked.reserve(1);
     let report = report(policy, &facts, &plan, found);
     drop(facts);
+    before(&report);
     apply::apply(plan, wall, processor, !locked.is_empty())?;
     locked.push(record);
     Ok(report)
