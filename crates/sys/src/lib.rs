@@ -8,6 +8,7 @@ compile_error!("Lazaret runs on Linux, on x86-64 and aarch64");
 
 pub mod descriptor;
 pub mod landlock;
+pub mod limit;
 pub mod lock;
 pub mod memory;
 pub mod seccomp;

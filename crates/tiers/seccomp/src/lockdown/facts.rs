@@ -17,6 +17,15 @@ pub(crate) struct Facts {
     pub(crate) seen: Seen,
 }
 
+/// What an earlier lockdown of this process knows of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before {
+    pub(crate) pid: u32,
+    pub(crate) is_root: bool,
+    /// How much more than was mapped then may be mapped, bytes.
+    pub(crate) memory: u64,
+}
+
 /// What /proc/self tells.
 #[derive(Debug)]
 pub(crate) enum Seen {
@@ -44,6 +53,10 @@ pub(crate) struct Own {
     pub(crate) locked: u64,
     pub(crate) tracer: u32,
     pub(crate) children: Vec<u32>,
+    /// The parent and the children that have the very memory of this process.
+    pub(crate) within: Vec<u32>,
+    /// Whether everything that can be read can be executed: personality(2), `READ_IMPLIES_EXEC`.
+    pub(crate) reading_executes: bool,
     pub(crate) timers: usize,
     /// Processor time that was used, whole seconds rounded up.
     pub(crate) used_seconds: u64,
@@ -84,25 +97,30 @@ pub(crate) enum MappingKind {
 }
 
 impl Facts {
-    /// Looks. `locked` is the bound of memory of an earlier lockdown of this process, when there was one.
-    pub(crate) fn look(locked: Option<u64>) -> Result<Self, LockdownError> {
-        let seen = match Own::look() {
-            Ok(own) => Seen::All(Box::new(own)),
-            Err((path, source)) => match locked {
-                Some(memory) if source.kind() == io::ErrorKind::PermissionDenied => Seen::Nothing { memory },
-                _ => return Err(LockdownError::Look { path, source }),
-            },
-        };
+    /// Looks. `locked` is what an earlier lockdown of this process knows, when there was one.
+    pub(crate) fn look(locked: Option<Before>) -> Result<Self, LockdownError> {
         let landlock = lazaret_sys::landlock::abi().map_err(|e| format!("landlock_create_ruleset is refused: {e}"));
-        Ok(Self {
-            pid: std::process::id(),
-            is_root: rustix::process::getuid().is_root() || rustix::process::geteuid().is_root(),
-            landlock: landlock.and_then(|abi| match abi {
-                0 => Err("this kernel has no Landlock, or does not enable it".to_owned()),
-                abi => Ok(abi),
-            }),
-            seen,
-        })
+        let landlock = landlock.and_then(|abi| match abi {
+            0 => Err("this kernel has no Landlock, or does not enable it".to_owned()),
+            abi => Ok(abi),
+        });
+        // Nothing here takes for granted that a call is made: a filter may be in force.
+        let (pid, is_root, seen) = match (Own::look(), locked) {
+            (Ok((own, is_root)), locked) => {
+                // What an earlier filter refuses would name another process.
+                let pid = match locked {
+                    Some(before) => before.pid,
+                    None => lazaret_sys::limit::process_id()
+                        .map_err(|source| LockdownError::Look { path: "getpid", source })?,
+                };
+                (pid, is_root, Seen::All(Box::new(own)))
+            }
+            (Err((_, error)), Some(before)) if error.kind() == io::ErrorKind::PermissionDenied => {
+                (before.pid, before.is_root, Seen::Nothing { memory: before.memory })
+            }
+            (Err((path, source)), _) => return Err(LockdownError::Look { path, source }),
+        };
+        Ok(Self { pid, is_root, landlock, seen })
     }
 
     /// The other threads, when they can be seen.
@@ -119,6 +137,8 @@ impl Facts {
     }
 }
 
+const READ_IMPLIES_EXEC: u64 = 0x040_0000;
+
 type Failed = (&'static str, io::Error);
 
 fn read(path: &'static str) -> Result<String, Failed> {
@@ -127,14 +147,21 @@ fn read(path: &'static str) -> Result<String, Failed> {
 }
 
 impl Own {
-    fn look() -> Result<Self, Failed> {
+    /// The process, and whether it is root's.
+    fn look() -> Result<(Self, bool), Failed> {
         let status = read("/proc/self/status")?;
         let status = Status::parse(&status);
         let descriptors = descriptors::look().map_err(|error| ("/proc/self/fd", error))?;
         let threads = threads().map_err(|error| ("/proc/self/task", error))?;
-        let children = threads.iter().flat_map(|thread| children(thread.id)).collect();
-        let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-        Ok(Self {
+        let children: Vec<u32> = threads.iter().flat_map(|thread| children(thread.id)).collect();
+        let parent = status.number("PPid").filter(|parent| *parent != 0);
+        let within = |other: &u32| lazaret_sys::limit::shares_memory_with(*other).unwrap_or(false);
+        let personality = fs::read_to_string("/proc/self/personality").unwrap_or_default();
+        let personality = u64::from_str_radix(personality.trim(), 16).unwrap_or(0);
+        let clock = rustix::time::DynamicClockId::Known(rustix::time::ClockId::ProcessCPUTime);
+        let used = rustix::time::clock_gettime_dynamic(clock).map_err(|errno| ("clock_gettime", errno.into()))?;
+        let is_root = status.0.get("Uid").is_none_or(|ids| ids.split_whitespace().any(|id| id == "0"));
+        let own = Self {
             threads,
             descriptors,
             mappings: mappings(&read("/proc/self/maps")?),
@@ -142,11 +169,14 @@ impl Own {
             data: status.kib("VmData") << 10,
             locked: status.kib("VmLck") << 10,
             tracer: status.number("TracerPid").unwrap_or(0),
+            within: children.iter().copied().chain(parent).filter(within).collect(),
+            reading_executes: personality & READ_IMPLIES_EXEC != 0,
             children,
             // Only kernels with CONFIG_CHECKPOINT_RESTORE tell.
             timers: fs::read_to_string("/proc/self/timers").unwrap_or_default().matches("ID: ").count(),
             used_seconds: u64::try_from(used.tv_sec).unwrap_or(0) + 1,
-        })
+        };
+        Ok((own, is_root))
     }
 }
 
@@ -174,7 +204,9 @@ impl<'a> Status<'a> {
 
 /// Every thread, the calling one first. One that ends meanwhile is left out.
 fn threads() -> io::Result<Vec<Thread>> {
-    let caller = rustix::thread::gettid().as_raw_pid().unsigned_abs();
+    // PID/task/TID
+    let caller = fs::read_link("/proc/thread-self")?;
+    let caller = caller.file_name().and_then(|name| name.to_str()?.parse().ok()).unwrap_or(0);
     let mut threads = Vec::new();
     for entry in fs::read_dir("/proc/self/task")? {
         let Some(id) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };

@@ -229,7 +229,15 @@ fn of_process(found: &mut Found, own: &Own) {
         let text = format!("process {} traces this one, and can change its memory and its system calls", own.tracer);
         found.add(Severity::Widens, text, "detach it");
     }
-    for child in &own.children {
+    for other in &own.within {
+        let text = format!("process {other} has the very memory of this one (vfork), and is not locked down");
+        found.add(Severity::Refused, text, "execute a program in one of them first");
+    }
+    if own.reading_executes {
+        let text = "memory that can be read can be executed (READ_IMPLIES_EXEC)";
+        found.add(Severity::Widens, text, "link without an executable stack; start without `setarch -X`");
+    }
+    for child in own.children.iter().filter(|child| !own.within.contains(child)) {
         let text = format!("the child process {child} runs, and is not locked down");
         found.add(Severity::Widens, text, "end it first, or see that it trusts nothing that this process sends");
     }

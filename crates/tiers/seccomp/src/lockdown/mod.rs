@@ -18,7 +18,7 @@ mod plan;
 pub use error::{LockdownError, Unmet};
 pub use findings::{Finding, Severity};
 
-use facts::Facts;
+use facts::{Before, Facts};
 use lazaret_filter::Filter;
 use lazaret_policy::{Control, Policy};
 use lazaret_sys::timer::{Clock, KillTimer};
@@ -52,6 +52,7 @@ pub enum Findings {
 struct Locked {
     policy: Policy,
     filter: Filter,
+    before: Before,
 }
 
 /// The lockdowns of this process so far. Behind the first nothing else may be able to tell that it happened.
@@ -98,7 +99,9 @@ pub fn lockdown_told(
     if !bad.is_empty() {
         return Err(LockdownError::Findings(bad));
     }
-    let record = Locked { policy: policy.clone(), filter: plan.filter.filter.clone() };
+    let memory = locked.iter().map(|earlier| earlier.before.memory).chain([policy.limits.memory.bytes()]).min();
+    let before_next = Before { pid: facts.pid, is_root: facts.is_root, memory: memory.unwrap_or(0) };
+    let record = Locked { policy: policy.clone(), filter: plan.filter.filter.clone(), before: before_next };
     locked.reserve(1);
     let report = report(policy, &facts, &plan, found);
     drop(facts);
@@ -151,5 +154,5 @@ fn look(policy: &Policy, locked: &[Locked]) -> Result<Facts, LockdownError> {
             return Err(LockdownError::Already { policy: earlier.policy.name.clone(), is_same, refused });
         }
     }
-    Facts::look(locked.iter().map(|earlier| earlier.policy.limits.memory.bytes()).min())
+    Facts::look(locked.last().map(|earlier| earlier.before))
 }

@@ -6,7 +6,7 @@ use super::facts::{Facts, Seen};
 use super::filter::{FilterPlan, Own};
 use super::landlock::LandlockPlan;
 use lazaret_policy::{Control, Layer, Limits, Policy, ProcView, Root, Source, Tier};
-use rustix::process::{Resource, Rlimit, getrlimit};
+use rustix::process::{Resource, Rlimit};
 use std::time::Duration;
 
 /// All that will be done.
@@ -77,7 +77,7 @@ impl Plan {
             return Err(LockdownError::Unmet(unmet));
         }
         let landlock = LandlockPlan::new(policy, facts)?;
-        let rlimits = rlimits(&policy.limits, facts, &filter, policy);
+        let rlimits = rlimits(&policy.limits, facts, &filter, policy)?;
         let controls = controls::all(policy, facts, &filter, &landlock, &degraded);
         Ok(Self {
             filter,
@@ -190,32 +190,34 @@ fn without_landlock(policy: &Policy, facts: &Facts, filter: &FilterPlan) -> Opti
     ))
 }
 
-fn rlimits(limits: &Limits, facts: &Facts, filter: &FilterPlan, policy: &Policy) -> Vec<Bound> {
-    let mut bounds = Vec::new();
-    let mut bound = |resource, name, value: u64| {
-        // What the process may not have already, it does not get back.
-        let value = getrlimit(resource).maximum.map_or(value, |present| present.min(value));
-        bounds.push(Bound { resource, name, value });
-    };
+fn rlimits(limits: &Limits, facts: &Facts, filter: &FilterPlan, policy: &Policy) -> Result<Vec<Bound>, LockdownError> {
     // If it can be, not 0, with which a dump may still be piped to a program; and the process is not dumpable.
-    bound(Resource::Core, "RLIMIT_CORE", 1);
-    bound(Resource::Fsize, "RLIMIT_FSIZE", limits.file_size.bytes());
-    bound(Resource::Nofile, "RLIMIT_NOFILE", limits.open_files.get().into());
-    bound(Resource::Memlock, "RLIMIT_MEMLOCK", 64 << 10);
-    bound(Resource::Msgqueue, "RLIMIT_MSGQUEUE", 0);
-    bound(Resource::Rtprio, "RLIMIT_RTPRIO", 0);
-    bound(Resource::Nice, "RLIMIT_NICE", 0);
+    let mut wanted = vec![
+        (Resource::Core, "RLIMIT_CORE", 1),
+        (Resource::Fsize, "RLIMIT_FSIZE", limits.file_size.bytes()),
+        (Resource::Nofile, "RLIMIT_NOFILE", limits.open_files.get().into()),
+        (Resource::Memlock, "RLIMIT_MEMLOCK", 64 << 10),
+        (Resource::Msgqueue, "RLIMIT_MSGQUEUE", 0),
+        (Resource::Rtprio, "RLIMIT_RTPRIO", 0),
+        (Resource::Nice, "RLIMIT_NICE", 0),
+    ];
     if filter.permits_one(&THREAD_CALLS, &policy.system_calls).is_some() {
-        bound(Resource::Nproc, "RLIMIT_NPROC", limits.processes.get().into());
+        wanted.push((Resource::Nproc, "RLIMIT_NPROC", limits.processes.get().into()));
     }
     if let Seen::All(own) = &facts.seen {
-        bound(Resource::As, "RLIMIT_AS", own.mapped.saturating_add(limits.memory.bytes()));
-        bound(Resource::Data, "RLIMIT_DATA", own.data.saturating_add(limits.memory.bytes()));
+        wanted.push((Resource::As, "RLIMIT_AS", own.mapped.saturating_add(limits.memory.bytes())));
+        wanted.push((Resource::Data, "RLIMIT_DATA", own.data.saturating_add(limits.memory.bytes())));
         // The timer comes first, and is exact; this holds where no timer does.
         let seconds = limits.cpu.duration().as_secs() + 2;
-        bound(Resource::Cpu, "RLIMIT_CPU", own.used_seconds.saturating_add(seconds));
+        wanted.push((Resource::Cpu, "RLIMIT_CPU", own.used_seconds.saturating_add(seconds)));
     }
-    bounds
+    let bound = |(resource, name, value): (Resource, _, u64)| {
+        let present = lazaret_sys::limit::hard(resource as u32)
+            .map_err(|source| LockdownError::Prepare { what: "limits: the present ones cannot be read", source })?;
+        // What the process may not have already, it does not get back.
+        Ok(Bound { resource, name, value: present.map_or(value, |present| present.min(value)) })
+    };
+    wanted.into_iter().map(bound).collect()
 }
 
 impl Bound {

@@ -19,6 +19,8 @@ fn own() -> Own {
         locked: 0,
         tracer: 0,
         children: Vec::new(),
+        within: Vec::new(),
+        reading_executes: false,
         timers: 0,
         used_seconds: 1,
     }
@@ -127,9 +129,17 @@ fn a_thread_that_waits_in_a_call_that_will_be_refused_is_named_with_the_call() {
 fn a_tracer_a_child_and_writable_code_widen() {
     let code = Mapping { range: "1-2".to_owned(), name: String::new(), kind: MappingKind::WritableCode };
 
-    let found = found(Own { tracer: 5, children: vec![77], mappings: vec![code], ..own() });
+    let found = found(Own { tracer: 5, children: vec![77], mappings: vec![code], reading_executes: true, ..own() });
 
     assert_eq!(severity_of(&found, "process 5 traces"), Some(Severity::Widens));
     assert_eq!(severity_of(&found, "child process 77"), Some(Severity::Widens));
     assert_eq!(severity_of(&found, "writable and executable"), Some(Severity::Widens));
+    assert_eq!(severity_of(&found, "READ_IMPLIES_EXEC"), Some(Severity::Widens));
+}
+
+#[test]
+fn a_process_with_the_same_memory_is_refused() {
+    let found = found(Own { within: vec![5], ..own() });
+
+    assert_eq!(severity_of(&found, "process 5 has the very memory"), Some(Severity::Refused));
 }

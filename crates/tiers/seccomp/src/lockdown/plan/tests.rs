@@ -27,6 +27,8 @@ fn facts(others: &[bool]) -> Facts {
         locked: 0,
         tracer: 0,
         children: Vec::new(),
+        within: Vec::new(),
+        reading_executes: false,
         timers: 0,
         used_seconds: 1,
     };
