@@ -9,13 +9,14 @@ use lazaret_policy::{Control, Holding, Layer, LimitKey, Policy};
 use lazaret_sys::landlock::{Restrict, SCOPE_KNOWN};
 
 /// The layers that a process can have without a supervisor and without namespaces.
-const LAYERS: [Layer; 13] = [
+const LAYERS: [Layer; 14] = [
     Layer::CgroupMemory,
     Layer::CgroupPids,
     Layer::CgroupCpu,
     Layer::CgroupIo,
     Layer::Rlimits,
     Layer::WallTime,
+    Layer::Disk,
     Layer::Output,
     Layer::Capabilities,
     Layer::Landlock,
@@ -69,6 +70,7 @@ fn source(layer: Layer, policy: &Policy) -> String {
         Layer::CgroupIo => limit(LimitKey::IoRate),
         Layer::Rlimits => limit(LimitKey::FileSize),
         Layer::WallTime => limit(LimitKey::Wall),
+        Layer::Disk => limit(LimitKey::Disk),
         Layer::Output => limit(LimitKey::Output),
         Layer::Seccomp => Some(&policy.system_calls.default.source),
         _ => None,
@@ -105,6 +107,7 @@ fn detail(
         Layer::WallTime => {
             holds(format!("a timer kills after {}, which the filter lets nobody touch", limit(LimitKey::Wall)))
         }
+        Layer::Disk => holds("no directory of its own; nothing can be made in any".to_owned()),
         Layer::Output => (
             "the process writes to the descriptors that it has".to_owned(),
             Some("nobody is between the process and its standard output to bound it".to_owned()),

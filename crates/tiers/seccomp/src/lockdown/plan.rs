@@ -3,9 +3,9 @@
 use super::controls;
 use super::error::{LockdownError, Unmet};
 use super::facts::{Facts, Seen};
-use super::filter::{FilterPlan, Own};
+use super::filter::{FilterPlan, Own, permits};
 use super::landlock::LandlockPlan;
-use lazaret_policy::{Control, Layer, Limits, Policy, ProcView, Root, Source, Tier};
+use lazaret_policy::{Control, Layer, Limits, Policy, ProcView, Root, Source, SystemCalls, Tier};
 use rustix::process::{Resource, Rlimit};
 use std::time::Duration;
 
@@ -137,9 +137,23 @@ fn all_unmet(policy: &Policy, facts: &Facts, filter: &FilterPlan) -> Vec<Unmet> 
         add(Layer::Capabilities, "no capability in any thread".to_owned(), why, &policy.tier.source);
     }
     if let Some(why) = without_landlock(policy, facts, filter) {
+        if let Some((call, rule)) = makes_files(filter, calls) {
+            let why = format!("`{call}` is permitted by {rule}, and Landlock is not there to let no file be made");
+            add(Layer::Disk, format!("limits.disk = {}", *limits.disk), why, &limits.disk.source);
+        }
         add(Layer::Landlock, "files beyond [files] are refused".to_owned(), why, &policy.tier.source);
     }
     unmet
+}
+
+/// A call that makes files, if one is permitted, with the policy's rule for it.
+fn makes_files<'a>(filter: &FilterPlan, calls: &SystemCalls) -> Option<(&'a str, String)> {
+    const MAKING: [&str; 10] =
+        ["creat", "openat2", "mkdir", "mkdirat", "mknod", "mknodat", "symlink", "symlinkat", "link", "linkat"];
+    const MAKE: u64 = (libc::O_WRONLY | libc::O_CREAT).unsigned_abs() as u64;
+    let opens = [("open", [1, MAKE, 0o600, 0, 0, 0]), ("openat", [1, 1, MAKE, 0o600, 0, 0])];
+    let open = opens.into_iter().find(|(call, args)| permits(&filter.filter, call, *args));
+    filter.permits_one(&MAKING, calls).or_else(|| filter.permits_one(&[open?.0], calls))
 }
 
 fn of_files(policy: &Policy) -> Vec<Unmet> {
