@@ -135,3 +135,12 @@ fn threads_that_an_initialiser_started_are_locked_down_with_the_process() {
     assert_confined(&ran, "first");
     assert_confined(&ran, "second");
 }
+
+#[test]
+fn threads_that_start_threads_and_signals_that_arrive_during_the_call_find_no_way_past_it() {
+    let Some(runner) = Runner::user() else { return };
+
+    let ran = scene(&runner, "race", &[]);
+
+    assert!(ran.stdout().ends_with("holes 0, refusals many, ticks many\n"), "{ran}");
+}

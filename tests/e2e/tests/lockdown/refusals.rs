@@ -120,6 +120,18 @@ fn a_thread_with_a_filter_of_its_own_is_named_and_nothing_is_changed() {
 }
 
 #[test]
+fn a_thread_that_only_the_kernel_can_tell_to_diverge_is_named_with_what_was_changed() {
+    let Some(runner) = Runner::user() else { return };
+
+    let ran = scene(&runner, "diverging-unseen", &[]);
+
+    let stdout = ran.stdout();
+    assert!(stdout.starts_with("answer 6 cannot install the filter on all threads"), "{ran}");
+    assert!(stdout.contains("(`diverging`); the process is not locked down"), "{ran}");
+    assert!(stdout.contains("no_new_privs of the calling thread"), "{ran}");
+}
+
+#[test]
 fn threads_that_hold_capabilities_are_an_unmet_requirement_that_names_them() {
     let Some(runner) = Runner::root() else { return };
 

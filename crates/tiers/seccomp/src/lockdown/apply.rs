@@ -30,8 +30,14 @@ impl Changes {
     }
 }
 
-/// Carries out `plan`. `is_locked`: an earlier lockdown took the capabilities.
-pub(crate) fn apply(plan: Plan, wall: KillTimer, processor: KillTimer, is_locked: bool) -> Result<(), LockdownError> {
+/// Carries out `plan`. `names` are those of the threads; `is_locked`: an earlier lockdown took the capabilities.
+pub(crate) fn apply(
+    plan: Plan,
+    wall: KillTimer,
+    processor: KillTimer,
+    names: &[(u32, String)],
+    is_locked: bool,
+) -> Result<(), LockdownError> {
     let Plan { filter, landlock, rlimits, wall: wall_time, processor: processor_time, controls: _ } = plan;
     let ruleset = landlock.ruleset().map_err(|source| LockdownError::Prepare { what: "a Landlock ruleset", source })?;
     // The opened paths: behind the filter there may be no close.
@@ -72,9 +78,9 @@ pub(crate) fn apply(plan: Plan, wall: KillTimer, processor: KillTimer, is_locked
         }
         Ok(Synchronised::Not { thread }) => {
             let source = io::Error::other("it has a filter that the calling thread has not, or is in the strict mode");
-            let name = std::fs::read_to_string(format!("/proc/self/task/{thread}/comm")).unwrap_or_default();
-            let thread = Some((thread, name.trim_end().to_owned()));
-            Err(changes.fail("install the filter on all threads: it cannot be made that", thread, source))
+            // Asked before: Landlock hides /proc by now.
+            let name = names.iter().find(|(id, _)| *id == thread).map(|(_, name)| name.clone()).unwrap_or_default();
+            Err(changes.fail("install the filter on all threads: it cannot be made that", Some((thread, name)), source))
         }
         Err(source) => Err(changes.fail("install the filter on all threads", None, source)),
     }

@@ -104,9 +104,10 @@ pub fn lockdown_told(
     let record = Locked { policy: policy.clone(), filter: plan.filter.filter.clone(), before: before_next };
     locked.reserve(1);
     let report = report(policy, &facts, &plan, found);
+    let names: Vec<_> = facts.others().iter().map(|thread| (thread.id, thread.name.clone())).collect();
     drop(facts);
     before(&report);
-    apply::apply(plan, wall, processor, !locked.is_empty())?;
+    apply::apply(plan, wall, processor, &names, !locked.is_empty())?;
     locked.push(record);
     Ok(report)
 }
