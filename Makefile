@@ -54,6 +54,8 @@ help:
 	@echo 'make bench     compare with other sandboxes and with none'
 	@echo 'make build     build target/release/lazaret'
 	@echo 'make install   install program, completions and manual below PREFIX ($(PREFIX))'
+	@echo 'make capi         build the library for C and C++'
+	@echo 'make install-capi install header, shared and static library and lazaret.pc below PREFIX'
 	@echo 'make clean     remove what was built'
 
 .PHONY: toolchain
@@ -134,6 +136,34 @@ install:
 	$(RELEASE) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lazaret
 	$(RELEASE) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/lazaret.fish
 	$(RELEASE) man $(DESTDIR)$(PREFIX)/share/man/man1
+
+# The library for C and C++. Its binary interface has the number of crates/capi/build.rs.
+CAPI_PROFILE ?= release
+CAPI_BUILT := $(TARGET)/$(CAPI_PROFILE)/liblazaret_capi
+CAPI_ABI := 0
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+LIBDIR ?= $(PREFIX)/lib
+# What the Rust standard library needs of the C library where that is still several; the compiler adds its own.
+CAPI_LIBS_PRIVATE := -lpthread -ldl -lrt -lutil -lm
+
+.PHONY: capi
+capi: toolchain
+	$(CARGO) build $(if $(filter release,$(CAPI_PROFILE)),--release) --locked -p lazaret-capi
+
+.PHONY: install-capi
+install-capi:
+	@if [ -z "$${SUDO_USER:-}" ] || [ ! -f $(CAPI_BUILT).so ]; then $(MAKE) capi; fi
+	install -D -m 644 crates/capi/include/lazaret.h $(DESTDIR)$(PREFIX)/include/lazaret.h
+	install -D -m 755 $(CAPI_BUILT).so $(DESTDIR)$(LIBDIR)/liblazaret.so.$(VERSION)
+	strip --strip-unneeded $(DESTDIR)$(LIBDIR)/liblazaret.so.$(VERSION)
+	ln -sf liblazaret.so.$(VERSION) $(DESTDIR)$(LIBDIR)/liblazaret.so.$(CAPI_ABI)
+	ln -sf liblazaret.so.$(CAPI_ABI) $(DESTDIR)$(LIBDIR)/liblazaret.so
+	install -D -m 644 $(CAPI_BUILT).a $(DESTDIR)$(LIBDIR)/liblazaret.a
+	strip --strip-debug $(DESTDIR)$(LIBDIR)/liblazaret.a
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|; s|@LIBS_PRIVATE@|$(CAPI_LIBS_PRIVATE)|' \
+		crates/capi/lazaret.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/lazaret.pc
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/lazaret.pc
 
 .PHONY: clean
 clean:

@@ -27,6 +27,7 @@ mod argument;
 mod compile;
 mod constant;
 mod filter;
+mod permits;
 mod program;
 mod rule;
 

@@ -20,6 +20,57 @@ pub fn has_action(action: u32) -> io::Result<bool> {
     }
 }
 
+/// What came of installing a filter on every thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Synchronised {
+    /// Every thread of the process has it.
+    All,
+    /// No thread has it: this one cannot take it, as it has a filter that the calling thread has not, or is in the
+    /// strict mode.
+    Not {
+        /// Its thread id, in the caller's pid namespace.
+        thread: u32,
+    },
+}
+
+/// Installs the filter `program`, an array of struct sock_filter, on every thread of the process, or on none. Threads
+/// that are started meanwhile have it too. It cannot be taken back, and counts for the very next call.
+///
+/// The calling thread needs no_new_privs, which every thread gets with it, or `CAP_SYS_ADMIN`.
+///
+/// Source: seccomp(2), `SECCOMP_SET_MODE_FILTER`, `SECCOMP_FILTER_FLAG_TSYNC`; Linux 3.17.
+///
+/// # Errors
+///
+/// `EACCES` without no_new_privs; `EINVAL` for a program that is empty, too long or no filter; `ENOMEM` when all filters
+/// of the thread together are too long. No thread has the filter then.
+pub fn install_on_all_threads(program: &[u8]) -> io::Result<Synchronised> {
+    let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
+    if !program.len().is_multiple_of(size_of::<libc::sock_filter>()) {
+        return Err(invalid());
+    }
+    let (instructions, _) = program.as_chunks::<8>();
+    // The kernel wants them aligned as the structure is; bytes are not.
+    let mut code: Vec<libc::sock_filter> = instructions
+        .iter()
+        .map(|[a, b, jt, jf, k @ ..]| libc::sock_filter {
+            code: u16::from_ne_bytes([*a, *b]),
+            jt: *jt,
+            jf: *jf,
+            k: u32::from_ne_bytes(*k),
+        })
+        .collect();
+    let length = libc::c_ushort::try_from(code.len()).map_err(|_too_long| invalid())?;
+    let program = libc::sock_fprog { len: length, filter: code.as_mut_ptr() };
+    let flags = libc::SECCOMP_FILTER_FLAG_TSYNC;
+    // SAFETY: the kernel reads the structure and the instructions that it points at, all of which outlive the call.
+    let answer = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
+    match crate::check(answer)? {
+        0 => Ok(Synchronised::All),
+        thread => Ok(Synchronised::Not { thread: u32::try_from(thread).unwrap_or(u32::MAX) }),
+    }
+}
+
 /// A call that waits for the supervisor's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Notification {
