@@ -29,6 +29,7 @@ mod constant;
 mod filter;
 mod program;
 mod rule;
+mod watch;
 
 pub mod groups;
 pub mod interpret;
@@ -40,3 +41,4 @@ pub use compile::{Backend, CompileError};
 pub use filter::{Action, Call, Decision, Filter, Reason};
 pub use program::{Instruction, Program};
 pub use rule::{ParseError, ParseErrorKind, Rule};
+pub use watch::{Sight, Watch};
