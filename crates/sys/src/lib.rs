@@ -10,6 +10,7 @@ pub mod descriptor;
 pub mod landlock;
 pub mod lock;
 pub mod memory;
+pub mod process;
 pub mod seccomp;
 pub mod signal;
 pub mod spawn;
