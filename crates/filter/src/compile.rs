@@ -100,12 +100,9 @@ impl Filter {
                 filter.check()?;
                 Some((filter, Alternatives::of(filter, arch)))
             }
-            Watch::Nothing | Watch::Everything => None,
+            Watch::Nothing => None,
         };
-        let allowed = match watch {
-            Watch::Everything => graph.ret(ret::USER_NOTIF)?,
-            Watch::Nothing | Watch::Unless(_) => graph.ret(ret::ALLOW)?,
-        };
+        let plain = graph.ret(ret::ALLOW)?;
         let mut ranges = search::Ranges::default();
         for number in 0..=table::newest(arch) {
             let alternatives = enforced.next(number);
@@ -115,10 +112,10 @@ impl Filter {
                     // The one graph goes on where the other allows, and only there.
                     let allowed = match watched {
                         Some((filter, alternatives)) => {
-                            let leaves = Leaves { allowed, other: |_| ret::USER_NOTIF };
+                            let leaves = Leaves { allowed: plain, other: |_| ret::USER_NOTIF };
                             filter.outcome(&mut graph, call, alternatives, arch, &leaves)?
                         }
-                        None => allowed,
+                        None => plain,
                     };
                     let leaves = Leaves { allowed, other: |action| backend.returns(action) };
                     self.outcome(&mut graph, call, alternatives, arch, &leaves)?

@@ -18,8 +18,6 @@ use crate::program::Program;
 pub enum Watch<'a> {
     /// None.
     Nothing,
-    /// All.
-    Everything,
     /// All that this filter does not simply allow.
     Unless(&'a Filter),
 }
@@ -52,7 +50,7 @@ impl Watch<'_> {
         let enforced = enforced.decide(call);
         let watched = match self {
             Self::Unless(filter) if enforced.action.permits() => Some(filter.decide(call)),
-            Self::Unless(_) | Self::Nothing | Self::Everything => None,
+            Self::Unless(_) | Self::Nothing => None,
         };
         Sight { enforced, watched }
     }
