@@ -56,6 +56,7 @@ mod error;
 mod job;
 mod load;
 mod report;
+pub mod view;
 
 pub use error::Error;
 pub use job::{Job, launcher};
