@@ -55,9 +55,9 @@ pub fn at(policy: &Policy, path: &Path, follow: bool) -> Shown {
         reached.push(next);
         let host = match place(policy, &reached) {
             Place::Backed { host, .. } => host,
-            Place::Way => continue,
-            // Below what is not files of the host there are no links of the host.
-            Place::Own | Place::Given | Place::Nothing => break,
+            // No files of the host, and so no links of the host.
+            Place::Way | Place::Own | Place::Given => continue,
+            Place::Nothing => return Shown::Nothing { at: reached },
         };
         if let Ok(target) = std::fs::read_link(&host)
             && (follow || !rest.is_empty())
@@ -154,6 +154,13 @@ fn proc(view: ProcView, within: &Path) -> Place {
         ProcView::Minimal if !is_process => Place::Nothing,
         ProcView::Minimal | ProcView::Full => Place::Given,
     }
+}
+
+/// A path as text, with what does not print as `\\xNN`.
+#[must_use]
+pub fn escape(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    lazaret_policy::escape(path.as_os_str().as_bytes())
 }
 
 /// How a path is used, as far as it matters to what a policy gives.
