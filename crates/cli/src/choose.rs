@@ -94,7 +94,7 @@ fn split(text: &OsStr, exists: impl Fn(&OsStr) -> bool) -> (OsString, Option<OsS
 }
 
 /// `NAME:HOST` at its first colon.
-fn split_first(text: &OsStr) -> (OsString, Option<OsString>) {
+pub(crate) fn split_first(text: &OsStr) -> (OsString, Option<OsString>) {
     let bytes = text.as_bytes();
     match bytes.iter().position(|byte| *byte == b':') {
         Some(colon) => {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod check;
 mod choose;
 mod doctor;
 mod message;
@@ -37,6 +38,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(run) => run::run(&run),
         Command::Plan(plan) => plan::plan(&plan),
+        Command::Check(check) => check::check(&check),
         Command::Doctor(doctor) => doctor::doctor(&doctor),
         Command::Profiles(profiles) => profiles::profiles(&profiles),
         Command::Completions { shell } => shell::completions(shell),

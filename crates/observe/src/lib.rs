@@ -1,1 +1,5 @@
 //! The tools that make an allowlist bearable: learn, check, diff.
+
+#![forbid(unsafe_code)]
+
+pub mod check;

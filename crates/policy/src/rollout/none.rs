@@ -9,8 +9,8 @@ use crate::source::{Source, Sourced};
 /// What lies at the host's `/`, but for what is the jail's own, and `/run` and `/sys`: a socket can be used through a
 /// read-only view, and what `/sys` shows can be acted on. Nor `/mnt`, which a jail with all of /proc keeps empty.
 const HOST: [&str; 14] = [
-    "/bin", "/boot", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32", "/media", "/opt", "/root",
-    "/sbin", "/srv", "/usr",
+    "/bin", "/boot", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32", "/media", "/opt", "/root", "/sbin",
+    "/srv", "/usr",
 ];
 
 /// Of the host's `/var`, without what leads to `/run` and to services' sockets.
