@@ -34,6 +34,8 @@ pub(crate) enum Command {
     /// Each file is copied into /job of a sandbox of its own, and its name takes the place of `{}` in the command. Exit
     /// status: 0 when every run got what it needed and succeeded; 1 when not; 125 for an error of Lazaret's own.
     Check(Check),
+    /// Sum up the reports of a policy that is being rolled out: what it would have refused, and how often
+    Rollout(Rollout),
     /// Try what this host can enforce, and tell how to get what is missing
     ///
     /// Everything is tried, by processes of their own that end at once; nothing is changed. Exit status: 0; 1 when a
@@ -140,6 +142,16 @@ pub(crate) struct Check {
     /// Write the outcome as JUnit XML to a file
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollout {
+    /// Reports, or directories of them
+    #[arg(required = true, value_name = "REPORT")]
+    pub(crate) reports: Vec<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

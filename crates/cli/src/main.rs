@@ -9,6 +9,7 @@ mod doctor;
 mod message;
 mod plan;
 mod profiles;
+mod rollout;
 mod run;
 mod shell;
 
@@ -39,6 +40,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Run(run) => run::run(&run),
         Command::Plan(plan) => plan::plan(&plan),
         Command::Check(check) => check::check(&check),
+        Command::Rollout(rollout) => rollout::rollout(&rollout),
         Command::Doctor(doctor) => doctor::doctor(&doctor),
         Command::Profiles(profiles) => profiles::profiles(&profiles),
         Command::Completions { shell } => shell::completions(shell),
