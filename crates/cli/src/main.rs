@@ -3,11 +3,13 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod check;
 mod choose;
 mod doctor;
 mod message;
 mod plan;
 mod profiles;
+mod rollout;
 mod run;
 mod shell;
 
@@ -37,6 +39,8 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(run) => run::run(&run),
         Command::Plan(plan) => plan::plan(&plan),
+        Command::Check(check) => check::check(&check),
+        Command::Rollout(rollout) => rollout::rollout(&rollout),
         Command::Doctor(doctor) => doctor::doctor(&doctor),
         Command::Profiles(profiles) => profiles::profiles(&profiles),
         Command::Completions { shell } => shell::completions(shell),

@@ -30,6 +30,7 @@ mod filter;
 mod permits;
 mod program;
 mod rule;
+mod watch;
 
 pub mod groups;
 pub mod interpret;
@@ -41,3 +42,4 @@ pub use compile::{Backend, CompileError};
 pub use filter::{Action, Call, Decision, Filter, Reason};
 pub use program::{Instruction, Program};
 pub use rule::{ParseError, ParseErrorKind, Rule};
+pub use watch::{Sight, Watch};

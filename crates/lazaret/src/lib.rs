@@ -60,12 +60,15 @@ mod launcher;
 mod load;
 mod lock;
 mod report;
+pub mod rollout;
+pub mod view;
 
 pub use error::Error;
 pub use job::{Job, launcher};
 pub use launcher::Launcher;
 pub use lazaret_jail::run::{Ahead, Cancel, Sink};
 pub use lazaret_jail::{plan, probe, steps, uid};
+pub use lazaret_launch::observe;
 pub use lazaret_policy::{
     Bytes, Control, FileName, Holding, Layer, LimitHit, LimitKey, Limits, Mode, OutputProblem, Policy, PolicyError,
     Source, StartFailure, StartFailureKind, Tier, Usage, Verdict,

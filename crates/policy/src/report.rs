@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::FileName;
 use crate::layer::{Layer, Mode, Tier};
+use crate::rollout::RolloutReport;
 use crate::verdict::{LimitHit, OutputProblem, Verdict};
 
 /// The version of the report's form. A version adds fields at most; a field that changes or goes makes a new one.
@@ -54,6 +55,9 @@ pub struct Report {
     pub refusals: Vec<Refusal>,
     /// Refusals that were too many to be recorded.
     pub refusals_dropped: u64,
+    /// In which mode the job ran, where a policy is introduced step by step.
+    #[serde(default)]
+    pub rollout: RolloutReport,
     /// Remarks for people.
     pub notes: Vec<String>,
     /// Captured standard output. Not part of the JSON form.

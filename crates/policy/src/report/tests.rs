@@ -46,6 +46,7 @@ fn sample() -> Report {
             suggestion: Some("socket(domain == AF_INET)".to_owned()),
         }],
         refusals_dropped: 0,
+        rollout: RolloutReport::None,
         notes: vec!["a note".to_owned()],
         stdout: b"kept out of the JSON form".to_vec(),
         stderr: Vec::new(),

@@ -8,6 +8,7 @@ use crate::plan::Plan;
 use lazaret_init::format::Outcome;
 use lazaret_launch::error::RunError;
 use lazaret_launch::judge::{Measured, Seen};
+use lazaret_launch::observe::Peaks;
 use lazaret_launch::running::{Boundary, Running};
 use lazaret_launch::shell::Shell;
 use lazaret_policy::{LimitKey, Limits, Mode};
@@ -46,6 +47,10 @@ pub(crate) struct Fence<'a> {
     peak: Sum,
     /// What was in the private directory when it was looked at last.
     held: u64,
+    /// The most that was in it at any look.
+    most_held: u64,
+    /// The largest file that was there at the last look.
+    largest: u64,
     disk_full: bool,
     file_at_limit: bool,
     next: Instant,
@@ -60,6 +65,8 @@ impl<'a> Fence<'a> {
             place,
             peak: Sum::default(),
             held: 0,
+            most_held: 0,
+            largest: 0,
             disk_full: false,
             file_at_limit: false,
             next: Instant::now(),
@@ -83,6 +90,7 @@ impl<'a> Fence<'a> {
             .filter_map(|name| rustix::fs::openat(self.place.top(), *name, flags, FileMode::empty()).ok())
             .collect();
         let (mut bytes, mut seen) = (0_u64, 0);
+        self.largest = 0;
         while let Some(directory) = open.pop() {
             let Ok(entries) = Dir::read_from(&directory) else { continue };
             for entry in entries.flatten() {
@@ -98,7 +106,9 @@ impl<'a> Fence<'a> {
                         open.extend(rustix::fs::openat(&directory, name, flags, FileMode::empty()).ok());
                     }
                     FileType::RegularFile => {
-                        self.file_at_limit |= u64::try_from(stat.st_size).ok() == Some(self.limits.file_size.bytes());
+                        let size = u64::try_from(stat.st_size).unwrap_or(0);
+                        self.largest = self.largest.max(size);
+                        self.file_at_limit |= size == self.limits.file_size.bytes();
                     }
                     _ => {}
                 }
@@ -106,6 +116,7 @@ impl<'a> Fence<'a> {
         }
         // More entries than are looked at, or a tree that is wider than what is followed, counts as full.
         self.held = if seen > MOST_ENTRIES { u64::MAX } else { bytes };
+        self.most_held = self.most_held.max(bytes);
     }
 
     fn over_memory(&self, reaper: i32, sum: &Sum) -> bool {
@@ -162,6 +173,11 @@ impl Boundary for Fence<'_> {
 
     fn cpu_used(&self, running: &Running) -> Option<Duration> {
         Some(Sum::of(running.shell.init_pid()?.as_raw_nonzero().get(), false).cpu)
+    }
+
+    fn peaks(&mut self, _running: &Running) -> Peaks {
+        self.look_at_files();
+        Peaks { disk: Some(self.most_held), file: Some(self.largest) }
     }
 
     fn due(&self) -> Instant {
