@@ -76,8 +76,8 @@ pub use quantity::{
     QuantityError, SizeLimit, TimeLimit,
 };
 pub use report::{
-    Change, ChangeKind, Control, Holding, OutputReport, Phases, Refusal, Report, ReportVersion, StepTime, StreamReport,
-    Streams, Usage,
+    ArgumentText, CallPhase, Change, ChangeKind, Control, Explanation, FrameText, GroupText, Holding, OutputReport,
+    PathCause, PathRefusal, Phases, Refusal, Report, ReportVersion, StepTime, StreamReport, Streams, ThreadText, Usage,
 };
 pub use source::{Source, Sourced};
 pub use verdict::{LimitHit, OutputProblem, StartFailure, StartFailureKind, Verdict, signal_name, signal_number};

@@ -69,7 +69,16 @@ impl Refusals {
         }
         let call = call_name(notification);
         let suggestion = (errno != 0).then(|| suggestion(&call, filter)).flatten();
-        self.kept.push(Refusal { call, number, args: notification.args, errno, count: 1, rule, suggestion });
+        self.kept.push(Refusal {
+            call,
+            number,
+            args: notification.args,
+            errno,
+            count: 1,
+            rule,
+            suggestion,
+            explanation: None,
+        });
     }
 }
 
@@ -93,6 +102,7 @@ fn violation(notification: &Notification, rule: Option<String>) -> Verdict {
         args: notification.args,
         rule,
         arch: Arch::from_audit(notification.arch).map_or_else(|| "foreign".to_owned(), |arch| arch.to_string()),
+        explanation: None,
     }
 }
 

@@ -98,6 +98,7 @@ pub(crate) fn finish(
         changes: collected.changes.list,
         refusals: watched.refusals.kept,
         refusals_dropped: watched.refusals.dropped,
+        path_refusals: None,
         notes,
         stdout,
         stderr,
