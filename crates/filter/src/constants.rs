@@ -4,7 +4,7 @@ use crate::arch::Arch;
 use crate::constant;
 
 /// Other names of constants that have a better known one.
-const ALIASES: [&str; 30] = [
+const ALIASES: [&str; 31] = [
     "AF_FILE",
     "AF_LOCAL",
     "AF_ROUTE",
@@ -23,6 +23,7 @@ const ALIASES: [&str; 30] = [
     "O_NDELAY",
     "O_RSYNC",
     "PER_MASK",
+    "RLIMIT_OFILE",
     "SCHED_NORMAL",
     "SIGIOT",
     "SIGPOLL",
@@ -37,10 +38,12 @@ const ALIASES: [&str; 30] = [
     "FUTEX_CMD_MASK",
 ];
 
-/// The constants whose names begin with one of `prefixes`, with their values on `arch`. A whole name is a prefix too.
+/// The constants whose names begin with one of `prefixes`, with their values on `arch`. A whole name is a prefix too, and
+/// one behind a `-` takes its names away.
 fn among(arch: Arch, prefixes: &[&str]) -> impl Iterator<Item = (&'static str, u64)> {
+    let is_taken_away = |name: &str| prefixes.iter().filter_map(|p| p.strip_prefix('-')).any(|p| name.starts_with(p));
     let rows = prefixes.iter().flat_map(|prefix| constant::beginning(prefix));
-    rows.filter(|row| !ALIASES.contains(&row.name))
+    rows.filter(move |row| !ALIASES.contains(&row.name) && !is_taken_away(row.name))
         .map(move |row| (row.name, row.values[arch.column()].cast_unsigned()))
 }
 
@@ -108,6 +111,11 @@ mod tests {
     #[test]
     fn bits_without_a_name_are_left() {
         assert_eq!(flags(Arch::X86_64, &["PROT_"], 0x11), (vec!["PROT_READ"], 0x10));
+    }
+
+    #[test]
+    fn names_can_be_taken_away() {
+        assert_eq!(name(Arch::X86_64, &["PR_", "-PR_CAP_", "-PR_SET_MM_", "-PR_MCE_"], 1), Some("PR_SET_PDEATHSIG"));
     }
 
     #[test]

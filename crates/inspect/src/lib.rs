@@ -7,7 +7,11 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod maps;
+mod module;
 mod path;
+mod since;
+mod text;
 mod thread;
 
 pub use address::{Address, AddressRole, AddressUse, addresses};
