@@ -2,7 +2,7 @@
 
 use super::JOB;
 use anyhow::{Context, Result};
-use lazaret::plan::FilterPlan;
+use lazaret::plan::{FilterPlan, OWN_RULES};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -79,7 +79,7 @@ pub(super) fn outside_ids() -> (u32, u32) {
 
 fn default_filter() -> Result<FilterPlan> {
     let policy = lazaret::profile("default")?;
-    Ok(FilterPlan::new(&policy.system_calls, false)?)
+    Ok(FilterPlan::new(&policy.system_calls, OWN_RULES, false)?)
 }
 
 fn root(path: &Path) -> Result<()> {

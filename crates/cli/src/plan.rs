@@ -8,7 +8,7 @@ use crate::args::Plan as Args;
 use crate::choose;
 use crate::message::{self, Failure};
 use crate::profiles::json;
-use lazaret::plan::{FilterPlan, Place, Plan};
+use lazaret::plan::{FilterPlan, OWN_RULES, Place, Plan};
 use lazaret::probe::{PathFacts, Support};
 use lazaret::{Policy, Source};
 use std::sync::Arc;
@@ -20,8 +20,9 @@ pub(crate) fn plan(args: &Args) -> Result<u8, Failure> {
     let job = job.data()?;
     let support = Support::probe();
     let missing = support.missing(&policy);
-    let filter = FilterPlan::bounded(&policy.system_calls, support.notifier, policy.limits.file_size.bytes())
-        .map_err(lazaret::Error::Plan)?;
+    let filter =
+        FilterPlan::bounded(&policy.system_calls, OWN_RULES, support.notifier, policy.limits.file_size.bytes())
+            .map_err(lazaret::Error::Plan)?;
     let filter = Arc::new(filter);
     let facts = PathFacts::gather(&policy);
     let make = |policy: &Policy| {

@@ -14,8 +14,8 @@ mod systemd;
 
 pub(crate) use directory::sweep;
 pub use job::{CPU_PERIOD_US, GroupLimits, JobGroup};
+pub use lazaret_launch::judge::Measured;
 pub(crate) use locate::locate;
 pub use locate::{Controller, Groups, Hierarchy, NoGroups};
-pub use measure::Measured;
 pub(crate) use prepare::Undo;
 pub(crate) use site::Site;

@@ -7,12 +7,12 @@
 #![forbid(unsafe_code)]
 
 pub mod cgroup;
-pub mod error;
 pub mod plan;
 pub mod probe;
 pub mod run;
 pub mod steps;
-pub mod uid;
+
+pub use lazaret_launch::{error, uid};
 
 pub use error::{PlanError, RunError};
 pub use plan::Plan;

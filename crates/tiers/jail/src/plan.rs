@@ -2,23 +2,24 @@
 
 mod controls;
 mod copies;
-mod filter;
 mod landlock;
-mod program;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tree;
 
-pub(crate) use filter::FilterCache;
-pub use filter::FilterPlan;
-pub use landlock::{LandlockPlan, LandlockRule};
-pub use program::Program;
+pub use lazaret_launch::bounds::Rlimit;
+pub(crate) use lazaret_launch::filter::FilterCache;
+pub use lazaret_launch::filter::FilterPlan;
+pub use lazaret_launch::landlock::{LandlockPlan, LandlockRule};
+pub use lazaret_launch::program::Program;
 pub(crate) use tree::EMPTY_DIRECTORY;
 pub use tree::{Entry, Tree};
 
 use crate::cgroup::{Controller, GroupLimits, Groups};
 use crate::error::{Missing, PlanError};
 use crate::probe::{Bounds, CoreLimit, Identity, PathFacts, Support};
+use lazaret_filter::Action;
+use lazaret_launch::filter::OwnRules;
 use lazaret_policy::{Control, Job, Layer, Limits, Mode, Policy};
 use std::sync::Arc;
 
@@ -109,17 +110,6 @@ pub enum Group {
     Degraded,
 }
 
-/// One limit of setrlimit(2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rlimit {
-    /// `RLIMIT_*`.
-    pub resource: u32,
-    /// Its name.
-    pub name: &'static str,
-    /// Soft and hard value.
-    pub value: u64,
-}
-
 /// What can be decided, and prepared, before the job is looked at.
 #[derive(Debug, Clone)]
 pub struct Place {
@@ -150,7 +140,7 @@ impl Place {
                 fix: "take `io-rate` out of the policy".to_owned(),
             }]));
         }
-        let landlock = LandlockPlan::new(&tree, support.landlock.as_ref().copied().unwrap_or(0));
+        let landlock = landlock::decide(&tree, support.landlock.as_ref().copied().unwrap_or(0));
         let shell = ShellKind {
             mode: support.mode,
             caller_ids: support.ids,
@@ -196,6 +186,31 @@ impl Plan {
         })
     }
 }
+
+const EPERM: u16 = 1;
+const EAFNOSUPPORT: u16 = 97;
+
+/// Rules behind those of every policy, so that none prevails over them.
+///
+/// Core dumps: a `core_pattern` that begins with `|` starts a program outside of every namespace, with the dump of the
+/// job on its input, whatever RLIMIT_CORE says, unless it says 1 (core(5); fs/coredump.c). So it is 1, and a job that
+/// sets it otherwise is told that it succeeded: it has no core dumps either way. AF_VSOCK leads past the network
+/// namespace to the hypervisor. Limits and priorities of process 1, which has the job's id, are not the job's to set: a
+/// process 1 that gets no processor cannot end the jail. A user's priority is process 1's too.
+pub const OWN_RULES: OwnRules = &[
+    ("prlimit64(resource == 4, new != 0)", Action::Errno(0)),
+    ("setrlimit(resource == 4)", Action::Errno(0)),
+    ("prlimit64(pid == 1)", Action::Refuse(EPERM)),
+    ("sched_setscheduler(pid == 1)", Action::Refuse(EPERM)),
+    ("sched_setparam(pid == 1)", Action::Refuse(EPERM)),
+    ("sched_setattr(pid == 1)", Action::Refuse(EPERM)),
+    ("sched_setaffinity(pid == 1)", Action::Refuse(EPERM)),
+    ("setpriority(which == 0, who == 1)", Action::Refuse(EPERM)),
+    ("setpriority(which == 2)", Action::Refuse(EPERM)),
+    ("ioprio_set(which == 1, who == 1)", Action::Refuse(EPERM)),
+    ("ioprio_set(which == 3)", Action::Refuse(EPERM)),
+    ("socket(domain == AF_VSOCK)", Action::Refuse(EAFNOSUPPORT)),
+];
 
 /// Our own task in a job's group: process 1.
 pub(crate) const OWN_TASKS: u64 = 1;

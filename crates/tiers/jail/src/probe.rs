@@ -1,12 +1,11 @@
 //! What this host can enforce, and what the paths of a policy are. Found by looking and trying, never by versions.
 
-mod bounds;
 pub mod doctor;
 mod paths;
 
 pub use crate::cgroup::{Controller, Groups, Hierarchy, NoGroups};
 pub use crate::error::Missing;
-pub use bounds::{Bounds, CoreLimit};
+pub use lazaret_launch::bounds::{Bounds, CoreLimit};
 pub use paths::{PathFacts, PathKind};
 
 use crate::cgroup;

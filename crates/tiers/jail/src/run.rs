@@ -1,33 +1,29 @@
 //! Runs a plan: launch, watch, collect, tear down. Decides nothing.
 
 mod changes;
-mod collect;
 mod housekeeper;
-mod inputs;
-mod judge;
 mod launch;
-mod refusals;
-mod report;
 mod scratch;
 mod shell;
-mod streams;
-mod watch;
+mod walls;
 
-pub use collect::Destination;
 pub use housekeeper::Ahead;
-pub use streams::Sink;
+pub use lazaret_launch::collect::Destination;
+pub use lazaret_launch::{Cancel, Error, Finished, Sink};
 
 use crate::error::{PlanError, RunError};
-use crate::plan::{FilterCache, Place, Plan, ShellKind};
+use crate::plan::{FilterCache, OWN_RULES, OWN_TASKS, Place, Plan, ShellKind};
 use crate::probe::{Identity, PathFacts, Support};
 use crate::run::housekeeper::Housekeeper;
 use crate::uid::Uids;
-use lazaret_policy::{FileName, Job, Policy, Report};
-use rustix::fs::MemfdFlags;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use lazaret_launch::report::{Account, Times};
+use lazaret_launch::running::{Boundary as _, Terms};
+use lazaret_launch::{collect, image, inputs, judge, report, watch};
+use lazaret_policy::{Holding, Job, Layer, Policy, Tier};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Launches jobs. Make one and keep it: it knows the host and holds the program that becomes each jail's process 1.
 #[derive(Debug)]
@@ -50,86 +46,12 @@ pub(crate) struct Tools {
 
 impl Tools {
     fn new(uids: Uids) -> Result<Self, RunError> {
-        Ok(Self { uids, image: image()? })
+        Ok(Self { uids, image: image::image()? })
     }
 }
 
 /// Jobs that this process has started: their groups are named after it, whichever launcher makes them.
 static STARTED: AtomicU64 = AtomicU64::new(0);
-
-/// What came of a job.
-#[derive(Debug)]
-pub struct Finished {
-    /// Verdict, usage and all else that can be told.
-    pub report: Report,
-    /// The outputs that were asked for without a destination.
-    pub outputs: Vec<(FileName, Vec<u8>)>,
-}
-
-/// Why there is no report.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Nothing was started.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The job could not be run, or not to its end.
-    #[error(transparent)]
-    Run(#[from] RunError),
-}
-
-impl Error {
-    /// What the user can do, where that is known.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Plan(error) => Some(error.hint()),
-            Self::Run(error) => error.hint(),
-        }
-    }
-}
-
-/// Ends jobs from outside: once it is cancelled, running jobs die and new ones are not started.
-#[derive(Debug, Clone)]
-pub struct Cancel {
-    event: Arc<OwnedFd>,
-}
-
-impl Cancel {
-    /// Not cancelled yet.
-    ///
-    /// # Errors
-    ///
-    /// When descriptors run out.
-    pub fn new() -> Result<Self, RunError> {
-        let event =
-            rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK);
-        let event =
-            event.map_err(|errno| RunError::Resource { what: "make an event descriptor", source: errno.into() })?;
-        Ok(Self { event: Arc::new(event) })
-    }
-
-    /// Cancelled when `descriptor` becomes readable, as a signalfd(2) or an eventfd(2) does.
-    pub fn when_readable(descriptor: OwnedFd) -> Self {
-        Self { event: Arc::new(descriptor) }
-    }
-
-    /// Cancels.
-    pub fn cancel(&self) {
-        // An event counter that is full already says what this would say.
-        let told = rustix::io::write(&*self.event, &1_u64.to_ne_bytes());
-        debug_assert!(told.is_ok_and(|n| n == 8) || told == Err(rustix::io::Errno::AGAIN), "an event takes a count");
-    }
-
-    /// Whether it was cancelled.
-    pub fn is_cancelled(&self) -> bool {
-        let mut watched = [rustix::event::PollFd::new(&*self.event, rustix::event::PollFlags::IN)];
-        let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        rustix::event::poll(&mut watched, Some(&at_once)).is_ok_and(|ready| ready > 0)
-    }
-
-    fn descriptor(&self) -> BorrowedFd<'_> {
-        self.event.as_fd()
-    }
-}
 
 impl Launcher {
     /// Looks at the host and prepares for many jobs, with the default range of user ids.
@@ -156,7 +78,7 @@ impl Launcher {
         }
         // A bound on how fast processor time can be used up, whatever quota there is beside.
         let processors = rustix::thread::sched_getaffinity(None).map_or(u32::MAX, |set| set.count());
-        let (filters, last_place) = (FilterCache::default(), Mutex::new(None));
+        let (filters, last_place) = (FilterCache::new(OWN_RULES), Mutex::new(None));
         Ok(Self { support, tools, filters, last_place, housekeeper, processors })
     }
 
@@ -203,53 +125,52 @@ impl Launcher {
         // The jail is built while the rest is decided. If that fails, it is thrown away.
         let shell = launch::begin(self, &place)?;
         let plan = self.plan_in(place, policy, job)?;
-        let inputs = inputs::open_inputs(job, &plan)?;
+        let inputs = inputs::open_inputs(job, &plan.limits)?;
         let destinations = collect::prepare(job)?;
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let planned = begun.elapsed();
         let mut jail = launch::launch(&plan, shell, number, &inputs, job, sink)?;
         self.housekeeper.lend_a_hand();
-        let watched = watch::watch(&plan, &mut jail, sink, cancels, self);
+        let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
+        let begin_next = || self.housekeeper.prepare_next();
+        let watched = watch::watch(&terms, &mut jail.running, &mut jail.walls, sink, self.processors, begin_next);
         let ended = Instant::now();
         let watched = match watched {
             Ok(watched) => watched,
             Err(error) => {
-                jail.kill();
-                jail.shell.reap()?;
+                jail.walls.bury(&mut jail.running)?;
                 return Err(error.into());
             }
         };
-        let fate = judge::judge(&plan, &jail, &watched);
-        let collected = collect::collect(&plan, &jail, destinations, &fate, job, cancels)?;
-        let collecting = ended.elapsed();
-        let times = report::Times { planned, collecting, begun };
-        Ok(report::finish(plan, self, jail, watched, fate, collected, &times)?)
+        let fate = judge::judge(&terms, &jail.running, &watched, &mut jail.walls);
+        let collected = collect::collect(&terms, &jail.running, destinations, &fate, job)?;
+        let export = job.export_changes.as_deref().filter(|_| collected.deliver);
+        let changes = changes::collect(&plan, &jail.running, export)?;
+        let times = Times { planned, collecting: ended.elapsed(), teardown: Instant::now() };
+        let mut controls = plan.controls;
+        if let Some(group) = jail.walls.group.take() {
+            if !group.swap_bounded()
+                && let Some(control) = controls.iter_mut().find(|control| control.layer == Layer::CgroupSwap)
+                && control.holding == Holding::Yes
+            {
+                control.detail = "there is no swap".to_owned();
+            }
+            group.remove()?;
+        }
+        let mut notes = plan.notes;
+        changes.remark(&mut notes);
+        let account = Account {
+            policy: plan.policy,
+            tier: Tier::Jail,
+            mode: plan.shell.mode,
+            program: &plan.program,
+            controls,
+            notes,
+            changes: changes.list,
+            own_tasks: OWN_TASKS,
+        };
+        let finished = report::finish(account, &mut jail.running, watched, fate, collected, &times);
+        self.housekeeper.dispose(jail);
+        Ok(finished)
     }
-}
-
-/// The program, in memory that can be executed and no longer written.
-fn image() -> Result<OwnedFd, RunError> {
-    use rustix::fs::SealFlags;
-    let failed = |errno: rustix::io::Errno| RunError::Resource { what: "prepare process 1", source: errno.into() };
-    let create = |flags| rustix::fs::memfd_create("lazaret-init", flags);
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    // Before Linux 6.3 there is no MFD_EXEC, and none is needed.
-    let image = match create(flags | MemfdFlags::EXEC) {
-        Err(rustix::io::Errno::INVAL) => create(flags),
-        other => other,
-    };
-    let image = image.map_err(failed)?;
-    let mut rest = lazaret_init::IMAGE;
-    while !rest.is_empty() {
-        let written = rustix::io::write(&image, rest).map_err(failed)?;
-        rest = &rest[written..];
-    }
-    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&image, seals).map_err(failed)?;
-    Ok(image)
-}
-
-/// Microseconds, as reports give them.
-pub(crate) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

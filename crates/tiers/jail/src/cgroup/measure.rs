@@ -2,28 +2,8 @@
 
 use super::job::JobGroup;
 use super::locate::{Controller, Hierarchy};
+use lazaret_launch::judge::Measured;
 use rustix::fs::OFlags;
-
-/// What the kernel counted for all processes of a job together. `None` where it does not tell.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Measured {
-    /// Processes killed because the memory limit was reached.
-    pub oom_kills: u64,
-    /// Forks refused because the process limit was reached.
-    pub forks_refused: u64,
-    /// Bytes at the highest point.
-    pub peak_memory: Option<u64>,
-    /// Tasks at the highest point, our own included.
-    pub peak_tasks: Option<u64>,
-    /// Processor time in user mode, µs.
-    pub user_us: Option<u64>,
-    /// Processor time in the kernel, µs.
-    pub system_us: Option<u64>,
-    /// Bytes read from block devices.
-    pub read_bytes: Option<u64>,
-    /// Bytes written to block devices.
-    pub written_bytes: Option<u64>,
-}
 
 impl JobGroup {
     /// Processor time of the whole group so far, µs.

@@ -36,7 +36,7 @@ pub(crate) fn usual_paths() -> PathFacts {
 }
 
 pub(crate) fn plan(policy: &Policy, job: &Job, support: &Support) -> Result<Plan, PlanError> {
-    let filter = Arc::new(FilterPlan::new(&policy.system_calls, support.notifier)?);
+    let filter = Arc::new(FilterPlan::new(&policy.system_calls, OWN_RULES, support.notifier)?);
     Plan::new(policy, job, support, Place::new(policy, support, &usual_paths())?, filter)
 }
 
@@ -106,7 +106,7 @@ fn hierarchies_that_neither_limit_nor_measure_are_not_joined() {
 fn no_policy_lets_a_job_reach_the_hypervisor_or_have_its_core_dumped() {
     use lazaret_filter::{Action, Arch, Call, table};
     let policy = policy("[system-calls]\nallow = [\"socket\", \"prlimit64\"]");
-    let filter = FilterPlan::new(&policy.system_calls, true).expect("the rules are valid").filter;
+    let filter = FilterPlan::new(&policy.system_calls, OWN_RULES, true).expect("the rules are valid").filter;
     let decide = |name: &str, args| {
         let nr = table::number(Arch::X86_64, name).expect("it exists");
         filter.decide(&Call { audit_arch: Arch::X86_64.audit(), nr, args }).action
@@ -123,7 +123,8 @@ fn telling_of_calls_beyond_the_bound_of_a_file_permits_none_that_the_policy_does
     use lazaret_filter::{Action, Arch, Call, table};
     let decide = |rules: &str, name: &str, args| {
         let policy = policy(&format!("[system-calls]\n{rules}"));
-        let filter = FilterPlan::bounded(&policy.system_calls, true, 1000).expect("the rules are valid").filter;
+        let filter =
+            FilterPlan::bounded(&policy.system_calls, OWN_RULES, true, 1000).expect("the rules are valid").filter;
         let nr = table::number(Arch::X86_64, name).expect("it exists");
         filter.decide(&Call { audit_arch: Arch::X86_64.audit(), nr, args }).action
     };

@@ -1,9 +1,9 @@
 //! What a job changed in its copy-on-write views: listed, and exported where the caller wants. The host's directories
 //! themselves are never written.
 
-use super::launch::Jail;
 use crate::error::RunError;
 use crate::plan::{Entry, Plan};
+use lazaret_launch::running::Running;
 use lazaret_policy::{Change, ChangeKind};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -27,16 +27,31 @@ pub(crate) struct Changes {
     pub(crate) unread: u64,
 }
 
+impl Changes {
+    /// What there is to remark on them.
+    pub(crate) fn remark(&self, notes: &mut Vec<String>) {
+        if self.cut {
+            notes.push("there are more changes than were looked at".to_owned());
+        }
+        if self.unread > 0 {
+            let count = self.unread;
+            notes.push(format!(
+                "{count} changed files or directories could not be read, and so not be looked into or exported"
+            ));
+        }
+    }
+}
+
 /// Lists the changes of all views, and copies those that are files and directories below `export`, a directory that
 /// this makes: each view at its path in the jail. Links, deletions and special files are listed only.
-pub(crate) fn collect(plan: &Plan, jail: &Jail, export: Option<&Path>) -> Result<Changes, RunError> {
+pub(crate) fn collect(plan: &Plan, running: &Running, export: Option<&Path>) -> Result<Changes, RunError> {
     let mut walk = Walk { found: Changes::default(), seen: 0 };
     let cows = plan.room.tree.entries.iter().filter_map(|entry| match entry {
         Entry::Cow { host, guest } => Some((host, guest)),
         _ => None,
     });
     let target = export.map(Target::make).transpose()?;
-    let Some(scratch) = &jail.handed[1] else { return Ok(walk.found) };
+    let Some(scratch) = &running.handed[1] else { return Ok(walk.found) };
     for (index, (host, guest)) in cows.enumerate() {
         let Ok(upper) = open_directory(scratch.as_fd(), format!("cow{index}/upper").as_bytes()) else { continue };
         let place = target.as_ref().map(|target| target.directory(guest)).transpose()?;

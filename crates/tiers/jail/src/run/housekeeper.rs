@@ -6,10 +6,10 @@
 
 use super::Tools;
 use super::launch::Jail;
-use super::shell::Shell;
+use super::shell;
 use crate::cgroup::{self, Groups};
 use crate::plan::{Room, ShellKind};
-use std::os::fd::OwnedFd;
+use lazaret_launch::shell::Shell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -72,22 +72,21 @@ enum Prepared {
     /// One is being made.
     Making,
     /// One is there.
-    Ready(Box<Shell>, Option<Arc<Room>>),
+    Ready(Box<Shell>, ShellKind, Option<Arc<Room>>),
 }
 
 impl Prepared {
     /// What fails here fails in the launch too, and is explained there.
-    fn made(shell: Option<Shell>, room: Option<Arc<Room>>) -> Self {
-        shell.map_or(Self::Nothing, |shell| Self::Ready(Box::new(shell), room))
+    fn made(shell: Option<Shell>, wanted: Wanted) -> Self {
+        shell.map_or(Self::Nothing, |shell| Self::Ready(Box::new(shell), wanted.kind, wanted.room))
     }
 }
 
 /// What is dropped off the way of requests.
 #[derive(Debug)]
 enum Rubbish {
-    /// A jail whose processes are dead and reaped, and what its files were watched with.
-    #[expect(dead_code, reason = "kept to be dropped")]
-    Used(Box<Jail>, Option<OwnedFd>),
+    /// A jail whose processes are dead and reaped.
+    Used(#[expect(dead_code, reason = "kept to be dropped")] Box<Jail>),
     /// One that did not fit what was asked for.
     Unused(#[expect(dead_code, reason = "kept to be dropped")] Box<Shell>),
 }
@@ -108,7 +107,7 @@ impl Housekeeper {
         let wanted = Wanted { kind, room: None };
         let prepared = match ahead {
             Ahead::Nothing => Prepared::Nothing,
-            Ahead::Once => Prepared::made(prepare(tools, &wanted), None),
+            Ahead::Once => Prepared::made(prepare(tools, &wanted), wanted.clone()),
             Ahead::Always => Prepared::Making,
         };
         let state = State { prepared, wanted, awaited: false, rubbish: Vec::new(), sweep: None, ended: false };
@@ -168,9 +167,9 @@ impl Housekeeper {
             self.shared.changed.notify_all();
         }
         match taken {
-            Prepared::Ready(shell, furnished) => {
+            Prepared::Ready(shell, of, furnished) => {
                 let right = furnished.as_ref().is_none_or(|furnished| furnished == room);
-                if shell.kind() == kind && right && shell.is_waiting() {
+                if of == kind && right && shell.is_waiting() {
                     Some((*shell, furnished.is_some()))
                 } else {
                     state.rubbish.push(Rubbish::Unused(shell));
@@ -195,12 +194,12 @@ impl Housekeeper {
     }
 
     /// Lets go of what a dead jail held, and what held it.
-    pub(crate) fn dispose(&self, jail: Jail, watch: Option<OwnedFd>) {
+    pub(crate) fn dispose(&self, jail: Jail) {
         if !self.has_thread {
             return;
         }
         let mut state = self.shared.lock();
-        state.rubbish.push(Rubbish::Used(Box::new(jail), watch));
+        state.rubbish.push(Rubbish::Used(Box::new(jail)));
         self.shared.changed.notify_all();
     }
 }
@@ -228,7 +227,7 @@ fn keep(shared: &Shared, tools: &Tools) {
             drop(state);
             let made = prepare(tools, &wanted);
             state = shared.lock();
-            state.prepared = Prepared::made(made, wanted.room);
+            state.prepared = Prepared::made(made, wanted);
             shared.changed.notify_all();
         } else if !state.rubbish.is_empty() {
             let rubbish = std::mem::take(&mut state.rubbish);
@@ -241,7 +240,7 @@ fn keep(shared: &Shared, tools: &Tools) {
             drop(state);
             cgroup::sweep(&groups);
             state = shared.lock();
-        } else if let Prepared::Ready(shell, _) = &mut state.prepared {
+        } else if let Prepared::Ready(shell, ..) = &mut state.prepared {
             let patience = if shell.settle() { IDLE } else { SETTLING };
             let waited = shared.changed.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
             state = waited.0;
@@ -258,9 +257,9 @@ fn keep(shared: &Shared, tools: &Tools) {
 }
 
 fn prepare(tools: &Tools, wanted: &Wanted) -> Option<Shell> {
-    let mut shell = Shell::start(tools, wanted.kind).ok()?;
+    let mut shell = shell::start(tools, wanted.kind).ok()?;
     if let Some(room) = &wanted.room {
-        shell.furnish(room).ok()?;
+        shell::furnish(&mut shell, room).ok()?;
     }
     Some(shell)
 }

@@ -6,8 +6,8 @@
 //! supervisor (inotify(7)), which may come too late for a job that removes its files at once, or misses writes that
 //! raise no event: those through memory maps, and those in directories beyond the first [`MOST_PLACES`].
 
-use super::launch::Jail;
 use crate::plan::Plan;
+use lazaret_launch::running::Running;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use std::ffi::CStr;
@@ -41,14 +41,14 @@ const MOST_PLACES: usize = 64;
 const MOST_ENTRIES: usize = 20_000;
 
 /// Whether the job's file system has no room, or no file, left.
-pub(crate) fn is_full(jail: &Jail) -> bool {
-    Fill::of(jail).is_some_and(|fill| fill.is_full())
+pub(crate) fn is_full(running: &Running) -> bool {
+    Fill::of(running).is_some_and(|fill| fill.is_full())
 }
 
 /// Whether a regular file of just `size` bytes is anywhere in /job, /tmp or /dev/shm: there the kernel cuts a write. Only
 /// an input can be larger.
-pub(crate) fn has_file_of_size(jail: &Jail, size: u64) -> bool {
-    top(jail).is_some_and(|top| walk(top, &mut |found| found == Some(size), &mut |_| true))
+pub(crate) fn has_file_of_size(running: &Running, size: u64) -> bool {
+    top(running).is_some_and(|top| walk(top, &mut |found| found == Some(size), &mut |_| true))
 }
 
 /// What is left, in bytes and files, and what is used.
@@ -60,8 +60,8 @@ struct Fill {
 }
 
 impl Fill {
-    fn of(jail: &Jail) -> Option<Self> {
-        let stat = rustix::fs::fstatvfs(jail.handed[1].as_ref()?).ok()?;
+    fn of(running: &Running) -> Option<Self> {
+        let stat = rustix::fs::fstatvfs(running.handed[1].as_ref()?).ok()?;
         let used = stat.f_blocks.saturating_sub(stat.f_bfree);
         Some(Self {
             free_bytes: stat.f_bfree.saturating_mul(stat.f_bsize),
@@ -138,8 +138,8 @@ impl Gauge {
     }
 
     /// Looks, and decides about the next look. `asked` says that the job's writes asked for this one.
-    pub(crate) fn look(&mut self, jail: &Jail, asked: bool) {
-        let Some(fill) = Fill::of(jail) else {
+    pub(crate) fn look(&mut self, running: &Running, asked: bool) {
+        let Some(fill) = Fill::of(running) else {
             self.next = Instant::now() + LOOK;
             return;
         };
@@ -147,7 +147,7 @@ impl Gauge {
         // A file of so many bytes has as many in use; one with holes has fewer, and is seen when it is there in the end.
         let way_of_files = time_to_write(self.file_size.saturating_sub(fill.used_bytes));
         if fill.way().min(way_of_files) < NEAR && self.writes.is_none() {
-            self.writes = Some(Writes::watch(jail, self.file_size));
+            self.writes = Some(Writes::watch(running, self.file_size));
         }
         let writes = self.writes.as_mut().and_then(Option::as_mut);
         let can_listen = writes.is_some();
@@ -180,11 +180,6 @@ impl Gauge {
         self.listening = can_listen && (eager && way < FIRST_PAUSE || !moved && !asked);
         self.next = Instant::now() + wait.min(LOOK);
     }
-
-    /// What is to be closed where nobody waits: the kernel takes a while.
-    pub(crate) fn into_descriptor(self) -> Option<OwnedFd> {
-        self.writes.flatten().map(|writes| writes.events)
-    }
 }
 
 /// Tells of writes to files, as inotify(7) does: of those right in the watched directories.
@@ -201,10 +196,10 @@ struct Writes {
 impl Writes {
     /// Watches every directory that is there. `None` where that cannot be had: without /proc, or when this user's
     /// inotify instances are used up.
-    fn watch(jail: &Jail, bound: u64) -> Option<Self> {
+    fn watch(running: &Running, bound: u64) -> Option<Self> {
         let events = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
         let mut writes = Self { events, places: Vec::new(), bound, largest: 0 };
-        writes.add(top(jail)?);
+        writes.add(top(running)?);
         (!writes.places.is_empty()).then_some(writes)
     }
 
@@ -295,8 +290,8 @@ fn size_of_file(directory: BorrowedFd<'_>, name: &CStr) -> Option<u64> {
 }
 
 /// A mount's own descriptor names the place only (fsmount(2)); entries are read through another.
-fn top(jail: &Jail) -> Option<OwnedFd> {
-    directory_below(jail.handed[1].as_ref()?.as_fd(), c".")
+fn top(running: &Running) -> Option<OwnedFd> {
+    directory_below(running.handed[1].as_ref()?.as_fd(), c".")
 }
 
 fn directory_below(directory: BorrowedFd<'_>, name: &CStr) -> Option<OwnedFd> {

@@ -1,8 +1,8 @@
 //! The third list: process 1 builds the policy's root, and ties its own hands.
 
-use super::{List, Part, Steps, Structure, Tolerate, Value, call, isolate, mounts, named, text, words};
-use crate::plan::{INNER_ID, LandlockPlan, Room};
-use lazaret_sys::landlock::{RULE_PATH_BENEATH, RulesetAttr};
+use super::{List, Part, Steps, Structure, Tolerate, Value, call, landlock, mounts, named, text};
+use crate::plan::{INNER_ID, Room};
+use lazaret_launch::steps::job;
 
 const LIST: List = List::Build;
 
@@ -17,11 +17,14 @@ pub(crate) fn add(steps: &mut Steps, room: &Room) {
     steps.mark(LIST, Part::Capabilities);
     // Not earlier: it makes /proc/self root's own. Nobody else is in this pid namespace yet.
     steps.add(LIST, Part::Capabilities, call!(SYS_prctl), vec![named!(PR_SET_DUMPABLE), Value::Number(0)]);
-    no_new_capabilities(steps);
+    // What this process has it gives up when it is admitted a job: see `admit`. Older kernels know fewer capabilities.
+    job::drop_the_bounding_set(steps, LIST, Tolerate::Errno(libc::EINVAL));
+    job::lock_the_securebits(steps, LIST, Tolerate::Nothing);
+    job::no_new_privileges(steps, LIST);
     steps.mark(LIST, Part::Landlock);
-    landlock(steps, &room.landlock);
+    landlock::make(steps, LIST, &room.landlock);
     // Again: a change of credentials can take it away.
-    isolate::die_with_the_caller(steps, LIST);
+    job::die_with_the_caller(steps, LIST);
     steps.mark(LIST, Part::Waiting);
 }
 
@@ -44,52 +47,4 @@ pub(crate) fn loopback(steps: &mut Steps, list: List) {
     let args = vec![Value::Descriptor(socket), named!(SIOCSIFFLAGS), Value::Structure(request.into())];
     steps.add(list, Part::Network, call!(SYS_ioctl), args);
     steps.add(list, Part::Network, call!(SYS_close), vec![Value::Descriptor(socket)]);
-}
-
-/// The highest capability that any kernel can have: they are counted in 64 bits, and 41 exist as of Linux 6.18.
-const LAST_CAPABILITY: u64 = 40;
-
-/// capabilities(7): none to be had by executing, and the switches locked. What this process has it gives up when it is
-/// admitted a job: see `admit`.
-fn no_new_capabilities(steps: &mut Steps) {
-    let part = Part::Capabilities;
-    for capability in 0..=LAST_CAPABILITY {
-        let args = vec![named!(PR_CAPBSET_DROP), Value::Number(capability)];
-        // Older kernels know fewer.
-        steps.add(LIST, part, call!(SYS_prctl), args).tolerate(Tolerate::Errno(libc::EINVAL));
-    }
-    // SECBIT_NOROOT, NO_SETUID_FIXUP, KEEP_CAPS off, NO_CAP_AMBIENT_RAISE, each with its lock.
-    let bits = Value::Named(0xef, "NOROOT|NO_SETUID_FIXUP|NO_CAP_AMBIENT_RAISE, all locked");
-    steps.add(LIST, part, call!(SYS_prctl), vec![named!(PR_SET_SECUREBITS), bits]);
-    let no_new =
-        vec![named!(PR_SET_NO_NEW_PRIVS), Value::Number(1), Value::Number(0), Value::Number(0), Value::Number(0)];
-    steps.add(LIST, part, call!(SYS_prctl), no_new);
-}
-
-/// landlock(7). The ruleset is made here and put on the job alone, so that process 1 lies outside its domain.
-fn landlock(steps: &mut Steps, plan: &LandlockPlan) {
-    let LandlockPlan::Rules { abi, files, network, scope, rules } = plan else { return };
-    let part = Part::Landlock;
-    let ruleset = steps.carried.ruleset;
-    let attributes = Structure::words(words::HANDLED, &[*files, *network, *scope]);
-    let size = RulesetAttr::size(*abi) as u64;
-    let args = vec![Value::Structure(attributes.into()), Value::Number(size), Value::Number(0)];
-    steps.add(LIST, part, call!(SYS_landlock_create_ruleset), args).save(ruleset);
-    for rule in rules {
-        let path = rule.path.as_os_str().as_encoded_bytes();
-        let directory = steps.scratch_slot();
-        let flags = Value::Named((libc::O_PATH | libc::O_CLOEXEC) as u64, "O_PATH|O_CLOEXEC");
-        let open = vec![named!(AT_FDCWD), text(path), flags];
-        steps.add(LIST, part, call!(SYS_openat), open).save(directory);
-        // struct landlock_path_beneath_attr is packed: the descriptor follows the rights. The slot's word is copied in
-        // by the walker's own operation.
-        let args = vec![
-            Value::Descriptor(ruleset),
-            Value::Descriptor(directory),
-            Value::Named(RULE_PATH_BENEATH, "LANDLOCK_RULE_PATH_BENEATH"),
-            Value::Named(rule.rights, words::RIGHTS),
-        ];
-        steps.add(LIST, part, call!(op LANDLOCK_RULE), args);
-        steps.add(LIST, part, call!(SYS_close), vec![Value::Descriptor(directory)]);
-    }
 }

@@ -1,7 +1,8 @@
 //! The first list: outside of every namespace, still with the caller's rights.
 
-use super::{List, Part, Steps, Structure, Tolerate, Value, call, named};
+use super::{List, Part, Steps, Value, call, named};
 use crate::plan::ShellKind;
+use lazaret_launch::steps::job;
 use lazaret_policy::Mode;
 
 /// What is known only when a jail's first process is started.
@@ -20,17 +21,9 @@ const ALWAYS: u64 =
 pub(crate) fn add(steps: &mut Steps, kind: ShellKind, settings: ShellSettings) {
     let list = List::Start;
     steps.mark(list, Part::Identity);
-    let channel = steps.carried.channel;
-    for number in 0..3 {
-        // The caller's own streams are none of the jail's. The job's come in their place when there is a job.
-        let args = vec![Value::Descriptor(channel), Value::Number(number), Value::Number(0)];
-        steps.add(list, Part::Process, call!(SYS_dup3), args);
-    }
+    job::leave_the_callers_streams(steps, list);
     if kind.mode == Mode::Root {
-        // While there is CAP_SYS_RESOURCE: sudo(8) leaves a hard limit of 0. Where it is refused, the plan knows of it.
-        let one = Structure::words("1", &[1, 1]);
-        let args = vec![Value::Number(0), named!(RLIMIT_CORE), Value::Structure(one.into()), Value::Number(0)];
-        steps.add(list, Part::Process, call!(SYS_prlimit64), args).tolerate(Tolerate::Anything);
+        job::raise_the_bound_of_core_dumps(steps, list);
         steps.add(list, Part::Identity, call!(SYS_setgroups), vec![Value::Number(0), Value::Number(0)]);
         steps.mark(list, Part::Network);
         // Made by root, so that it belongs to no user namespace that the job could have rights in.

@@ -21,38 +21,18 @@ pub struct FilterPlan {
 }
 
 const EPERM: u16 = 1;
-const EAFNOSUPPORT: u16 = 97;
 
-/// Rules behind those of every policy, so that none prevails over them.
-///
-/// Core dumps: a `core_pattern` that begins with `|` starts a program outside of every namespace, with the dump of the
-/// job on its input, whatever RLIMIT_CORE says, unless it says 1 (core(5); fs/coredump.c). So it is 1, and a job that
-/// sets it otherwise is told that it succeeded: it has no core dumps either way. AF_VSOCK leads past the network
-/// namespace to the hypervisor. Limits and priorities of process 1, which has the job's id, are not the job's to set: a
-/// process 1 that gets no processor cannot end the jail. A user's priority is process 1's too.
-const OWN_RULES: [(&str, Action); 12] = [
-    ("prlimit64(resource == 4, new != 0)", Action::Errno(0)),
-    ("setrlimit(resource == 4)", Action::Errno(0)),
-    ("prlimit64(pid == 1)", Action::Refuse(EPERM)),
-    ("sched_setscheduler(pid == 1)", Action::Refuse(EPERM)),
-    ("sched_setparam(pid == 1)", Action::Refuse(EPERM)),
-    ("sched_setattr(pid == 1)", Action::Refuse(EPERM)),
-    ("sched_setaffinity(pid == 1)", Action::Refuse(EPERM)),
-    ("setpriority(which == 0, who == 1)", Action::Refuse(EPERM)),
-    ("setpriority(which == 2)", Action::Refuse(EPERM)),
-    ("ioprio_set(which == 1, who == 1)", Action::Refuse(EPERM)),
-    ("ioprio_set(which == 3)", Action::Refuse(EPERM)),
-    ("socket(domain == AF_VSOCK)", Action::Refuse(EAFNOSUPPORT)),
-];
+/// Rules behind those of every policy, so that none prevails over them: a tier's own.
+pub type OwnRules = &'static [(&'static str, Action)];
 
 impl FilterPlan {
-    /// Compiles the rules of `policy`; `supervised` says whether this host can report refused calls.
+    /// Compiles `calls` with a tier's `own` rules behind them; `supervised` says whether this host can report refused calls.
     ///
     /// # Errors
     ///
     /// When a rule cannot be parsed, or all together cannot be enforced.
-    pub fn new(calls: &SystemCalls, supervised: bool) -> Result<Self, PlanError> {
-        Self::make(calls, supervised, None)
+    pub fn new(calls: &SystemCalls, own: OwnRules, supervised: bool) -> Result<Self, PlanError> {
+        Self::make(calls, own, supervised, None)
     }
 
     /// The same, with a supervisor that is told, where it is told of calls, when a call goes beyond `file_size` bytes in
@@ -61,20 +41,20 @@ impl FilterPlan {
     /// # Errors
     ///
     /// See [`FilterPlan::new`].
-    pub fn bounded(calls: &SystemCalls, supervised: bool, file_size: u64) -> Result<Self, PlanError> {
-        Self::make(calls, supervised, Some(file_size))
+    pub fn bounded(calls: &SystemCalls, own: OwnRules, supervised: bool, file_size: u64) -> Result<Self, PlanError> {
+        Self::make(calls, own, supervised, Some(file_size))
     }
 
-    fn make(calls: &SystemCalls, supervised: bool, file_size: Option<u64>) -> Result<Self, PlanError> {
+    fn make(calls: &SystemCalls, own: OwnRules, supervised: bool, file_size: Option<u64>) -> Result<Self, PlanError> {
         let mut filter = Filter::new(action(calls.default.value));
         for rule in &calls.rules {
             let parsed = Rule::parse(&rule.rule)
                 .map_err(|e| PlanError::Filter { problem: format!("`{}` ({}): {e}", rule.rule, rule.source) })?;
             filter.push(parsed, action(rule.action));
         }
-        for (rule, action) in OWN_RULES {
+        for (rule, action) in own {
             let parsed = Rule::parse(rule).map_err(|e| PlanError::Filter { problem: format!("`{rule}`: {e}") })?;
-            filter.push(parsed, action);
+            filter.push(parsed, *action);
         }
         let beyond = filter.rules().len();
         for rule in file_size.filter(|_| supervised).map(rules_of_bound).into_iter().flatten() {
@@ -117,40 +97,47 @@ fn permits_always(calls: &SystemCalls, filter: &Filter, call: &str) -> bool {
 
 impl FilterPlan {
     /// Whether the rule that decided, by its number, is there to tell of a call beyond the bound of a file.
-    pub(crate) fn is_beyond(&self, rule: Option<usize>) -> bool {
+    pub fn is_beyond(&self, rule: Option<usize>) -> bool {
         rule.is_some_and(|rule| rule >= self.beyond)
     }
 
     /// Whether there are calls for which the kernel itself kills, so that nobody learns of the call.
-    pub(crate) fn kills_untold(&self) -> bool {
+    pub fn kills_untold(&self) -> bool {
         let mut actions = self.filter.rules().iter().map(|(_, action)| *action).chain([self.filter.default_action()]);
         !self.supervised && actions.any(|action| action == Action::Kill)
     }
 }
 
 /// The filters of the policies that were used last, compiled.
-#[derive(Debug, Default)]
-pub(crate) struct FilterCache(Mutex<Vec<(SystemCalls, u64, Arc<FilterPlan>)>>);
+#[derive(Debug)]
+pub struct FilterCache {
+    own: OwnRules,
+    known: Mutex<Vec<(SystemCalls, u64, Arc<FilterPlan>)>>,
+}
 
 /// How many policies a cache remembers.
 const REMEMBERED: usize = 16;
 
 impl FilterCache {
+    /// Remembers nothing yet; the filters have the tier's `own` rules.
+    pub fn new(own: OwnRules) -> Self {
+        Self { own, known: Mutex::new(Vec::new()) }
+    }
+
     /// The filter for `calls` and files of `file_size` bytes, compiled now or before.
-    pub(crate) fn get(
-        &self,
-        calls: &SystemCalls,
-        supervised: bool,
-        file_size: u64,
-    ) -> Result<Arc<FilterPlan>, PlanError> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    ///
+    /// # Errors
+    ///
+    /// See [`FilterPlan::new`].
+    pub fn get(&self, calls: &SystemCalls, supervised: bool, file_size: u64) -> Result<Arc<FilterPlan>, PlanError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |(of, size, filter): &&(SystemCalls, u64, Arc<FilterPlan>)| {
             *size == file_size && filter.supervised == supervised && of == calls
         };
         if let Some((.., filter)) = known.iter().find(same) {
             return Ok(Arc::clone(filter));
         }
-        let filter = Arc::new(FilterPlan::bounded(calls, supervised, file_size)?);
+        let filter = Arc::new(FilterPlan::bounded(calls, self.own, supervised, file_size)?);
         if known.len() >= REMEMBERED {
             known.remove(0);
         }

@@ -18,7 +18,12 @@ pub struct Program {
 }
 
 impl Program {
-    pub(crate) fn new(policy: &Policy, job: &Job) -> Result<Self, PlanError> {
+    /// Looks nothing up: which candidate is there is found by executing.
+    ///
+    /// # Errors
+    ///
+    /// A NUL in a string.
+    pub fn new(policy: &Policy, job: &Job) -> Result<Self, PlanError> {
         let mut environment: BTreeMap<&str, &str> = BTreeMap::new();
         for variable in &policy.environment {
             if let EnvValue::Set(value) = &variable.value.value {

@@ -1,11 +1,9 @@
 //! Takes the outputs out of a dead jail. The job chose their names, kinds and content: nothing of it is trusted.
 
-use super::Cancel;
-use super::changes::{self, Changes};
-use super::judge::Fate;
-use super::launch::Jail;
+use crate::cancel::Cancel;
 use crate::error::RunError;
-use crate::plan::Plan;
+use crate::judge::Fate;
+use crate::running::{Running, Terms};
 use lazaret_policy::{FileName, Job, OutputProblem, OutputReport, Verdict};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -25,16 +23,23 @@ pub struct Destination {
 
 /// What became of the outputs.
 #[derive(Debug, Default)]
-pub(crate) struct Collected {
-    pub(crate) reports: Vec<OutputReport>,
-    pub(crate) held: Vec<(FileName, Vec<u8>)>,
-    pub(crate) changes: Changes,
+pub struct Collected {
+    /// What became of each, in the order of the job.
+    pub reports: Vec<OutputReport>,
+    /// The bytes of those without a destination.
+    pub held: Vec<(FileName, Vec<u8>)>,
+    /// Whether the job came to its own end, so that what it made may be delivered.
+    pub deliver: bool,
     /// Set when the job itself succeeded and an output is missing, or a cancellation came before all were delivered.
-    pub(crate) verdict: Option<Verdict>,
+    pub verdict: Option<Verdict>,
 }
 
 /// Opens the directories of all destinations, before the job runs: what cannot be delivered shall not be computed.
-pub(crate) fn prepare(job: &Job) -> Result<Vec<Option<Destination>>, RunError> {
+///
+/// # Errors
+///
+/// When one cannot be written to.
+pub fn prepare(job: &Job) -> Result<Vec<Option<Destination>>, RunError> {
     if let Some(path) = job.export_changes.as_deref().filter(|path| path.symlink_metadata().is_ok()) {
         return Err(RunError::Deliver { path: path.to_owned(), source: Errno::EXIST.into() });
     }
@@ -59,22 +64,25 @@ fn destination(path: &Path) -> Result<Destination, RunError> {
 }
 
 /// Looks at every output, and delivers those that are good of a job that came to its own end.
-pub(crate) fn collect(
-    plan: &Plan,
-    jail: &Jail,
+///
+/// # Errors
+///
+/// When a good one cannot be delivered.
+pub fn collect(
+    terms: &Terms<'_>,
+    running: &Running,
     destinations: Vec<Option<Destination>>,
     fate: &Fate,
     job: &Job,
-    cancels: &[Cancel],
 ) -> Result<Collected, RunError> {
     let mut collected = Collected::default();
-    let bound = plan.limits.file_size.bytes().min(plan.limits.disk.bytes());
+    let (bound, cancels) = (terms.limits.file_size.bytes().min(terms.limits.disk.bytes()), terms.cancels);
     // A job that was stopped may have stopped in the middle of a file.
     let mut deliver = matches!(fate.verdict, Verdict::Ok | Verdict::Exit { start_failure: None, .. });
     for (output, destination) in job.outputs.iter().zip(destinations) {
         let to = output.to.as_ref().map(|path| path.display().to_string());
         let mut report = OutputReport { name: output.name.clone(), to, size: None, sha256: None, problem: None };
-        match open(jail, &output.name, bound) {
+        match open(running, &output.name, bound) {
             Err(problem) => {
                 if fate.verdict.is_ok() && collected.verdict.is_none() {
                     let reason = problem.clone();
@@ -102,15 +110,14 @@ pub(crate) fn collect(
         }
         collected.reports.push(report);
     }
-    let export = job.export_changes.as_deref().filter(|_| deliver);
-    collected.changes = changes::collect(plan, jail, export)?;
+    collected.deliver = deliver;
     Ok(collected)
 }
 
 /// Opens the output `name` of /job, if it is a regular file within the bound. Looks before it opens: opening a device
 /// or a FIFO already does something.
-fn open(jail: &Jail, name: &FileName, bound: u64) -> Result<(OwnedFd, u64), OutputProblem> {
-    let Some(directory) = &jail.handed[0] else { return Err(OutputProblem::Missing) };
+fn open(running: &Running, name: &FileName, bound: u64) -> Result<(OwnedFd, u64), OutputProblem> {
+    let Some(directory) = &running.handed[0] else { return Err(OutputProblem::Missing) };
     let looked = open_beneath(directory.as_fd(), name, OFlags::PATH | OFlags::NOFOLLOW).map_err(problem)?;
     let stat = rustix::fs::fstat(&looked).map_err(problem)?;
     let size = check(&stat, bound)?;

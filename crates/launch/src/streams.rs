@@ -4,7 +4,7 @@
 //! modes, insert into the terminal's input, or outlive the job.
 
 use crate::error::RunError;
-use crate::run::inputs::memory_file;
+use crate::inputs::memory_file;
 use lazaret_policy::Stdin;
 use rustix::event::PollFlags;
 use rustix::fs::{Mode, SealFlags};
@@ -30,20 +30,32 @@ pub enum Sink<'a> {
 
 /// Our ends.
 #[derive(Debug)]
-pub(crate) struct Streams {
-    pub(crate) stdout: Outgoing,
-    pub(crate) stderr: Outgoing,
-    pub(crate) stdin: Incoming,
+pub struct Streams {
+    /// Standard output.
+    pub stdout: Outgoing,
+    /// Standard error.
+    pub stderr: Outgoing,
+    /// Standard input.
+    pub stdin: Incoming,
 }
 
 /// The job's ends.
-pub(crate) struct Theirs {
-    pub(crate) stdin: OwnedFd,
-    pub(crate) stdout: OwnedFd,
-    pub(crate) stderr: OwnedFd,
+#[derive(Debug)]
+pub struct Theirs {
+    /// Standard input.
+    pub stdin: OwnedFd,
+    /// Standard output.
+    pub stdout: OwnedFd,
+    /// Standard error.
+    pub stderr: OwnedFd,
 }
 
-pub(crate) fn open(stdin: &Stdin, sink: &Sink<'_>) -> Result<(Streams, Theirs), RunError> {
+/// Both ends of all three.
+///
+/// # Errors
+///
+/// When descriptors or memory run out.
+pub fn open(stdin: &Stdin, sink: &Sink<'_>) -> Result<(Streams, Theirs), RunError> {
     let pipe = || {
         pipe_with(PipeFlags::CLOEXEC).map_err(|errno| RunError::Resource { what: "make a pipe", source: errno.into() })
     };
@@ -80,14 +92,14 @@ const PIPE_BUF: usize = 4096;
 
 /// One stream out of the job.
 #[derive(Debug)]
-pub(crate) struct Outgoing {
+pub struct Outgoing {
     pipe: Option<OwnedFd>,
     /// Bytes taken so far.
-    pub(crate) taken: u64,
+    pub taken: u64,
     /// Whether the bound cut it.
-    pub(crate) truncated: bool,
+    pub truncated: bool,
     /// What was captured.
-    pub(crate) captured: Vec<u8>,
+    pub captured: Vec<u8>,
     /// What waits for the reader at the other end.
     pending: Vec<u8>,
 }
@@ -98,7 +110,7 @@ impl Outgoing {
     }
 
     /// What to poll for: the job's bytes, or the reader's readiness for those that wait.
-    pub(crate) fn interest<'a>(&'a self, reader: Option<BorrowedFd<'a>>) -> Option<(BorrowedFd<'a>, PollFlags)> {
+    pub fn interest<'a>(&'a self, reader: Option<BorrowedFd<'a>>) -> Option<(BorrowedFd<'a>, PollFlags)> {
         match (&self.pipe, reader) {
             (_, Some(reader)) if !self.pending.is_empty() => Some((reader, PollFlags::OUT)),
             (Some(pipe), _) => Some((pipe.as_fd(), PollFlags::IN)),
@@ -108,7 +120,11 @@ impl Outgoing {
 
     /// Takes what is there, up to `bound` bytes in all, or passes on what was taken. Call when the interest is met:
     /// writing to a reader that was not asked could wait for as long as it likes.
-    pub(crate) fn advance(&mut self, reader: Option<BorrowedFd<'_>>, bound: u64) -> Result<(), RunError> {
+    ///
+    /// # Errors
+    ///
+    /// When the pipe cannot be read, or the reader not written to.
+    pub fn advance(&mut self, reader: Option<BorrowedFd<'_>>, bound: u64) -> Result<(), RunError> {
         match reader {
             Some(reader) if !self.pending.is_empty() => self.pass_on(reader),
             _ => self.take(reader.is_some(), bound),
@@ -156,14 +172,14 @@ impl Outgoing {
     }
 
     /// Whether everything has been read and passed on.
-    pub(crate) fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         self.pipe.is_none() && self.pending.is_empty()
     }
 }
 
 /// The stream into the job.
 #[derive(Debug)]
-pub(crate) enum Incoming {
+pub enum Incoming {
     /// Nothing to bring.
     Closed,
     /// Bytes travel from the caller's descriptor to the job's pipe.
@@ -181,7 +197,7 @@ impl Incoming {
     }
 
     /// What to poll for.
-    pub(crate) fn interest<'a>(&'a self, source: Option<BorrowedFd<'a>>) -> Option<(BorrowedFd<'a>, PollFlags)> {
+    pub fn interest<'a>(&'a self, source: Option<BorrowedFd<'a>>) -> Option<(BorrowedFd<'a>, PollFlags)> {
         match (self, source) {
             (Self::Open { pipe, pending }, Some(_)) if !pending.is_empty() => Some((pipe.as_fd(), PollFlags::OUT)),
             (Self::Open { .. }, Some(source)) => Some((source, PollFlags::IN)),
@@ -190,7 +206,7 @@ impl Incoming {
     }
 
     /// Reads a little, or writes a little. An end, or a job that reads no more, closes the pipe.
-    pub(crate) fn advance(&mut self, source: Option<BorrowedFd<'_>>) {
+    pub fn advance(&mut self, source: Option<BorrowedFd<'_>>) {
         let (Self::Open { pipe, pending }, Some(source)) = (&mut *self, source) else { return };
         if pending.is_empty() {
             let mut chunk = [0_u8; PIPE_BUF];

@@ -3,24 +3,58 @@
 //! Nothing that a job says of itself counts. A limit is believed when the kernel counted it or its traces are there; a
 //! signal or an exit code alone is reported as just that.
 
-use super::launch::Jail;
-use super::scratch;
-use super::watch::{Stop, Watched};
-use crate::cgroup::Measured;
-use crate::plan::Plan;
+use crate::outcome::micros;
+use crate::running::{Boundary, Running, Terms};
+use crate::watch::{Stop, Watched};
 use lazaret_init::format::Outcome;
 use lazaret_policy::{LimitHit, LimitKey, StartFailure, StartFailureKind, Verdict};
 use lazaret_sys::wait::Ended;
 use std::io;
 use std::mem::offset_of;
 
+/// What the kernel counted for all processes of a job together. `None` where it does not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// Processes killed because the memory limit was reached.
+    pub oom_kills: u64,
+    /// Forks refused because the process limit was reached.
+    pub forks_refused: u64,
+    /// Bytes at the highest point.
+    pub peak_memory: Option<u64>,
+    /// Tasks at the highest point, our own included.
+    pub peak_tasks: Option<u64>,
+    /// Processor time in user mode, µs.
+    pub user_us: Option<u64>,
+    /// Processor time in the kernel, µs.
+    pub system_us: Option<u64>,
+    /// Bytes read from block devices.
+    pub read_bytes: Option<u64>,
+    /// Bytes written to block devices.
+    pub written_bytes: Option<u64>,
+}
+
+/// What a tier saw and counted of a job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// What the kernel counted, or the supervisor.
+    pub measured: Measured,
+    /// The job's directories had no room, or no file, left.
+    pub disk_full: bool,
+    /// A file of the job's has, or had, the size that none may exceed.
+    pub file_at_limit: bool,
+}
+
 /// How the job ended, before its outputs were looked at.
 #[derive(Debug)]
-pub(crate) struct Fate {
-    pub(crate) verdict: Verdict,
-    pub(crate) limits_hit: Vec<LimitHit>,
-    pub(crate) measured: Measured,
-    pub(crate) notes: Vec<String>,
+pub struct Fate {
+    /// The verdict, unless an output is missing.
+    pub verdict: Verdict,
+    /// Every limit that was reached.
+    pub limits_hit: Vec<LimitHit>,
+    /// What was counted.
+    pub measured: Measured,
+    /// Remarks.
+    pub notes: Vec<String>,
 }
 
 /// Everything that a verdict is made of.
@@ -42,62 +76,60 @@ struct Evidence {
 const UNTOLD_KILL: &str = "the policy kills for some system calls, which without the layer `notifier` ends in SIGSYS: \
                            whether the job made such a call or sent itself the signal cannot be told";
 
-pub(crate) fn judge(plan: &Plan, jail: &Jail, watched: &Watched) -> Fate {
-    let measured = jail.group.as_ref().map(crate::cgroup::JobGroup::measure).unwrap_or_default();
-    let ended = (jail.shell.outcome::<u32>(offset_of!(Outcome, ended)) == 1)
-        .then(|| Ended::from_status(jail.shell.outcome(offset_of!(Outcome, wait_status))));
+/// Judges.
+pub fn judge(terms: &Terms<'_>, running: &Running, watched: &Watched, boundary: &mut impl Boundary) -> Fate {
+    let ended = (running.shell.outcome::<u32>(offset_of!(Outcome, ended)) == 1)
+        .then(|| Ended::from_status(running.shell.outcome(offset_of!(Outcome, wait_status))));
     let failed = !matches!(ended, Some(Ended::Exited(0)));
+    let Seen { measured, disk_full, file_at_limit } = boundary.seen(running, failed);
     let mut notes = Vec::new();
     if watched.stop.is_none() && ended.is_none() && measured.oom_kills == 0 {
-        notes.push(format!("the jail's process 1 was ended from outside: {:?}", watched.init));
+        notes.push(format!("the job's process 1 was ended from outside: {:?}", watched.init));
     }
-    if ended == Some(Ended::Signalled(libc::SIGSYS)) && plan.filter.kills_untold() {
+    if ended == Some(Ended::Signalled(libc::SIGSYS)) && terms.filter.kills_untold() {
         notes.push(UNTOLD_KILL.to_owned());
     }
     let evidence = Evidence {
         stop: watched.stop.clone(),
-        start_failure: start_failure(plan, jail),
+        start_failure: start_failure(terms, running),
         ended,
         measured,
-        cpu_used_up: cpu_us(jail, &measured) >= super::micros(plan.limits.cpu.duration()),
-        disk_full: watched.gauge.full || scratch::is_full(jail),
-        cut: jail.streams.stdout.truncated || jail.streams.stderr.truncated,
-        file_at_limit: failed
-            && (watched.gauge.file_at_limit
-                || watched.refusals.beyond_file
-                || scratch::has_file_of_size(jail, plan.limits.file_size.bytes())),
+        cpu_used_up: cpu_us(running, &measured) >= micros(terms.limits.cpu.duration()),
+        disk_full,
+        cut: running.streams.stdout.truncated || running.streams.stderr.truncated,
+        file_at_limit: failed && (file_at_limit || watched.refusals.beyond_file),
     };
-    let limits_hit = limits_hit(plan, &evidence);
-    Fate { verdict: evidence.verdict(plan), limits_hit, measured, notes }
+    let limits_hit = limits_hit(terms, &evidence);
+    Fate { verdict: evidence.verdict(terms), limits_hit, measured, notes }
 }
 
 /// Processor time of the whole tree, or of the first process and those it waited for, where nothing else counts.
-pub(crate) fn cpu_us(jail: &Jail, measured: &Measured) -> u64 {
-    let (user, system) = cpu_split_us(jail, measured);
+pub fn cpu_us(running: &Running, measured: &Measured) -> u64 {
+    let (user, system) = cpu_split_us(running, measured);
     user + system
 }
 
 /// The same, in user mode and in the kernel.
-pub(crate) fn cpu_split_us(jail: &Jail, measured: &Measured) -> (u64, u64) {
+pub fn cpu_split_us(running: &Running, measured: &Measured) -> (u64, u64) {
     if let (Some(user), Some(system)) = (measured.user_us, measured.system_us) {
         return (user, system);
     }
     // struct rusage begins with two struct timeval.
-    let usage: [u64; 18] = jail.shell.outcome(offset_of!(Outcome, usage));
+    let usage: [u64; 18] = running.shell.outcome(offset_of!(Outcome, usage));
     (usage[0] * 1_000_000 + usage[1], usage[2] * 1_000_000 + usage[3])
 }
 
 /// Bytes read from and written to block devices: by the whole tree where that is counted, else by the first process and
 /// those it waited for, in the blocks of 512 bytes that struct rusage counts.
-pub(crate) fn io_bytes(jail: &Jail, measured: &Measured) -> (u64, u64) {
+pub fn io_bytes(running: &Running, measured: &Measured) -> (u64, u64) {
     // After the two struct timeval: maxrss, ixrss, idrss, isrss, minflt, majflt, nswap, inblock, oublock.
-    let usage: [u64; 18] = jail.shell.outcome(offset_of!(Outcome, usage));
+    let usage: [u64; 18] = running.shell.outcome(offset_of!(Outcome, usage));
     (measured.read_bytes.unwrap_or(usage[11] * 512), measured.written_bytes.unwrap_or(usage[12] * 512))
 }
 
 impl Evidence {
-    fn verdict(&self, plan: &Plan) -> Verdict {
-        let limit = |key| Verdict::of_limit(plan.limits.hit(key));
+    fn verdict(&self, terms: &Terms<'_>) -> Verdict {
+        let limit = |key| Verdict::of_limit(terms.limits.hit(key));
         let or_signal = |verdict: Option<Verdict>| verdict.unwrap_or_else(|| Verdict::signalled(libc::SIGKILL));
         match (&self.stop, self.ended) {
             (Some(Stop::Violation(verdict)), _) => return verdict.clone(),
@@ -142,7 +174,7 @@ impl Evidence {
 }
 
 /// Every limit that was reached, whether or not the job died of it.
-fn limits_hit(plan: &Plan, evidence: &Evidence) -> Vec<LimitHit> {
+fn limits_hit(terms: &Terms<'_>, evidence: &Evidence) -> Vec<LimitHit> {
     let reached = [
         (LimitKey::Memory, evidence.measured.oom_kills > 0),
         (LimitKey::Processes, evidence.measured.forks_refused > 0),
@@ -152,19 +184,19 @@ fn limits_hit(plan: &Plan, evidence: &Evidence) -> Vec<LimitHit> {
         (LimitKey::Wall, evidence.stop == Some(Stop::Limit(LimitKey::Wall))),
         (LimitKey::Output, evidence.stop == Some(Stop::Limit(LimitKey::Output))),
     ];
-    reached.into_iter().filter(|(_, hit)| *hit).map(|(key, _)| plan.limits.hit(key)).collect()
+    reached.into_iter().filter(|(_, hit)| *hit).map(|(key, _)| terms.limits.hit(key)).collect()
 }
 
-fn start_failure(plan: &Plan, jail: &Jail) -> Option<StartFailure> {
-    let errno: i32 = jail.shell.outcome(offset_of!(Outcome, exec_errno));
-    if jail.shell.outcome::<u32>(offset_of!(Outcome, reached_exec)) == 0 || errno == 0 {
+fn start_failure(terms: &Terms<'_>, running: &Running) -> Option<StartFailure> {
+    let errno: i32 = running.shell.outcome(offset_of!(Outcome, exec_errno));
+    if running.shell.outcome::<u32>(offset_of!(Outcome, reached_exec)) == 0 || errno == 0 {
         return None;
     }
-    let candidate: u32 = jail.shell.outcome(offset_of!(Outcome, exec_candidate));
-    let exists = jail.shell.outcome::<u32>(offset_of!(Outcome, exec_exists)) == 1;
-    let path = plan.program.candidates.get(candidate as usize);
+    let candidate: u32 = running.shell.outcome(offset_of!(Outcome, exec_candidate));
+    let exists = running.shell.outcome::<u32>(offset_of!(Outcome, exec_exists)) == 1;
+    let path = terms.program.candidates.get(candidate as usize);
     let path = path.map_or_else(String::new, |path| path.to_string_lossy().into_owned());
-    let command = plan.program.arguments.first().map_or_else(String::new, |arg| arg.to_string_lossy().into_owned());
+    let command = terms.program.arguments.first().map_or_else(String::new, |arg| arg.to_string_lossy().into_owned());
     let (kind, detail) = match errno {
         libc::ENOENT if exists => {
             (StartFailureKind::BadInterpreter, format!("`{path}` is there, but the interpreter that it names is not"))

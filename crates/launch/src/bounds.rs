@@ -16,6 +16,17 @@ pub enum CoreLimit {
     Insufficient,
 }
 
+/// One limit of setrlimit(2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rlimit {
+    /// `RLIMIT_*`.
+    pub resource: u32,
+    /// Its name.
+    pub name: &'static str,
+    /// Soft and hard value.
+    pub value: u64,
+}
+
 /// Hard limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounds {
@@ -44,13 +55,14 @@ impl Bounds {
         Self { core, hard: Vec::new() }
     }
 
-    pub(super) fn probe(mode: Mode) -> Self {
+    /// Those of this process, whose jobs get their ids as `mode` says.
+    pub fn probe(mode: Mode) -> Self {
         let hard = |(number, resource)| getrlimit(resource).maximum.map(|maximum| (number, maximum));
         Self { core: core(mode), hard: LIMITS.into_iter().filter_map(hard).collect() }
     }
 
     /// `wanted`, or the hard limit of `resource` where that is lower.
-    pub(crate) fn within(&self, resource: u32, wanted: u64) -> u64 {
+    pub fn within(&self, resource: u32, wanted: u64) -> u64 {
         let hard = self.hard.iter().find(|(number, _)| *number == resource);
         hard.map_or(wanted, |(_, hard)| wanted.min(*hard))
     }

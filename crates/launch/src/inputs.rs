@@ -1,22 +1,28 @@
 //! The files that a job is given.
 
 use crate::error::{InputProblem, PlanError, RunError};
-use crate::plan::Plan;
-use lazaret_policy::{FileName, InputFrom, Job};
+use crate::outcome::Error;
+use lazaret_policy::{FileName, InputFrom, Job, Limits};
 use rustix::fs::{FileType, MemfdFlags, Mode as FileMode, OFlags};
 use std::os::fd::OwnedFd;
 
 /// An opened input.
 #[derive(Debug)]
-pub(crate) struct OpenInput {
-    pub(crate) name: FileName,
-    pub(crate) file: OwnedFd,
+pub struct OpenInput {
+    /// Its name in the job.
+    pub name: FileName,
+    /// Open for reading.
+    pub file: OwnedFd,
     /// 0755 if anybody may execute it on the host, otherwise 0644.
-    pub(crate) mode: u32,
+    pub mode: u32,
 }
 
 /// Opens every input and checks that they are regular files which fit together.
-pub(crate) fn open_inputs(job: &Job, plan: &Plan) -> Result<Vec<OpenInput>, super::Error> {
+///
+/// # Errors
+///
+/// When one cannot be opened, is no regular file, or they are more than the disk limit.
+pub fn open_inputs(job: &Job, limits: &Limits) -> Result<Vec<OpenInput>, Error> {
     let mut total = 0_u64;
     let mut opened = Vec::with_capacity(job.inputs.len());
     for input in &job.inputs {
@@ -37,7 +43,7 @@ pub(crate) fn open_inputs(job: &Job, plan: &Plan) -> Result<Vec<OpenInput>, supe
             }
         };
         total = total.saturating_add(size);
-        let disk = &plan.limits.disk;
+        let disk = &limits.disk;
         if total > disk.bytes() {
             let path = match &input.from {
                 InputFrom::File(path) => path.clone(),
@@ -64,7 +70,11 @@ fn kind_name(kind: FileType) -> &'static str {
 }
 
 /// A file in memory that holds `bytes`, at its start.
-pub(crate) fn memory_file(bytes: &[u8]) -> Result<OwnedFd, RunError> {
+///
+/// # Errors
+///
+/// When memory or descriptors run out.
+pub fn memory_file(bytes: &[u8]) -> Result<OwnedFd, RunError> {
     let failed = |errno: rustix::io::Errno| RunError::Resource { what: "hold data in memory", source: errno.into() };
     let file =
         rustix::fs::memfd_create("lazaret-data", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).map_err(failed)?;

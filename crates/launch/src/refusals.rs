@@ -1,7 +1,7 @@
 //! Answers and records the calls that the filter does not let through.
 
 use crate::error::RunError;
-use crate::plan::FilterPlan;
+use crate::filter::FilterPlan;
 use lazaret_filter::{Action, Arch, Call, Filter, groups, table};
 use lazaret_policy::{Refusal, Verdict};
 use lazaret_sys::seccomp::{self, Answer, Notification};
@@ -14,18 +14,24 @@ const KEPT: usize = 64;
 
 /// What was refused so far.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals {
-    pub(crate) kept: Vec<Refusal>,
-    pub(crate) dropped: u64,
+pub struct Refusals {
+    /// Equal ones counted together.
+    pub kept: Vec<Refusal>,
+    /// Those that were too many.
+    pub dropped: u64,
     /// Whether a call was seen that goes beyond the bound of a file, which the kernel refuses.
-    pub(crate) beyond_file: bool,
+    pub beyond_file: bool,
     /// The call that the job must die for.
-    pub(crate) violation: Option<Verdict>,
+    pub violation: Option<Verdict>,
 }
 
 impl Refusals {
     /// Takes one waiting call and answers it.
-    pub(crate) fn answer_next(&mut self, listener: BorrowedFd<'_>, plan: &FilterPlan) -> Result<(), RunError> {
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not take the answer.
+    pub fn answer_next(&mut self, listener: BorrowedFd<'_>, plan: &FilterPlan) -> Result<(), RunError> {
         let failed = |source: io::Error| RunError::Resource { what: "answer a system call of the job", source };
         let notification = match seccomp::receive(listener) {
             Ok(Some(notification)) => notification,

@@ -1,12 +1,10 @@
 //! The supervisor's loop: waits for the job's end and stops it at its bounds. Every wait has an end.
 
-use super::launch::Jail;
-use super::refusals::Refusals;
-use super::scratch::Gauge;
-use super::streams::{Incoming, Sink};
-use super::{Cancel, Launcher};
+use crate::cancel::Cancel;
 use crate::error::RunError;
-use crate::plan::Plan;
+use crate::refusals::Refusals;
+use crate::running::{Boundary, Running, Terms};
+use crate::streams::{Incoming, Sink};
 use lazaret_policy::{LimitKey, Verdict};
 use lazaret_sys::wait::Ended;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// Why the supervisor ended the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub enum Stop {
     /// A limit was reached.
     Limit(LimitKey),
     /// The policy has the job die for a call.
@@ -28,15 +26,15 @@ pub(crate) enum Stop {
 
 /// What the loop saw.
 #[derive(Debug)]
-pub(crate) struct Watched {
-    pub(crate) stop: Option<Stop>,
-    pub(crate) refusals: Refusals,
-    /// What was seen of /job and /tmp while the job ran.
-    pub(crate) gauge: Gauge,
+pub struct Watched {
+    /// Why the supervisor ended the job, if it did.
+    pub stop: Option<Stop>,
+    /// The calls that were refused.
+    pub refusals: Refusals,
     /// How process 1 ended.
-    pub(crate) init: Option<Ended>,
+    pub init: Option<Ended>,
     /// When it was all over.
-    pub(crate) ended: Instant,
+    pub ended: Instant,
 }
 
 /// How long what a job wrote before it was stopped may take to be passed on to a slow reader.
@@ -44,63 +42,66 @@ const PASS_ON: Duration = Duration::from_secs(10);
 /// The same when somebody waits for the job to be gone.
 const PASS_ON_CANCELLED: Duration = Duration::from_millis(500);
 
-pub(crate) fn watch(
-    plan: &Plan,
-    jail: &mut Jail,
+/// Watches `running` until every process of it is dead. `processors` is how many can run it at once; `begun` is called
+/// when its command has begun.
+///
+/// # Errors
+///
+/// Lazaret's own failures: the job may then live still.
+pub fn watch<B: Boundary>(
+    terms: &Terms<'_>,
+    running: &mut Running,
+    boundary: &mut B,
     sink: &Sink<'_>,
-    cancels: &[Cancel],
-    launcher: &Launcher,
+    processors: u32,
+    begun: impl FnOnce(),
 ) -> Result<Watched, RunError> {
-    let processors = launcher.processors;
-    let mut watcher =
-        Watcher { plan, sink, cancels, processors, stop: None, refusals: Refusals::default(), gauge: Gauge::new(plan) };
-    let handed = watcher.until_handed_over(jail)?;
-    launcher.housekeeper.prepare_next();
+    let mut watcher = Watcher { terms: *terms, boundary, sink, processors, stop: None, refusals: Refusals::default() };
+    let handed = watcher.until_handed_over(running)?;
+    begun();
     if handed {
-        watcher.until_the_end(jail)?;
+        watcher.until_the_end(running)?;
     }
     // Dead or dying on every way that leads here; whoever is neither must not be waited for.
-    jail.kill();
-    let init = jail.shell.reap()?;
+    let init = watcher.boundary.bury(running)?;
     let ended = Instant::now();
     // The job's processes are dead: what the pipes still hold is all there will ever be.
-    watcher.drain(jail)?;
-    match jail.shell.failure() {
+    watcher.drain(running)?;
+    match running.shell.failure() {
         Some(failure) if watcher.stop.is_none() => Err(failure),
-        _ => Ok(Watched { stop: watcher.stop, refusals: watcher.refusals, gauge: watcher.gauge, init, ended }),
+        _ => Ok(Watched { stop: watcher.stop, refusals: watcher.refusals, init, ended }),
     }
 }
 
-struct Watcher<'a> {
-    plan: &'a Plan,
+struct Watcher<'a, B> {
+    terms: Terms<'a>,
+    boundary: &'a mut B,
     sink: &'a Sink<'a>,
-    cancels: &'a [Cancel],
     processors: u32,
     stop: Option<Stop>,
     refusals: Refusals,
-    gauge: Gauge,
 }
 
-impl<'a> Watcher<'a> {
-    fn deadline(&self, jail: &Jail) -> Instant {
+impl<'a, B: Boundary> Watcher<'a, B> {
+    fn deadline(&self, running: &Running) -> Instant {
         // The job's time begins with its command; a set-up that lasts as long by itself is stopped as well.
-        jail.begun.unwrap_or(jail.launched) + self.plan.limits.wall.duration()
+        running.begun.unwrap_or(running.launched) + self.terms.limits.wall.duration()
     }
 
     /// What may still end the job from outside.
-    fn cancels(&self) -> impl Iterator<Item = &'a Cancel> + use<'a> {
-        let cancels = if self.stop.is_none() { self.cancels } else { &[] };
+    fn cancels(&self) -> std::slice::Iter<'a, Cancel> {
+        let cancels: &'a [Cancel] = if self.stop.is_none() { self.terms.cancels } else { &[] };
         cancels.iter()
     }
 
     /// Waits for process 1's message. Returns whether it came; a launch that failed hangs up instead.
-    fn until_handed_over(&mut self, jail: &mut Jail) -> Result<bool, RunError> {
+    fn until_handed_over(&mut self, running: &mut Running) -> Result<bool, RunError> {
         loop {
-            let left = self.deadline(jail).saturating_duration_since(Instant::now());
+            let left = self.deadline(running).saturating_duration_since(Instant::now());
             if left.is_zero() {
-                self.end(jail, Stop::Limit(LimitKey::Wall));
+                self.end(running, Stop::Limit(LimitKey::Wall));
             }
-            let mut watched = vec![PollFd::new(&jail.shell.channel, PollFlags::IN)];
+            let mut watched = vec![PollFd::new(&running.shell.channel, PollFlags::IN)];
             let cancels: Vec<BorrowedFd<'_>> = self.cancels().map(Cancel::descriptor).collect();
             watched.extend(cancels.iter().map(|descriptor| PollFd::new(descriptor, PollFlags::IN)));
             let timeout = if self.stop.is_some() { None } else { Some(left) };
@@ -109,64 +110,64 @@ impl<'a> Watcher<'a> {
             let cancelled = (1..watched.len()).any(|index| ready(&watched, index));
             drop(watched);
             if cancelled {
-                self.end(jail, Stop::Cancelled);
+                self.end(running, Stop::Cancelled);
             }
             if message {
-                return receive(jail);
+                return receive(running);
             }
         }
     }
 
-    fn until_the_end(&mut self, jail: &mut Jail) -> Result<(), RunError> {
+    fn until_the_end(&mut self, running: &mut Running) -> Result<(), RunError> {
         let no_process = || io::Error::from_raw_os_error(libc::ESRCH);
-        let init = jail
+        let init = running
             .shell
             .init_pid()
-            .ok_or_else(|| RunError::Resource { what: "find the jail's first process", source: no_process() })?;
+            .ok_or_else(|| RunError::Resource { what: "find the job's process 1", source: no_process() })?;
         // Our unreaped child: the id is its own still. If somebody else reaped it, it is dead.
-        jail.shell.init = match pidfd_open(init, PidfdFlags::empty()) {
+        running.shell.init = match pidfd_open(init, PidfdFlags::empty()) {
             Ok(process) => Some(process),
             Err(rustix::io::Errno::SRCH) => return Ok(()),
             Err(errno) => {
-                return Err(RunError::Resource { what: "watch the jail's first process", source: errno.into() });
+                return Err(RunError::Resource { what: "watch the job's process 1", source: errno.into() });
             }
         };
-        self.gauge.begin();
-        let mut cpu_check = self.next_cpu_check(jail, Instant::now());
+        self.boundary.begin(running);
+        let mut cpu_check = self.next_cpu_check(running, Instant::now());
         loop {
-            let mut next = self.deadline(jail).min(self.gauge.due());
+            let mut next = self.deadline(running).min(self.boundary.due());
             if let Some(check) = cpu_check {
                 next = next.min(check);
             }
-            let ended = self.turn(jail, next)?;
+            let ended = self.turn(running, next)?;
             if ended {
                 return Ok(());
             }
             let now = Instant::now();
             if let Some(violation) = self.refusals.violation.take() {
-                self.end(jail, Stop::Violation(violation));
+                self.end(running, Stop::Violation(violation));
             }
-            if now >= self.deadline(jail) {
-                self.end(jail, Stop::Limit(LimitKey::Wall));
+            if now >= self.deadline(running) {
+                self.end(running, Stop::Limit(LimitKey::Wall));
             }
             if cpu_check.is_some_and(|check| now >= check) {
-                cpu_check = self.next_cpu_check(jail, now);
+                cpu_check = self.next_cpu_check(running, now);
                 if cpu_check.is_some_and(|check| check <= now) {
-                    self.end(jail, Stop::Limit(LimitKey::Cpu));
+                    self.end(running, Stop::Limit(LimitKey::Cpu));
                     cpu_check = None;
                 }
             }
-            if now >= self.gauge.due() {
-                self.gauge.look(jail, false);
+            if now >= self.boundary.due() {
+                self.look(running, false);
             }
         }
     }
 
     /// The earliest moment at which all processors together can have used up the rest of the processor time; `now`,
     /// when it is used up. `None` without accounting.
-    fn next_cpu_check(&self, jail: &Jail, now: Instant) -> Option<Instant> {
-        let used = Duration::from_micros(jail.group.as_ref()?.cpu_us()?);
-        let left = self.plan.limits.cpu.duration().saturating_sub(used);
+    fn next_cpu_check(&self, running: &Running, now: Instant) -> Option<Instant> {
+        let used = self.boundary.cpu_used(running)?;
+        let left = self.terms.limits.cpu.duration().saturating_sub(used);
         if left.is_zero() {
             return Some(now);
         }
@@ -174,7 +175,7 @@ impl<'a> Watcher<'a> {
     }
 
     /// Waits until something happens or `until`, and sees to it. Returns whether process 1 is dead.
-    fn turn(&mut self, jail: &mut Jail, until: Instant) -> Result<bool, RunError> {
+    fn turn(&mut self, running: &mut Running, until: Instant) -> Result<bool, RunError> {
         #[derive(Clone, Copy, PartialEq)]
         enum Event {
             Process,
@@ -188,14 +189,14 @@ impl<'a> Watcher<'a> {
         let (stdout, stderr, stdin) = self.readers();
         let stopped = self.stop.is_some();
         let mut interests: Vec<(Event, BorrowedFd<'_>, PollFlags)> = Vec::with_capacity(8);
-        interests.extend(jail.shell.init.as_ref().map(|process| (Event::Process, process.as_fd(), PollFlags::IN)));
+        interests.extend(running.shell.init.as_ref().map(|process| (Event::Process, process.as_fd(), PollFlags::IN)));
         interests.extend(self.cancels().map(|cancel| (Event::Cancel, cancel.descriptor(), PollFlags::IN)));
-        if let Some(listener) = jail.handed[3].as_ref().filter(|_| !stopped) {
+        if let Some(listener) = running.handed[3].as_ref().filter(|_| !stopped) {
             interests.push((Event::Listener, listener.as_fd(), PollFlags::IN));
         }
         interests
-            .extend(self.gauge.interest().filter(|_| !stopped).map(|writes| (Event::Writes, writes, PollFlags::IN)));
-        let streams = &jail.streams;
+            .extend(self.boundary.interest().filter(|_| !stopped).map(|writes| (Event::Writes, writes, PollFlags::IN)));
+        let streams = &running.streams;
         if !stopped {
             interests.extend(streams.stdout.interest(stdout).map(|(fd, flags)| (Event::Stdout, fd, flags)));
             interests.extend(streams.stderr.interest(stderr).map(|(fd, flags)| (Event::Stderr, fd, flags)));
@@ -210,43 +211,49 @@ impl<'a> Watcher<'a> {
         drop(interests);
 
         // Programs say that there is no room left before they clean up.
-        if self.gauge.is_near() && !happened.iter().all(|(_, flags)| flags.is_empty()) {
+        if self.boundary.is_near() && !happened.iter().all(|(_, flags)| flags.is_empty()) {
             let asked = happened.iter().any(|(event, flags)| *event == Event::Writes && !flags.is_empty());
-            self.gauge.look(jail, asked);
+            self.look(running, asked);
         }
         for (event, flags) in happened.into_iter().filter(|(_, flags)| !flags.is_empty()) {
             match event {
                 Event::Process => return Ok(true),
-                Event::Cancel => self.end(jail, Stop::Cancelled),
+                Event::Cancel => self.end(running, Stop::Cancelled),
                 Event::Listener if flags.contains(PollFlags::IN) => {
-                    let listener = jail.handed[3].as_ref().map(AsFd::as_fd);
+                    let listener = running.handed[3].as_ref().map(AsFd::as_fd);
                     if let Some(listener) = listener {
-                        self.refusals.answer_next(listener, &self.plan.filter)?;
+                        self.refusals.answer_next(listener, self.terms.filter)?;
                     }
                 }
                 // Looked at above.
                 Event::Writes => {}
                 // Nobody is left under the filter.
-                Event::Listener => jail.handed[3] = None,
+                Event::Listener => running.handed[3] = None,
                 Event::Stdout => {
-                    let bound = self.plan.limits.output.bytes();
-                    jail.streams.stdout.advance(stdout, bound)?;
-                    self.check_output(jail);
+                    let bound = self.terms.limits.output.bytes();
+                    running.streams.stdout.advance(stdout, bound)?;
+                    self.check_output(running);
                 }
                 Event::Stderr => {
-                    let bound = self.plan.limits.output.bytes();
-                    jail.streams.stderr.advance(stderr, bound)?;
-                    self.check_output(jail);
+                    let bound = self.terms.limits.output.bytes();
+                    running.streams.stderr.advance(stderr, bound)?;
+                    self.check_output(running);
                 }
-                Event::Stdin => jail.streams.stdin.advance(stdin),
+                Event::Stdin => running.streams.stdin.advance(stdin),
             }
         }
         Ok(false)
     }
 
-    fn check_output(&mut self, jail: &Jail) {
-        if jail.streams.stdout.truncated || jail.streams.stderr.truncated {
-            self.end(jail, Stop::Limit(LimitKey::Output));
+    fn look(&mut self, running: &Running, asked: bool) {
+        if let Some(key) = self.boundary.look(running, asked) {
+            self.end(running, Stop::Limit(key));
+        }
+    }
+
+    fn check_output(&mut self, running: &Running) {
+        if running.streams.stdout.truncated || running.streams.stderr.truncated {
+            self.end(running, Stop::Limit(LimitKey::Output));
         }
     }
 
@@ -258,30 +265,30 @@ impl<'a> Watcher<'a> {
     }
 
     /// Ends the job; the first reason counts.
-    fn end(&mut self, jail: &Jail, stop: Stop) {
+    fn end(&mut self, running: &Running, stop: Stop) {
         if self.stop.is_none() {
             self.stop = Some(stop);
-            jail.kill();
+            self.boundary.kill(running);
         }
     }
 
     /// Reads and passes on what is left: of a job that came to its own end all of it, however slow its reader, unless a
     /// cancellation comes; of one that was stopped, as much as goes in a bounded time.
-    fn drain(&mut self, jail: &mut Jail) -> Result<(), RunError> {
-        jail.streams.stdin = Incoming::Closed;
+    fn drain(&mut self, running: &mut Running) -> Result<(), RunError> {
+        running.streams.stdin = Incoming::Closed;
         let (stdout, stderr, _) = self.readers();
-        let bound = self.plan.limits.output.bytes();
+        let bound = self.terms.limits.output.bytes();
         let mut patience = match &self.stop {
             None => None,
             Some(Stop::Cancelled) => Some(Instant::now() + PASS_ON_CANCELLED),
             Some(Stop::Limit(_) | Stop::Violation(_)) => Some(Instant::now() + PASS_ON),
         };
-        let mut cancels: Vec<BorrowedFd<'_>> = self.cancels.iter().map(Cancel::descriptor).collect();
+        let mut cancels: Vec<BorrowedFd<'_>> = self.terms.cancels.iter().map(Cancel::descriptor).collect();
         if self.stop == Some(Stop::Cancelled) {
             cancels.clear();
         }
         loop {
-            let streams = &jail.streams;
+            let streams = &running.streams;
             let out = streams.stdout.interest(stdout);
             let err = streams.stderr.interest(stderr);
             if (out.is_none() && err.is_none()) || patience.is_some_and(|until| Instant::now() >= until) {
@@ -302,10 +309,10 @@ impl<'a> Watcher<'a> {
             let (out, err) = (out.is_some() && first, err.is_some() && second);
             drop(watched);
             if out {
-                jail.streams.stdout.advance(stdout, bound)?;
+                running.streams.stdout.advance(stdout, bound)?;
             }
             if err {
-                jail.streams.stderr.advance(stderr, bound)?;
+                running.streams.stderr.advance(stderr, bound)?;
             }
             if cancelled {
                 cancels.clear();
@@ -313,7 +320,7 @@ impl<'a> Watcher<'a> {
                 patience = Some(Instant::now() + PASS_ON_CANCELLED);
             }
         }
-        let streams = &mut jail.streams;
+        let streams = &mut running.streams;
         let bounded = streams.stdout.truncated || streams.stderr.truncated;
         if bounded && self.stop.is_none() {
             self.stop = Some(Stop::Limit(LimitKey::Output));
@@ -338,26 +345,26 @@ fn wait(watched: &mut [PollFd<'_>], timeout: Option<Duration>) -> Result<(), Run
 }
 
 /// Takes process 1's one message. Each byte tells the place of a descriptor.
-fn receive(jail: &mut Jail) -> Result<bool, RunError> {
+fn receive(running: &mut Running) -> Result<bool, RunError> {
     let mut places = [0_u8; 8];
-    let received = lazaret_sys::descriptor::receive(jail.shell.channel.as_fd(), &mut places);
+    let received = lazaret_sys::descriptor::receive(running.shell.channel.as_fd(), &mut places);
     let received = match received {
         // It hung up without having read what it was sent.
         Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(false),
         other => other,
     };
     let (count, descriptors) =
-        received.map_err(|source| RunError::Resource { what: "take descriptors from the jail", source })?;
+        received.map_err(|source| RunError::Resource { what: "take descriptors from process 1", source })?;
     if count == 0 {
         return Ok(false);
     }
-    jail.begun = Some(Instant::now());
+    running.begun = Some(Instant::now());
     for (place, descriptor) in places[..count].iter().zip(descriptors) {
-        if let Some(handed) = jail.handed.get_mut(usize::from(*place)) {
+        if let Some(handed) = running.handed.get_mut(usize::from(*place)) {
             *handed = Some(descriptor);
         }
     }
-    if let Some(listener) = &jail.handed[3] {
+    if let Some(listener) = &running.handed[3] {
         // Faster where the kernel can; no less right where it cannot.
         lazaret_sys::seccomp::wake_in_place(listener.as_fd());
     }

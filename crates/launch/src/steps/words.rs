@@ -4,18 +4,20 @@ use super::{List, Slot, Step, Steps, Value};
 use lazaret_sys::landlock::access;
 
 /// Names of values that are shown by their bits.
-pub(super) const ATTRIBUTES: &str = "attributes";
-pub(super) const RIGHTS: &str = "rights";
-pub(super) const HANDLED: &str = "{files, network, scope}";
+pub const ATTRIBUTES: &str = "attributes";
+/// Landlock's rights over files.
+pub const RIGHTS: &str = "rights";
+/// The three words of a Landlock ruleset.
+pub const HANDLED: &str = "{files, network, scope}";
 
 /// mount_setattr(2), `MOUNT_ATTR_*`.
-pub(super) fn attributes(bits: u64) -> String {
+pub fn attributes(bits: u64) -> String {
     let names = [(1, "RDONLY"), (2, "NOSUID"), (4, "NODEV"), (8, "NOEXEC")];
     joined(names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name), "|")
 }
 
 /// Landlock's rights over files, in words.
-pub(super) fn rights(bits: u64, between: &str) -> String {
+pub fn rights(bits: u64, between: &str) -> String {
     let names = [
         (access::EXECUTE, "execute"),
         (access::WRITE_FILE, "write"),

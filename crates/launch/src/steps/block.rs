@@ -7,15 +7,21 @@ use std::mem::{offset_of, size_of};
 
 /// A launch does not fit into a block.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LayoutError {
+pub enum LayoutError {
     #[error("a launch can hold {SLOTS} descriptors, and this one needs {0}")]
+    /// Too many descriptors.
     Slots(usize),
     #[error("a launch can hold 4 GiB, and this one needs more")]
+    /// Too many bytes.
     Size,
 }
 
 /// The bytes of the block for `steps`; descriptors are filled in when it is launched.
-pub(crate) fn lay_out(steps: &Steps) -> Result<Vec<u8>, LayoutError> {
+///
+/// # Errors
+///
+/// When they do not fit.
+pub fn lay_out(steps: &Steps) -> Result<Vec<u8>, LayoutError> {
     if steps.slots() > SLOTS {
         return Err(LayoutError::Slots(steps.slots()));
     }
@@ -134,6 +140,6 @@ fn too_large(_: std::num::TryFromIntError) -> LayoutError {
 }
 
 /// Where the header says what it is asked for: the failed step, by list and index.
-pub(crate) fn list_of(raw: u32) -> Option<List> {
+pub fn list_of(raw: u32) -> Option<List> {
     [List::Start, List::Isolate, List::Build, List::Admit, List::Enter].into_iter().find(|list| *list as u32 == raw)
 }
