@@ -7,14 +7,18 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod image;
+mod look;
 mod maps;
 mod module;
 mod path;
 mod since;
+mod stack;
 mod text;
 mod thread;
 
 pub use address::{Address, AddressRole, AddressUse, addresses};
+pub use look::{Looker, Sight, memory_may_block};
 pub use path::{PathAccess, PathUse, path_calls, paths};
 pub use thread::{InspectError, Thread};
 
