@@ -74,6 +74,9 @@ pub(crate) struct JobArgs {
     /// Set a limit: wall, cpu, memory, processes, file-size, disk, output, open-files, cpus, io-rate
     #[arg(long = "limit", value_name = "KEY=VALUE")]
     pub(crate) limits: Vec<String>,
+    /// What a rollout goes by: jobs of one key go the same way; the customer's number, say
+    #[arg(long, value_name = "KEY")]
+    pub(crate) job_key: Option<OsString>,
     /// Pass standard input to the command
     #[arg(long)]
     pub(crate) stdin: bool,

@@ -1,6 +1,7 @@
 //! `lazaret plan`.
 
 mod launch;
+mod rollout;
 mod text;
 mod view;
 
@@ -8,20 +9,32 @@ use crate::args::Plan as Args;
 use crate::choose;
 use crate::message::{self, Failure};
 use crate::profiles::json;
+use lazaret::observe::Observe;
 use lazaret::plan::{FilterPlan, OWN_RULES, Place, Plan};
 use lazaret::probe::{PathFacts, Support};
 use lazaret::{Policy, Source};
+use rollout::RolloutView;
+use std::borrow::Cow;
 use std::sync::Arc;
 use view::View;
 
 pub(crate) fn plan(args: &Args) -> Result<u8, Failure> {
-    let policy = choose::policy(&args.job)?;
-    let job = choose::job(&args.job, &policy)?;
-    let job = job.data()?;
+    let new = choose::policy(&args.job)?;
+    let job = choose::job(&args.job, &new)?;
+    let choice = lazaret::rollout::choose(&new, job.data()?, job.given_key());
+    let rollout = RolloutView::new(&new, &choice);
+    let (policy, observe) = match &choice {
+        Ok(Some(choice)) => choice.policy(&new),
+        Ok(None) | Err(_) => (Cow::Borrowed(&new), Observe::Nothing),
+    };
+    let policy = policy.into_owned();
+    let job = job.data_under(&policy)?;
+    let job = &*job;
     let support = Support::probe();
     let missing = support.missing(&policy);
     let filter =
         FilterPlan::bounded(&policy.system_calls, OWN_RULES, support.notifier, policy.limits.file_size.bytes())
+            .and_then(|filter| filter.observed(&observe, OWN_RULES))
             .map_err(lazaret::Error::Plan)?;
     let filter = Arc::new(filter);
     let facts = PathFacts::gather(&policy);
@@ -37,12 +50,14 @@ pub(crate) fn plan(args: &Args) -> Result<u8, Failure> {
     }
     let shown = make(&without.build())?;
     let text = if args.json {
-        json(&View::new(&shown, &policy, job, &missing, args.steps))?
+        json(&View::new(&shown, &policy, job, &missing, args.steps).of_rollout(rollout))?
     } else if args.steps {
         launch::text(&shown, job)
     } else {
-        text::text(&View::new(&shown, &policy, job, &missing, false))
+        text::text(&View::new(&shown, &policy, job, &missing, false).of_rollout(rollout))
     };
     message::print(&text)?;
-    make(&policy).map(|_enforceable| 0)
+    make(&policy)?;
+    choice?;
+    Ok(0)
 }

@@ -29,6 +29,7 @@ mod constant;
 mod filter;
 mod program;
 mod rule;
+mod watch;
 
 pub mod constants;
 pub mod groups;
@@ -42,3 +43,4 @@ pub use compile::{Backend, CompileError};
 pub use filter::{Action, Call, Decision, Filter, Reason};
 pub use program::{Instruction, Program};
 pub use rule::{ParseError, ParseErrorKind, Rule};
+pub use watch::{Sight, Watch};

@@ -2,6 +2,7 @@
 
 use crate::error::RunError;
 use crate::filter::FilterPlan;
+use crate::observe::Observed;
 use lazaret_filter::{Action, Arch, Call, Filter, groups, table};
 use lazaret_policy::{Refusal, Verdict};
 use lazaret_sys::seccomp::{self, Answer, Notification};
@@ -21,6 +22,8 @@ pub struct Refusals {
     pub dropped: u64,
     /// Whether a call was seen that goes beyond the bound of a file, which the kernel refuses.
     pub beyond_file: bool,
+    /// What was noted of permitted calls, where that was asked for.
+    pub observed: Observed,
     /// The call that the job must die for.
     pub violation: Option<Verdict>,
 }
@@ -51,7 +54,12 @@ impl Refusals {
                 return Ok(());
             }
         };
-        if plan.is_beyond(decision.rule) {
+        if let Some(watching) = plan.watching().filter(|_| answer == Answer::Continue) {
+            self.observed.note(listener, &notification, &call, decision, watching);
+        }
+        if decision.action == Action::Allow {
+            // Told of for the sake of the note alone.
+        } else if plan.is_beyond(decision.rule) {
             self.beyond_file |= is_of_file(&notification);
         } else {
             self.record(&notification, answer, rule, &plan.filter);
@@ -90,7 +98,7 @@ impl Refusals {
 
 /// Whether the first argument of a call that is waiting is the descriptor of a regular file that is open for writing, and
 /// the numbers behind it are not negative: other calls are refused for other reasons.
-fn is_of_file(notification: &Notification) -> bool {
+pub(crate) fn is_of_file(notification: &Notification) -> bool {
     let [descriptor, first, second, third, ..] = notification.args;
     let path = format!("/proc/{}/fd/{descriptor}", notification.pid);
     // ftruncate has one more argument, fallocate and pwrite64 have three. No address in a process reads as negative.
@@ -112,14 +120,14 @@ fn violation(notification: &Notification, rule: Option<String>) -> Verdict {
     }
 }
 
-fn call_name(notification: &Notification) -> String {
+pub(crate) fn call_name(notification: &Notification) -> String {
     let arch = Arch::from_audit(notification.arch);
     let name = arch.and_then(|arch| table::name(arch, notification.number));
     name.map_or_else(|| format!("#{}", notification.number), str::to_owned)
 }
 
 /// The line of TOML that would allow it: the smallest group that has it, or the call itself.
-fn suggestion(call: &str, filter: &Filter) -> Option<String> {
+pub(crate) fn suggestion(call: &str, filter: &Filter) -> Option<String> {
     if call.starts_with('#') || call.starts_with("io_uring") {
         return None;
     }

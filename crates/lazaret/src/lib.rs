@@ -56,11 +56,14 @@ mod error;
 mod job;
 mod load;
 mod report;
+pub mod rollout;
+pub mod view;
 
 pub use error::Error;
 pub use job::{Job, launcher};
 pub use lazaret_jail::run::{Ahead, Cancel, Launcher, Sink};
 pub use lazaret_jail::{plan, probe, steps, uid};
+pub use lazaret_launch::observe;
 pub use lazaret_policy::{
     Bytes, Control, FileName, Holding, Layer, LimitHit, LimitKey, Limits, Mode, OutputProblem, Policy, PolicyError,
     Source, StartFailure, StartFailureKind, Tier, Usage, Verdict,

@@ -58,6 +58,7 @@ mod policy;
 pub mod profiles;
 mod quantity;
 mod report;
+mod rollout;
 mod source;
 mod text;
 mod verdict;
@@ -79,5 +80,9 @@ pub use report::{
     ArgumentText, CallPhase, Change, ChangeKind, Control, Explanation, FrameText, GroupText, Holding, OutputReport,
     PathCause, PathRefusal, Phases, Refusal, Report, ReportVersion, StepTime, StreamReport, Streams, ThreadText, Usage,
 };
+pub use rollout::{
+    Arm, KeyHash, KeyRule, Old, PathAccess, PathNeed, Rollout, RolloutReport, Shadow, Share, ShareError, Trial,
+};
 pub use source::{Source, Sourced};
+pub use text::escape;
 pub use verdict::{LimitHit, OutputProblem, StartFailure, StartFailureKind, Verdict, signal_name, signal_number};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::FileName;
 use crate::layer::{Layer, Mode, Tier};
+use crate::rollout::RolloutReport;
 use crate::verdict::{LimitHit, OutputProblem, Verdict};
 
 /// The version of the report's form. A version adds fields at most; a field that changes or goes makes a new one.
@@ -63,6 +64,9 @@ pub struct Report {
     /// Paths that exist outside and that the job asked for in vain. Null: nobody looked (`lazaret run --explain` does).
     #[serde(default)]
     pub path_refusals: Option<Vec<PathRefusal>>,
+    /// In which mode the job ran, where a policy is introduced step by step.
+    #[serde(default)]
+    pub rollout: RolloutReport,
     /// Remarks for people.
     pub notes: Vec<String>,
     /// Captured standard output. Not part of the JSON form.

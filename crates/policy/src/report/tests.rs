@@ -78,6 +78,7 @@ fn sample() -> Report {
             allow: Some("[files] read = [\"/usr/share/foo\"]".to_owned()),
             why_not: None,
         }]),
+        rollout: RolloutReport::None,
         notes: vec!["a note".to_owned()],
         stdout: b"kept out of the JSON form".to_vec(),
         stderr: Vec::new(),
