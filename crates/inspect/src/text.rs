@@ -116,6 +116,12 @@ fn described(name: &str) -> Option<impl Iterator<Item = (&'static str, &'static 
     Some(rows::ROWS[at].1.split_ascii_whitespace().map(|argument| argument.split_once(':').unwrap_or((argument, ""))))
 }
 
+/// The name of the argument at `index` of the call `name`, and the beginnings of the constants of which it is one.
+pub(crate) fn choice(name: &str, index: usize) -> Option<(&'static str, &'static str)> {
+    let (argument, kind) = described(name)?.nth(index)?;
+    Some((argument, kind.strip_prefix('=')?))
+}
+
 /// The arguments of `call` in words. What stands in the thread's memory is left as an address where it cannot be read.
 ///
 /// # Errors

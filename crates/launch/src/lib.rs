@@ -22,6 +22,7 @@ pub mod refusals;
 pub mod report;
 pub mod running;
 pub mod shell;
+pub mod sights;
 pub mod steps;
 pub mod streams;
 pub mod uid;
