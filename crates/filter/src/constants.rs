@@ -4,7 +4,7 @@ use crate::arch::Arch;
 use crate::constant;
 
 /// Other names of constants that have a better known one.
-const ALIASES: [&str; 31] = [
+const ALIASES: [&str; 34] = [
     "AF_FILE",
     "AF_LOCAL",
     "AF_ROUTE",
@@ -18,6 +18,9 @@ const ALIASES: [&str; 31] = [
     "MAP_HUGE_MASK",
     "MAP_SHARED_VALIDATE",
     "MAP_TYPE",
+    "MS_ASYNC",
+    "MS_INVALIDATE",
+    "MS_SYNC",
     "O_ACCMODE",
     "O_FSYNC",
     "O_NDELAY",

@@ -98,7 +98,10 @@ impl<'a> Explainer<'a> {
                 // The call itself is before the address to which it returns.
                 .map(|(index, other)| (index, other.offset.unwrap_or(0).saturating_sub(1)))
                 .unzip();
-            for (index, found) in indices.into_iter().zip(image::name(&file, &asked)) {
+            // Nobody looks for a mistake in the lines of the C library, which are many.
+            let module = String::from_utf8_lossy(&mapping.name);
+            let lines = !is_loader(&module) && !is_libc(&module);
+            for (index, found) in indices.into_iter().zip(image::name(&file, &asked, lines)) {
                 named[index] = found;
             }
         }

@@ -3,6 +3,7 @@
 use addr2line::gimli;
 use object::{Object as _, ObjectSection as _, ObjectSegment as _, ObjectSymbol as _, ReadCache, SymbolKind};
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -107,9 +108,9 @@ impl Image {
     }
 }
 
-/// Names `addresses`, which are in `file`'s own numbering, by its symbols, its lines, and those that the distribution
-/// keeps of it under `/usr/lib/debug`.
-pub(crate) fn name(file: &File, addresses: &[u64]) -> Vec<Named> {
+/// Names `addresses`, which are in `file`'s own numbering, by its symbols, by its `lines` if they are wanted, and by what
+/// the distribution keeps of both under `/usr/lib/debug`.
+pub(crate) fn name(file: &File, addresses: &[u64], lines: bool) -> Vec<Named> {
     let mut named = vec![Named::default(); addresses.len()];
     if !is_small_enough(file) {
         return named;
@@ -122,11 +123,15 @@ pub(crate) fn name(file: &File, addresses: &[u64]) -> Vec<Named> {
         let cache = ReadCache::new(debug);
         if let Ok(parsed) = object::File::parse(&cache) {
             name_by_symbols(&parsed, addresses, &mut named);
-            name_by_lines(&parsed, addresses, &mut named);
+            if lines {
+                name_by_lines(&parsed, addresses, &mut named);
+            }
             return named;
         }
     }
-    name_by_lines(&parsed, addresses, &mut named);
+    if lines {
+        name_by_lines(&parsed, addresses, &mut named);
+    }
     named
 }
 
@@ -147,25 +152,26 @@ fn debug_file(id: &[u8]) -> Option<File> {
 /// How far behind a symbol without a size an address may be to be named after it.
 const NEAR: u64 = 4096;
 
+/// How well a symbol names an address; the greatest is the best.
+type Rank = (bool, Reverse<u64>, Reverse<usize>);
+
 fn name_by_symbols(file: &Elf<'_, '_>, addresses: &[u64], named: &mut [Named]) {
-    // For each address: whether the symbol's size covers it, how far behind it is, and the name. The best is kept.
-    let mut best: Vec<Option<(bool, u64, &[u8])>> = vec![None; addresses.len()];
+    // For each address the symbol that covers it, or else is nearest, and of those the one that reads best.
+    let mut best: Vec<Option<(Rank, u64, &[u8])>> = vec![None; addresses.len()];
     let symbols = file.symbols().chain(file.dynamic_symbols());
     for symbol in symbols.filter(|symbol| symbol.kind() == SymbolKind::Text && !symbol.is_undefined()) {
-        let start = symbol.address();
+        let (start, size) = (symbol.address(), symbol.size());
         for (address, best) in addresses.iter().zip(&mut best) {
             let Some(behind) = address.checked_sub(start) else { continue };
-            let covers = behind < symbol.size();
-            if !covers && (symbol.size() != 0 || behind >= NEAR) {
+            let covers = behind < size;
+            if !covers && (size != 0 || behind >= NEAR) {
                 continue;
             }
-            let is_better =
-                best.is_none_or(|(covered, nearest, _)| (covers, u64::MAX - behind) > (covered, u64::MAX - nearest));
-            if let Ok(name) = symbol.name_bytes()
-                && is_better
-                && !name.is_empty()
-            {
-                *best = Some((covers, behind, name));
+            let Ok(name) = symbol.name_bytes() else { continue };
+            let underscores = name.iter().take_while(|byte| **byte == b'_').count();
+            let rank = (covers, Reverse(behind), Reverse(underscores));
+            if !name.is_empty() && best.is_none_or(|(other, ..)| rank > other) {
+                *best = Some((rank, behind, name));
             }
         }
     }
@@ -240,7 +246,7 @@ mod tests {
         let mapping = crate::maps::holding(&maps, here).expect("code is mapped");
         let bias = image.bias(mapping.start, mapping.offset).expect("a segment holds it");
 
-        let named = name(&file, &[here - bias, 1 << 40]);
+        let named = name(&file, &[here - bias, 1 << 40], true);
 
         let function = named[0].function.as_deref().unwrap_or("");
         assert!(function.contains("this_program_names_its_own_functions_and_lines"), "{function}");
@@ -253,7 +259,7 @@ mod tests {
         let file = File::open("/etc/passwd").expect("it is there");
 
         assert!(Image::read(&file).is_none() && !is_elf(&file));
-        assert_eq!(name(&file, &[1]), [Named::default()]);
+        assert_eq!(name(&file, &[1], true), [Named::default()]);
     }
 
     #[test]

@@ -57,6 +57,7 @@ mod job;
 mod load;
 mod report;
 pub mod rollout;
+pub mod vain;
 pub mod view;
 
 pub use error::Error;
