@@ -41,6 +41,11 @@ pub(crate) enum Command {
     /// Everything is tried, by processes of their own that end at once; nothing is changed. Exit status: 0; 1 when a
     /// profile or policy is given and this host cannot enforce it; 125 for an error of Lazaret's own.
     Doctor(Doctor),
+    /// Say what a job was refused, where it asked for it, and what would allow it
+    ///
+    /// Reads a report that `run --report` wrote. Each refused system call is shown with its arguments, the thread and the
+    /// stack that it came from, the rule that refused it, and the line of a policy that would allow it.
+    Explain(Explain),
     /// List the built-in profiles, or show one
     Profiles(Profiles),
     /// Print a completion script for a shell
@@ -106,6 +111,9 @@ pub(crate) struct Run {
     /// Write the report as JSON to a file, or to standard output for `-`
     #[arg(long, value_name = "FILE|-")]
     pub(crate) report: Option<PathBuf>,
+    /// Also find out which paths the command asked for in vain although they exist outside (slower)
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// No summary on the terminal
     #[arg(long)]
     pub(crate) quiet: bool,
@@ -168,6 +176,16 @@ pub(crate) struct Doctor {
     /// Say whether this policy file can be enforced here
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The report, or standard input for `-`
+    #[arg(value_name = "REPORT|-")]
+    pub(crate) report: PathBuf,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

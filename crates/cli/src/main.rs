@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod choose;
 mod doctor;
+mod explain;
 mod message;
 mod plan;
 mod profiles;
@@ -42,6 +43,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Check(check) => check::check(&check),
         Command::Rollout(rollout) => rollout::rollout(&rollout),
         Command::Doctor(doctor) => doctor::doctor(&doctor),
+        Command::Explain(explain) => explain::explain(&explain),
         Command::Profiles(profiles) => profiles::profiles(&profiles),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { directory } => shell::man(directory.as_deref()),

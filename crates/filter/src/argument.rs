@@ -79,6 +79,11 @@ pub(crate) fn name(call: CallId, index: u8) -> Option<&'static str> {
     documented(call).nth(usize::from(index)).map(|(name, _)| name)
 }
 
+/// The documented names of the arguments of the call `name`, in order; none where they are not documented here.
+pub fn argument_names(name: &str) -> impl Iterator<Item = &'static str> {
+    CallId::named(name).into_iter().flat_map(documented).map(|(name, _)| name)
+}
+
 /// The names by which rules may speak of the arguments of `call`.
 pub(crate) fn names(call: CallId) -> impl Iterator<Item = &'static str> {
     let documented = documented(call).map(|(name, _)| name);

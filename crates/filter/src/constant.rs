@@ -26,6 +26,14 @@ pub(crate) fn find(name: &str) -> Option<&'static Row> {
     THEMES.iter().find_map(|rows| rows.binary_search_by(|row| row.name.cmp(name)).ok().map(|at| &rows[at]))
 }
 
+/// The constants whose names begin with `prefix`, theme by theme, sorted by name within each.
+pub(crate) fn beginning(prefix: &str) -> impl Iterator<Item = &'static Row> {
+    THEMES.iter().flat_map(move |rows| {
+        let start = rows.partition_point(|row| row.name < prefix);
+        rows[start..].iter().take_while(move |row| row.name.starts_with(prefix))
+    })
+}
+
 /// The names of all constants.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     THEMES.iter().flat_map(|rows| rows.iter().map(|row| row.name))

@@ -32,12 +32,14 @@ mod program;
 mod rule;
 mod watch;
 
+pub mod constants;
 pub mod groups;
 pub mod interpret;
 pub mod oci;
 pub mod table;
 
 pub use arch::Arch;
+pub use argument::argument_names;
 pub use compile::{Backend, CompileError};
 pub use filter::{Action, Call, Decision, Filter, Reason};
 pub use program::{Instruction, Program};

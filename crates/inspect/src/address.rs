@@ -115,7 +115,7 @@ fn of_message(thread: &Thread<'_>, message: u64) -> Result<Option<Address>, Insp
 }
 
 /// The address of `length` bytes (an int) at `address`.
-fn at(thread: &Thread<'_>, address: u64, length: u64) -> Result<Option<Address>, InspectError> {
+pub(crate) fn at(thread: &Thread<'_>, address: u64, length: u64) -> Result<Option<Address>, InspectError> {
     let length = length & u64::from(u32::MAX);
     if length > LONGEST {
         return Ok(None);

@@ -7,10 +7,21 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod advice;
+mod explain;
+mod image;
+mod look;
+mod maps;
+mod module;
 mod path;
+mod since;
+mod stack;
+mod text;
 mod thread;
 
 pub use address::{Address, AddressRole, AddressUse, addresses};
+pub use explain::{Explainer, Refused};
+pub use look::{Looker, Sight, memory_may_block};
 pub use path::{PathAccess, PathUse, path_calls, paths};
 pub use thread::{InspectError, Thread};
 

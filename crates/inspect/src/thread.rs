@@ -1,10 +1,12 @@
 //! A waiting thread, and what can be read of it.
 
+use lazaret_policy::ThreadText;
 use lazaret_sys::process::read_memory;
 use lazaret_sys::seccomp::{self, Notification};
+use lazaret_sys::trace::Registers;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
@@ -32,11 +34,20 @@ pub struct Thread<'a> {
 
 /// The smallest page of the architectures that are supported: memory ends at multiples of it.
 const PAGE: u64 = 4096;
+/// More than any thread's status in /proc.
+const STATUS: u64 = 64 << 10;
+/// TASK_COMM_LEN, generously.
+const COMM: u64 = 64;
 
 impl<'a> Thread<'a> {
     /// The thread whose call `notification` was received from `listener` and was not answered yet.
     pub fn new(listener: BorrowedFd<'a>, notification: &Notification) -> Self {
         Self { tid: notification.pid, id: notification.id, listener: Some(listener) }
+    }
+
+    /// A thread of which nothing can be read.
+    pub(crate) fn of_nobody() -> Thread<'static> {
+        Thread { tid: u32::MAX, id: 0, listener: None }
     }
 
     /// The thread's number, in the pid namespace of this process.
@@ -118,6 +129,44 @@ impl<'a> Thread<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// The lines of the thread's status that begin with `names`, without those.
+    fn status<const N: usize>(&self, names: [&str; N]) -> Option<[String; N]> {
+        let mut text = String::new();
+        File::open(self.proc("status")).ok()?.take(STATUS).read_to_string(&mut text).ok()?;
+        let line =
+            |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(|rest| rest.trim().to_owned());
+        let found: Vec<String> = names.iter().filter_map(|name| line(name)).collect();
+        found.try_into().ok()
+    }
+
+    /// The user id that the thread's file accesses are checked with, as this process sees it.
+    pub(crate) fn uid(&self) -> Option<u32> {
+        let [uids] = self.status(["Uid:"])?;
+        uids.split_ascii_whitespace().nth(3)?.parse().ok()
+    }
+
+    /// Its numbers and its name, as its own pid namespace has them.
+    pub(crate) fn text(&self) -> Option<ThreadText> {
+        let [tids, pids] = self.status(["NSpid:", "NStgid:"])?;
+        let innermost = |ids: &str| ids.split_ascii_whitespace().next_back()?.parse().ok();
+        let mut name = Vec::new();
+        File::open(self.proc("comm")).ok()?.take(COMM).read_to_end(&mut name).ok()?;
+        let name = name.trim_ascii_end().escape_ascii().to_string();
+        Some(ThreadText { tid: innermost(&tids)?, pid: innermost(&pids)?, name })
+    }
+
+    /// Where the thread's stack and code are while it waits, as far as the kernel tells without stopping it.
+    ///
+    /// Source: proc_pid_syscall(5).
+    pub(crate) fn places(&self) -> Option<Registers> {
+        let mut text = String::new();
+        File::open(self.proc("syscall")).ok()?.take(STATUS).read_to_string(&mut text).ok()?;
+        let mut last = text.split_ascii_whitespace().rev().map(|word| word.strip_prefix("0x"));
+        let mut number = || u64::from_str_radix(last.next()??, 16).ok();
+        let (instruction, stack) = (number()?, number()?);
+        Some(Registers { instruction, stack, frame: 0, link: 0 })
     }
 
     /// A file about the thread in /proc.

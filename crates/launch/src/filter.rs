@@ -2,8 +2,8 @@
 
 use crate::error::PlanError;
 use crate::observe::{Observe, Watching};
-use lazaret_filter::{Action, Arch, Backend, Call, Filter, Rule, table};
-use lazaret_policy::{CallAction, SystemCalls};
+use lazaret_filter::{Action, Arch, Backend, Call, Decision, Filter, Reason, Rule, table};
+use lazaret_policy::{CallAction, Source, SystemCalls};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The filter, as rules and compiled.
@@ -19,6 +19,10 @@ pub struct FilterPlan {
     pub instructions: u16,
     /// Rules from this one on only tell the supervisor of calls that go beyond the bound of a file.
     beyond: usize,
+    /// Where the policy has each of its rules, which are the first.
+    sources: Vec<Source>,
+    /// Where it has its default.
+    default_source: Source,
     /// What is noted beside, if it can be.
     watching: Result<Option<Watching>, String>,
 }
@@ -55,7 +59,9 @@ impl FilterPlan {
             .ok_or_else(|| PlanError::Filter { problem: "there is no table for this architecture".to_owned() })?;
         let program = filter.compile(arch, backend).map_err(|e| PlanError::Filter { problem: e.to_string() })?;
         let instructions = length(&program)?;
-        Ok(Self { program: program.as_bytes(), instructions, filter, supervised, beyond, watching: Ok(None) })
+        let sources = calls.rules.iter().map(|rule| rule.source.clone()).collect();
+        let (program, default_source, watching) = (program.as_bytes(), calls.default.source.clone(), Ok(None));
+        Ok(Self { program, instructions, filter, supervised, beyond, sources, default_source, watching })
     }
 
     /// The same filter, of which permitted calls are told too, as far as `observe` asks for them. What it refuses it
@@ -92,6 +98,11 @@ impl FilterPlan {
     pub fn unwatched(&self) -> Option<&str> {
         self.watching.as_ref().err().map(String::as_str)
     }
+}
+
+/// Of no policy.
+fn own() -> (String, bool) {
+    ("Lazaret".to_owned(), true)
 }
 
 fn length(program: &lazaret_filter::Program) -> Result<u16, PlanError> {
@@ -147,6 +158,15 @@ impl FilterPlan {
     /// Whether the rule that decided, by its number, is there to tell of a call beyond the bound of a file.
     pub fn is_beyond(&self, rule: Option<usize>) -> bool {
         rule.is_some_and(|rule| rule >= self.beyond)
+    }
+
+    /// Where a decision comes from, and whether it is Lazaret's own and not the policy's.
+    pub(crate) fn author(&self, decision: &Decision) -> (String, bool) {
+        match (decision.rule, decision.reason) {
+            (Some(rule), _) => self.sources.get(rule).map_or_else(own, |source| (source.to_string(), false)),
+            (None, Reason::Default) => (self.default_source.to_string(), false),
+            (None, _) => own(),
+        }
     }
 
     /// Whether there are calls for which the kernel itself kills, so that nobody learns of the call.

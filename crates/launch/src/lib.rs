@@ -23,6 +23,7 @@ pub mod report;
 pub mod require;
 pub mod running;
 pub mod shell;
+pub mod sights;
 pub mod steps;
 pub mod streams;
 pub mod uid;

@@ -160,7 +160,16 @@ impl Observed {
                 Action::Errno(_) => None,
                 _ => watching.suggestion(name),
             };
-            self.calls.push(Refusal { call: name.to_owned(), number, args, errno, count: 1, rule, suggestion });
+            self.calls.push(Refusal {
+                call: name.to_owned(),
+                number,
+                args,
+                errno,
+                count: 1,
+                rule,
+                suggestion,
+                explanation: None,
+            });
         }
     }
 

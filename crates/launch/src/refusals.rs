@@ -3,6 +3,7 @@
 use crate::error::RunError;
 use crate::filter::FilterPlan;
 use crate::observe::Observed;
+use crate::sights::Sights;
 use lazaret_filter::{Action, Arch, Call, Filter, groups, table};
 use lazaret_policy::{Refusal, Verdict};
 use lazaret_sys::seccomp::{self, Answer, Notification};
@@ -26,6 +27,8 @@ pub struct Refusals {
     pub observed: Observed,
     /// The call that the job must die for.
     pub violation: Option<Verdict>,
+    /// The looks at refused calls.
+    pub sights: Sights,
 }
 
 impl Refusals {
@@ -50,6 +53,10 @@ impl Refusals {
             // Allowed either way: the answer decides nothing, it lets the call happen after it was noted.
             Action::Allow | Action::Log => Answer::Continue,
             Action::Kill | Action::Trap => {
+                // It is never answered, so it is never made; and made again after the look, it is not either.
+                if self.violation.is_none() && !self.sights.was_interrupted(&notification) {
+                    self.sights.look(listener, &notification, (call, decision), plan, None);
+                }
                 self.violation = Some(violation(&notification, rule));
                 return Ok(());
             }
@@ -61,13 +68,25 @@ impl Refusals {
             // Told of for the sake of the note alone.
         } else if plan.is_beyond(decision.rule) {
             self.beyond_file |= is_of_file(&notification);
-        } else {
-            self.record(&notification, answer, rule, &plan.filter);
+        } else if self.sights.was_interrupted(&notification) {
+            // Counted when it was looked at.
+        } else if let Some(new) = self.record(&notification, answer, rule, &plan.filter) {
+            let waits = self.sights.look(listener, &notification, (call, decision), plan, Some(new));
+            if !waits {
+                return Ok(());
+            }
         }
         seccomp::answer(listener, notification.id, answer).map_err(failed)
     }
 
-    fn record(&mut self, notification: &Notification, answer: Answer, rule: Option<String>, filter: &Filter) {
+    /// Counts a call. Returns the number of a refusal that is new.
+    fn record(
+        &mut self,
+        notification: &Notification,
+        answer: Answer,
+        rule: Option<String>,
+        filter: &Filter,
+    ) -> Option<usize> {
         let errno = match answer {
             Answer::Errno(errno) => errno,
             Answer::Continue => 0,
@@ -76,15 +95,38 @@ impl Refusals {
         let same = |kept: &&mut Refusal| (kept.number, kept.errno, &kept.rule) == (number, errno, &rule);
         if let Some(known) = self.kept.iter_mut().find(same) {
             known.count += 1;
-            return;
+            return None;
         }
         if self.kept.len() >= KEPT {
             self.dropped += 1;
-            return;
+            return None;
         }
         let call = call_name(notification);
         let suggestion = (errno != 0).then(|| suggestion(&call, filter)).flatten();
-        self.kept.push(Refusal { call, number, args: notification.args, errno, count: 1, rule, suggestion });
+        self.kept.push(Refusal {
+            call,
+            number,
+            args: notification.args,
+            errno,
+            count: 1,
+            rule,
+            suggestion,
+            explanation: None,
+        });
+        (errno != 0).then(|| self.kept.len() - 1)
+    }
+
+    /// Explains what was refused, and `fatal`, the call that the job was ended for. The job is dead.
+    pub(crate) fn explain(&mut self, plan: &FilterPlan, fatal: Option<&mut Verdict>) {
+        let mut fatal = fatal;
+        for (refusal, explanation) in self.sights.explain(plan) {
+            let explanation = Some(Box::new(explanation));
+            match (refusal.and_then(|at| self.kept.get_mut(at)), fatal.as_deref_mut()) {
+                (Some(refusal), _) => refusal.explanation = explanation,
+                (None, Some(Verdict::Violation { explanation: place, .. })) => *place = explanation,
+                (None, _) => {}
+            }
+        }
     }
 }
 
@@ -108,6 +150,7 @@ fn violation(notification: &Notification, rule: Option<String>) -> Verdict {
         args: notification.args,
         rule,
         arch: Arch::from_audit(notification.arch).map_or_else(|| "foreign".to_owned(), |arch| arch.to_string()),
+        explanation: None,
     }
 }
 

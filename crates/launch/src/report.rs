@@ -101,6 +101,7 @@ pub fn finish(
         changes: account.changes,
         refusals: watched.refusals.kept,
         refusals_dropped: watched.refusals.dropped,
+        path_refusals: None,
         rollout: lazaret_policy::RolloutReport::None,
         notes,
         stdout,

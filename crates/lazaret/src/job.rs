@@ -23,12 +23,20 @@ pub struct Job {
     cancels: Vec<Cancel>,
     key: Option<Vec<u8>>,
     passing: Vec<(String, String)>,
+    explains_paths: bool,
 }
 
 impl Job {
     /// A job that runs `command`, which is looked for in the policy's PATH unless it has a slash.
     pub fn new(command: impl Into<OsString>) -> Self {
-        Self { data: Data::new(command), problem: None, cancels: Vec::new(), key: None, passing: Vec::new() }
+        Self {
+            data: Data::new(command),
+            problem: None,
+            cancels: Vec::new(),
+            key: None,
+            passing: Vec::new(),
+            explains_paths: false,
+        }
     }
 
     /// Adds an argument.
@@ -144,6 +152,20 @@ impl Job {
     pub fn key(mut self, key: impl Into<Vec<u8>>) -> Self {
         self.key = Some(key.into());
         self
+    }
+
+    /// Has the report say which paths the job asked for in vain although they exist outside:
+    /// [`path_refusals`](lazaret_policy::Report::path_refusals). Every call of the job that names a path is then seen before
+    /// it is made, which costs some microseconds each.
+    #[must_use]
+    pub fn explain_paths(mut self, explain: bool) -> Self {
+        self.explains_paths = explain;
+        self
+    }
+
+    /// Whether [`Job::explain_paths`] was asked for.
+    pub(crate) fn explains_paths(&self) -> bool {
+        self.explains_paths
     }
 
     /// The key that was given.

@@ -61,6 +61,7 @@ mod load;
 mod lock;
 mod report;
 pub mod rollout;
+pub mod vain;
 pub mod view;
 
 pub use error::Error;

@@ -7,6 +7,7 @@ pub(crate) use shares::Shares;
 
 use crate::error::Error;
 use crate::launcher::Launcher;
+use crate::vain;
 use lazaret_launch::observe::{Observe, Other};
 use lazaret_launch::{Cancel, Finished, Sink};
 use lazaret_policy::{
@@ -92,12 +93,22 @@ pub(crate) fn run(
     sink: &Sink<'_>,
     cancels: &[Cancel],
 ) -> Result<Finished, Error> {
+    let asked = if job.explains_paths() { Observe::Paths } else { Observe::Nothing };
+    let explain = |under: &Policy, mut finished: Finished| {
+        if job.explains_paths() {
+            vain::explain(under, &mut finished);
+        }
+        finished
+    };
     let Some(choice) = choose(policy, job.data()?, job.given_key())? else {
-        return Ok(launcher.run(policy, &*job.data_under(policy)?, sink, cancels)?);
+        let data = job.data_under(policy)?;
+        return Ok(explain(policy, launcher.run_observed(policy, &data, &asked, sink, cancels)?));
     };
     let (under, observe) = choice.policy(policy);
-    let job = job.data_under(&under)?;
-    let mut finished = launcher.run_observed(&under, &job, &observe, sink, cancels)?;
+    let observe = if observe == Observe::Nothing { asked } else { observe };
+    let data = job.data_under(&under)?;
+    let mut finished = explain(&under, launcher.run_observed(&under, &data, &observe, sink, cancels)?);
+    let job = data;
     finished.report.rollout = match choice.arm {
         Arm::Enforced => RolloutReport::Enforced(choice.trial),
         Arm::Shadow => {

@@ -77,8 +77,8 @@ pub use quantity::{
     QuantityError, SizeLimit, TimeLimit,
 };
 pub use report::{
-    Change, ChangeKind, Control, Holding, OutputReport, Phases, Refusal, Report, ReportVersion, StepTime, StreamReport,
-    Streams, Usage,
+    ArgumentText, CallPhase, Change, ChangeKind, Control, Explanation, FrameText, GroupText, Holding, OutputReport,
+    PathCause, PathRefusal, Phases, Refusal, Report, ReportVersion, StepTime, StreamReport, Streams, ThreadText, Usage,
 };
 pub use rollout::{
     Arm, KeyHash, KeyRule, Old, PathAccess, PathNeed, Rollout, RolloutReport, Shadow, Share, ShareError, Trial,

@@ -17,6 +17,7 @@ pub mod signal;
 pub mod socket;
 pub mod spawn;
 pub mod timer;
+pub mod trace;
 pub mod wait;
 
 use std::io;

@@ -36,9 +36,18 @@ impl Classified {
                 _ => found.calls.push(refusal.clone()),
             }
         }
-        if let lazaret::Verdict::Violation { call, number, args, rule, .. } = &report.verdict {
+        if let lazaret::Verdict::Violation { call, number, args, rule, explanation, .. } = &report.verdict {
             let (call, rule, args, number) = (call.clone(), rule.clone(), *args, *number);
-            found.calls.push(Refusal { call, number, args, errno: 0, count: 1, rule, suggestion: None });
+            found.calls.push(Refusal {
+                call,
+                number,
+                args,
+                errno: 0,
+                count: 1,
+                rule,
+                suggestion: None,
+                explanation: explanation.clone(),
+            });
         }
         found.limits.clone_from(&report.limits_hit);
         found.paths = paths(policy, job, observed);

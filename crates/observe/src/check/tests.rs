@@ -16,6 +16,7 @@ fn refusal(call: &str) -> Refusal {
         count: 2,
         rule: None,
         suggestion: Some(format!("[system-calls] allow = [\"{call}\"]")),
+        explanation: None,
     }
 }
 

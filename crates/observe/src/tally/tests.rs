@@ -20,6 +20,7 @@ fn shadow(call: Option<&str>) -> Shadow {
         count: 3,
         rule: None,
         suggestion: Some("[system-calls] allow = [\"it\"]".to_owned()),
+        explanation: None,
     });
     Shadow {
         trial: trial(),
