@@ -16,8 +16,9 @@ mod tests;
 use crate::arch::Arch;
 use crate::filter::{Action, Alternative, ENOSYS, Filter};
 use crate::program::{Program, ret};
+use crate::rule::Rule;
 use crate::table::{self, CallId};
-use graph::{Branch, Graph, NodeId, WORD_ARCH, WORD_NUMBER};
+use graph::{Branch, Graph, NodeId, TooLong, WORD_ARCH, WORD_NUMBER};
 
 /// The highest errno that the kernel returns from a filter (`MAX_ERRNO`).
 const MAX_ERRNO: u16 = 4095;
@@ -68,8 +69,20 @@ pub enum CompileError {
         rule: Option<usize>,
     },
     /// The program would be longer than the kernel takes.
-    #[error("the filter needs more than {} instructions", Program::MAX_LEN)]
-    TooLong,
+    #[error("the filter needs more than {} instructions, the most that the kernel takes", Program::MAX_LEN)]
+    TooLong {
+        /// The rules that take most, three at most, the costliest first.
+        costliest: Vec<RuleCost>,
+    },
+}
+
+/// What a rule takes of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleCost {
+    /// The index of the rule.
+    pub rule: usize,
+    /// The tests of 32-bit words that its conditions come to when nothing is shared with other rules.
+    pub tests: usize,
 }
 
 impl Filter {
@@ -80,6 +93,10 @@ impl Filter {
     /// When a rule permits io_uring, an errno is out of range, or the program would exceed [`Program::MAX_LEN`].
     pub fn compile(&self, arch: Arch, backend: Backend) -> Result<Program, CompileError> {
         self.check()?;
+        self.program(arch, backend).map_err(|_too_long| CompileError::TooLong { costliest: self.costliest(arch) })
+    }
+
+    fn program(&self, arch: Arch, backend: Backend) -> Result<Program, TooLong> {
         let mut graph = Graph::default();
         let unknown = graph.ret(backend.returns(Action::Refuse(ENOSYS)))?;
         let by_number = self.alternatives_by_number(arch);
@@ -119,6 +136,22 @@ impl Filter {
         Ok(())
     }
 
+    /// The rules that take most instructions.
+    fn costliest(&self, arch: Arch) -> Vec<RuleCost> {
+        let cost = |(rule, (of, action)): (usize, &(Rule, Action))| {
+            let conditions = of.members().iter().filter(|member| member.call.number(arch).is_some());
+            let conditions = conditions.flat_map(|member| &member.conditions);
+            RuleCost {
+                rule,
+                tests: conditions.map(|condition| lower::tests(&condition.resolve(arch, action.leaning()))).sum(),
+            }
+        };
+        let mut costs: Vec<_> = self.rules().iter().enumerate().map(cost).filter(|cost| cost.tests > 0).collect();
+        costs.sort_by_key(|cost| std::cmp::Reverse(cost.tests));
+        costs.truncate(3);
+        costs
+    }
+
     /// What could match each call of `arch`, by ascending number; for one call in order, as [`Filter::alternatives`].
     fn alternatives_by_number(&self, arch: Arch) -> Vec<(u32, Alternative<'_>)> {
         let mut alternatives = Vec::new();
@@ -144,7 +177,7 @@ impl Filter {
         alternatives: &[(u32, Alternative<'_>)],
         arch: Arch,
         backend: Backend,
-    ) -> Result<NodeId, CompileError> {
+    ) -> Result<NodeId, TooLong> {
         // What stands before an unconditional alternative never decides.
         let unconditional = alternatives.iter().rposition(|(_, alternative)| alternative.member.conditions.is_empty());
         let (fallback, rest) = match unconditional {

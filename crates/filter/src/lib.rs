@@ -23,20 +23,20 @@
 #[cfg(test)]
 mod arbitrary;
 mod arch;
-mod argument;
 mod compile;
-mod constant;
 mod filter;
 mod program;
 mod rule;
 
+pub mod argument;
+pub mod constant;
 pub mod groups;
 pub mod interpret;
 pub mod oci;
 pub mod table;
 
 pub use arch::Arch;
-pub use compile::{Backend, CompileError};
+pub use compile::{Backend, CompileError, RuleCost};
 pub use filter::{Action, Call, Decision, Filter, Reason};
 pub use program::{Instruction, Program};
 pub use rule::{ParseError, ParseErrorKind, Rule};

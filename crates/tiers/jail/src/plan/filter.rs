@@ -1,7 +1,7 @@
 //! The system-call filter of a plan.
 
 use crate::error::PlanError;
-use lazaret_filter::{Action, Arch, Backend, Call, Filter, Rule, table};
+use lazaret_filter::{Action, Arch, Backend, Call, CompileError, Filter, Rule, RuleCost, table};
 use lazaret_policy::{CallAction, SystemCalls};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -87,10 +87,42 @@ impl FilterPlan {
         let backend = if supervised { Backend::Supervised } else { Backend::Alone };
         let arch = Arch::native()
             .ok_or_else(|| PlanError::Filter { problem: "there is no table for this architecture".to_owned() })?;
-        let program = filter.compile(arch, backend).map_err(|e| PlanError::Filter { problem: e.to_string() })?;
+        let program = filter
+            .compile(arch, backend)
+            .map_err(|error| PlanError::Filter { problem: problem(&error, calls, &filter) })?;
         let instructions =
             u16::try_from(program.len()).map_err(|_too_long| PlanError::Filter { problem: "too long".to_owned() })?;
         Ok(Self { program: program.as_bytes(), instructions, filter, supervised, beyond })
+    }
+}
+
+/// What the compiler says, with the rules that it speaks of and where they stand.
+fn problem(error: &CompileError, calls: &SystemCalls, filter: &Filter) -> String {
+    // A rule of the policy has the same position in both.
+    let shown = |at: usize| match (calls.rules.get(at), filter.rules().get(at)) {
+        (Some(rule), _) => format!("`{}` ({})", shortened(&rule.rule), rule.source),
+        (None, Some((rule, _))) => format!("`{rule}` (Lazaret's own)"),
+        (None, None) => "the default action".to_owned(),
+    };
+    let costs = |costs: &[RuleCost]| {
+        let lines = costs.iter().map(|cost| format!("{}: {} tests", shown(cost.rule), cost.tests));
+        lines.collect::<Vec<_>>().join("; ")
+    };
+    match error {
+        CompileError::TooLong { costliest } => format!("{error}; most are for {}", costs(costliest)),
+        CompileError::IoUring { rule, .. } | CompileError::Errno { rule: Some(rule), .. } => {
+            format!("{error}: {}", shown(*rule))
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// A rule's text, cut where it is too long for a message.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
