@@ -10,6 +10,8 @@
 mod calls;
 #[path = "filter/interpreted.rs"]
 mod interpreted;
+#[path = "filter/kernel.rs"]
+mod kernel;
 #[path = "filter/meaning.rs"]
 mod meaning;
 #[path = "filter/policies.rs"]
