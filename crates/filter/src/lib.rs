@@ -24,15 +24,19 @@
 mod arbitrary;
 mod arch;
 mod compile;
+mod cube;
 mod filter;
 mod program;
 mod rule;
 
 pub mod argument;
+pub mod compare;
 pub mod constant;
+pub mod errno;
 pub mod groups;
 pub mod interpret;
 pub mod oci;
+pub mod systemd;
 pub mod table;
 
 pub use arch::Arch;

@@ -1,0 +1,1 @@
+//! Two policies as rights that were added and removed, and not as lines of text.
