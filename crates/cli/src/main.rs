@@ -4,11 +4,13 @@
 
 mod args;
 mod choose;
+mod diff;
 mod doctor;
 mod message;
 mod plan;
 mod profiles;
 mod run;
+mod seccomp;
 mod shell;
 
 use args::{Command, Program};
@@ -39,6 +41,8 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Plan(plan) => plan::plan(&plan),
         Command::Doctor(doctor) => doctor::doctor(&doctor),
         Command::Profiles(profiles) => profiles::profiles(&profiles),
+        Command::Diff(diff) => diff::diff(&diff),
+        Command::Seccomp(seccomp) => seccomp::seccomp(&seccomp),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { directory } => shell::man(directory.as_deref()),
     }
