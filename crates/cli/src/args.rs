@@ -1,5 +1,9 @@
 //! What can be typed. Completions and the manual page are made from this.
 
+mod exchange;
+
+pub(crate) use exchange::{Diff, Export, FailOn, Import, Language, Machine, Seccomp};
+
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -48,6 +52,13 @@ pub(crate) enum Command {
     Explain(Explain),
     /// List the built-in profiles, or show one
     Profiles(Profiles),
+    /// Compare two policies as rights that were added and removed, with their risk
+    ///
+    /// Exit status: 0 when they give the same rights; 1 when they do not; 125 for an error of Lazaret's own.
+    Diff(Diff),
+    /// Exchange system-call filters with containers (OCI, Docker) and systemd
+    #[command(subcommand)]
+    Seccomp(Seccomp),
     /// Print a completion script for a shell
     Completions {
         /// The shell

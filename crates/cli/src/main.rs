@@ -5,6 +5,7 @@
 mod args;
 mod check;
 mod choose;
+mod diff;
 mod doctor;
 mod explain;
 mod message;
@@ -12,6 +13,7 @@ mod plan;
 mod profiles;
 mod rollout;
 mod run;
+mod seccomp;
 mod shell;
 
 use args::{Command, Program};
@@ -45,6 +47,8 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Doctor(doctor) => doctor::doctor(&doctor),
         Command::Explain(explain) => explain::explain(&explain),
         Command::Profiles(profiles) => profiles::profiles(&profiles),
+        Command::Diff(diff) => diff::diff(&diff),
+        Command::Seccomp(seccomp) => seccomp::seccomp(&seccomp),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { directory } => shell::man(directory.as_deref()),
     }

@@ -10,7 +10,7 @@ use crate::table::CallId;
 
 /// How much of an argument's register the kernel reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Width {
+pub enum Width {
     /// The low 32 bits: `int`, `unsigned int`, and what the kernel truncates to those.
     Int,
     /// All 64 bits: pointers, `size_t`, `off_t`.
@@ -39,6 +39,12 @@ fn documented(call: CallId) -> impl Iterator<Item = (&'static str, Width)> {
         Some(name) if argument.ends_with('*') => (name, Width::Long),
         Some(name) => (name, Width::Either),
     })
+}
+
+/// The documented arguments of the call named `call`, in order, with their widths. Empty for calls whose arguments have
+/// no names here, and for calls that do not exist.
+pub fn of(call: &str) -> impl Iterator<Item = (&'static str, Width)> {
+    CallId::named(call).into_iter().flat_map(documented)
 }
 
 /// An argument of a call, found by name.

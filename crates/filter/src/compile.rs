@@ -16,9 +16,10 @@ mod tests;
 use crate::arch::Arch;
 use crate::filter::{Action, Alternative, ENOSYS, Filter};
 use crate::program::{Program, ret};
+use crate::rule::Rule;
 use crate::table::{self, CallId};
 use crate::watch::Watch;
-use graph::{Branch, Graph, NodeId, WORD_ARCH, WORD_NUMBER};
+use graph::{Branch, Graph, NodeId, TooLong, WORD_ARCH, WORD_NUMBER};
 
 /// The highest errno that the kernel returns from a filter (`MAX_ERRNO`).
 const MAX_ERRNO: u16 = 4095;
@@ -69,8 +70,20 @@ pub enum CompileError {
         rule: Option<usize>,
     },
     /// The program would be longer than the kernel takes.
-    #[error("the filter needs more than {} instructions", Program::MAX_LEN)]
-    TooLong,
+    #[error("the filter needs more than {} instructions, the most that the kernel takes", Program::MAX_LEN)]
+    TooLong {
+        /// The rules that take most, three at most, the costliest first.
+        costliest: Vec<RuleCost>,
+    },
+}
+
+/// What a rule takes of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleCost {
+    /// The index of the rule.
+    pub rule: usize,
+    /// The tests of 32-bit words that its conditions come to when nothing is shared with other rules.
+    pub tests: usize,
 }
 
 impl Filter {
@@ -92,14 +105,19 @@ impl Filter {
         watch: Watch<'_>,
     ) -> Result<Program, CompileError> {
         self.check()?;
+        if let Watch::Unless(filter) = watch {
+            filter.check()?;
+        }
+        self.program(arch, backend, watch)
+            .map_err(|_too_long| CompileError::TooLong { costliest: self.costliest(arch) })
+    }
+
+    fn program(&self, arch: Arch, backend: Backend, watch: Watch<'_>) -> Result<Program, TooLong> {
         let mut graph = Graph::default();
         let unknown = graph.ret(backend.returns(Action::Refuse(ENOSYS)))?;
         let mut enforced = Alternatives::of(self, arch);
         let mut watching = match watch {
-            Watch::Unless(filter) => {
-                filter.check()?;
-                Some((filter, Alternatives::of(filter, arch)))
-            }
+            Watch::Unless(filter) => Some((filter, Alternatives::of(filter, arch))),
             Watch::Nothing => None,
         };
         let plain = graph.ret(ret::ALLOW)?;
@@ -150,6 +168,22 @@ impl Filter {
         Ok(())
     }
 
+    /// The rules that take most instructions.
+    fn costliest(&self, arch: Arch) -> Vec<RuleCost> {
+        let cost = |(rule, (of, action)): (usize, &(Rule, Action))| {
+            let conditions = of.members().iter().filter(|member| member.call.number(arch).is_some());
+            let conditions = conditions.flat_map(|member| &member.conditions);
+            RuleCost {
+                rule,
+                tests: conditions.map(|condition| lower::tests(&condition.resolve(arch, action.leaning()))).sum(),
+            }
+        };
+        let mut costs: Vec<_> = self.rules().iter().enumerate().map(cost).filter(|cost| cost.tests > 0).collect();
+        costs.sort_by_key(|cost| std::cmp::Reverse(cost.tests));
+        costs.truncate(3);
+        costs
+    }
+
     /// What could match each call of `arch`, by ascending number; for one call in order, as [`Filter::alternatives`].
     fn alternatives_by_number(&self, arch: Arch) -> Vec<(u32, Alternative<'_>)> {
         let mut alternatives = Vec::new();
@@ -175,7 +209,7 @@ impl Filter {
         alternatives: &[(u32, Alternative<'_>)],
         arch: Arch,
         leaves: &Leaves<impl Fn(Action) -> u32>,
-    ) -> Result<NodeId, CompileError> {
+    ) -> Result<NodeId, TooLong> {
         // What stands before an unconditional alternative never decides.
         let unconditional = alternatives.iter().rposition(|(_, alternative)| alternative.member.conditions.is_empty());
         let (fallback, rest) = match unconditional {
@@ -210,7 +244,7 @@ struct Leaves<F> {
 }
 
 impl<F: Fn(Action) -> u32> Leaves<F> {
-    fn node(&self, graph: &mut Graph, action: Action) -> Result<NodeId, CompileError> {
+    fn node(&self, graph: &mut Graph, action: Action) -> Result<NodeId, TooLong> {
         if action == Action::Allow { Ok(self.allowed) } else { graph.ret((self.other)(action)) }
     }
 }

@@ -5,6 +5,8 @@ mod ioctl;
 mod process;
 mod socket;
 
+use crate::arch::Arch;
+
 /// A constant: its name and its value per architecture.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
@@ -32,6 +34,11 @@ pub(crate) fn beginning(prefix: &str) -> impl Iterator<Item = &'static Row> {
         let start = rows.partition_point(|row| row.name < prefix);
         rows[start..].iter().take_while(move |row| row.name.starts_with(prefix))
     })
+}
+
+/// Every constant with its value on `arch`, in no order.
+pub fn iter(arch: Arch) -> impl Iterator<Item = (&'static str, i64)> {
+    THEMES.iter().flat_map(move |rows| rows.iter().map(move |row| (row.name, row.values[arch.column()])))
 }
 
 /// The names of all constants.

@@ -2,7 +2,7 @@
 
 use crate::error::PlanError;
 use crate::observe::{Observe, Watching};
-use lazaret_filter::{Action, Arch, Backend, Call, Decision, Filter, Reason, Rule, table};
+use lazaret_filter::{Action, Arch, Backend, Call, CompileError, Decision, Filter, Reason, Rule, RuleCost, table};
 use lazaret_policy::{CallAction, Source, SystemCalls};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -57,7 +57,9 @@ impl FilterPlan {
         let backend = if supervised { Backend::Supervised } else { Backend::Alone };
         let arch = Arch::native()
             .ok_or_else(|| PlanError::Filter { problem: "there is no table for this architecture".to_owned() })?;
-        let program = filter.compile(arch, backend).map_err(|e| PlanError::Filter { problem: e.to_string() })?;
+        let program = filter
+            .compile(arch, backend)
+            .map_err(|error| PlanError::Filter { problem: problem(&error, calls, &filter) })?;
         let instructions = length(&program)?;
         let sources = calls.rules.iter().map(|rule| rule.source.clone()).collect();
         let (program, default_source, watching) = (program.as_bytes(), calls.default.source.clone(), Ok(None));
@@ -131,6 +133,36 @@ pub(crate) fn rules(calls: &SystemCalls, own: OwnRules, file_size: Option<u64>) 
         }
     }
     Ok((filter, beyond))
+}
+
+/// What the compiler says, with the rules that it speaks of and where they stand.
+fn problem(error: &CompileError, calls: &SystemCalls, filter: &Filter) -> String {
+    // A rule of the policy has the same position in both.
+    let shown = |at: usize| match (calls.rules.get(at), filter.rules().get(at)) {
+        (Some(rule), _) => format!("`{}` ({})", shortened(&rule.rule), rule.source),
+        (None, Some((rule, _))) => format!("`{rule}` (Lazaret's own)"),
+        (None, None) => "the default action".to_owned(),
+    };
+    let costs = |costs: &[RuleCost]| {
+        let lines = costs.iter().map(|cost| format!("{}: {} tests", shown(cost.rule), cost.tests));
+        lines.collect::<Vec<_>>().join("; ")
+    };
+    match error {
+        CompileError::TooLong { costliest } => format!("{error}; most are for {}", costs(costliest)),
+        CompileError::IoUring { rule, .. } | CompileError::Errno { rule: Some(rule), .. } => {
+            format!("{error}: {}", shown(*rule))
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// A rule's text, cut where it is too long for a message.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// Calls that change a file at a place that they name, each with the rule for places that are beyond the bound: setrlimit(2),

@@ -3,4 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod diff;
+pub mod exchange;
 pub mod tally;

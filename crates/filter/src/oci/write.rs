@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::cube::{self, Cube};
 use super::{Arg, Entry, Profile};
 use crate::arch::Arch;
-use crate::filter::{Action, Alternative, Filter};
+use crate::cube::{self, Cube};
+use crate::filter::{Action, Filter};
 use crate::table::{self, CallId};
 
 /// More entries than this for one call are of no use to anybody.
@@ -106,7 +106,7 @@ fn decision(filter: &Filter, call: CallId, arch: Arch, default: Outcome) -> Opti
         } else {
             alternative.action
         });
-        let cubes = holds(alternative, arch)?;
+        let cubes = cube::holding(alternative, arch, MAX_CUBES)?;
         // Alternatives of one outcome may overlap, so they are not kept apart.
         match &mut run {
             Some((same, claimed)) if *same == outcome => claimed.extend(cubes),
@@ -147,20 +147,6 @@ fn claim(
         }
     }
     (entries.len() <= MAX_CUBES).then_some(rest)
-}
-
-/// The registers for which all conditions of an alternative hold.
-fn holds(alternative: &Alternative<'_>, arch: Arch) -> Option<Vec<Cube>> {
-    let leaning = alternative.action.leaning();
-    let mut cubes = vec![Cube::default()];
-    for condition in &alternative.member.conditions {
-        let holding = cube::of(&condition.resolve(arch, leaning));
-        cubes = cubes.iter().flat_map(|cube| holding.iter().filter_map(|other| cube.intersect(*other))).collect();
-        if cubes.len() > MAX_CUBES {
-            return None;
-        }
-    }
-    Some(cubes)
 }
 
 fn args(cube: Cube) -> Vec<Arg> {
