@@ -31,8 +31,8 @@ pub(crate) struct Before {
 pub(crate) enum Seen {
     /// All of it.
     All(Box<Own>),
-    /// Nothing: an earlier lockdown of this process hides it. What that one established holds: every thread is under
-    /// its filter, and none has a capability.
+    /// Nothing: behind an earlier lockdown of this process nobody looks. What that one established holds: every thread
+    /// is under its filter, and none has a capability.
     Nothing {
         /// How much more than was mapped then may be mapped, bytes.
         memory: u64,
@@ -105,20 +105,15 @@ impl Facts {
             abi => Ok(abi),
         });
         // Nothing here takes for granted that a call is made: a filter may be in force.
-        let (pid, is_root, seen) = match (Own::look(), locked) {
-            (Ok((own, is_root)), locked) => {
-                // What an earlier filter refuses would name another process.
-                let pid = match locked {
-                    Some(before) => before.pid,
-                    None => lazaret_sys::limit::process_id()
-                        .map_err(|source| LockdownError::Look { path: "getpid", source })?,
-                };
+        let (pid, is_root, seen) = match locked {
+            // Every call that a look takes could be the death of the process, if the earlier policy says so.
+            Some(before) => (before.pid, before.is_root, Seen::Nothing { memory: before.memory }),
+            None => {
+                let (own, is_root) = Own::look().map_err(|(path, source)| LockdownError::Look { path, source })?;
+                let pid = lazaret_sys::limit::process_id()
+                    .map_err(|source| LockdownError::Look { path: "getpid", source })?;
                 (pid, is_root, Seen::All(Box::new(own)))
             }
-            (Err((_, error)), Some(before)) if error.kind() == io::ErrorKind::PermissionDenied => {
-                (before.pid, before.is_root, Seen::Nothing { memory: before.memory })
-            }
-            (Err((path, source)), _) => return Err(LockdownError::Look { path, source }),
         };
         Ok(Self { pid, is_root, landlock, seen })
     }

@@ -74,7 +74,7 @@ pub(crate) fn all(policy: &Policy, facts: &Facts, plan: &Plan) -> Vec<Finding> {
         }
         Seen::Nothing { .. } => found.add(
             Severity::Note,
-            "an earlier lockdown hides descriptors and threads; it holds on, and both hold",
+            "descriptors and threads are not looked at behind an earlier lockdown, which holds on",
             "look before the first lockdown",
         ),
     }
