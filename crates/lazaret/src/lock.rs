@@ -26,17 +26,17 @@ pub fn lockdown(policy: &Policy) -> Result<LockdownReport, LockdownError> {
     lockdown::lockdown(policy, Findings::Report)
 }
 
-/// As [`lockdown`], and what lets the process do more than the policy suggests, such as a held descriptor of a device,
+/// As [`lockdown()`], and what lets the process do more than the policy suggests, such as a held descriptor of a device,
 /// is an error too.
 ///
 /// # Errors
 ///
-/// As [`lockdown`].
+/// As [`lockdown()`].
 pub fn lockdown_strict(policy: &Policy) -> Result<LockdownReport, LockdownError> {
     lockdown::lockdown(policy, Findings::Strict)
 }
 
-/// Tells what [`lockdown`] would hold, break and leave open, with the descriptors and threads that there are now. Changes
+/// Tells what [`lockdown()`] would hold, break and leave open, with the descriptors and threads that there are now. Changes
 /// nothing.
 ///
 /// # Errors

@@ -72,6 +72,16 @@ fn a_second_lockdown_under_the_same_or_another_policy_is_a_clear_error_and_the_f
     assert_confined(&ran, "main");
 }
 
+fn under_a_policy_that_kills_for_the_rest_asking_again_is_an_error_and_no_death(runner: &Runner) {
+    let ran = scene(runner, "killing", &[]);
+
+    let stdout = ran.stdout();
+    assert_eq!(stdout.matches("answer 5 already locked down").count(), 2, "{ran}");
+    assert!(stdout.ends_with("alive: done\n"), "{ran}");
+    // By SIGSYS, for a call that the policy does not name.
+    assert_eq!(ran.status, None, "{ran}");
+}
+
 fn a_stricter_lockdown_within_one_that_allows_it_holds_with_its_own_time(runner: &Runner) {
     let ran = scene(runner, "stricter", &[]);
 
@@ -118,6 +128,7 @@ as_root_and_user![
     after_the_call_nothing_can_be_opened_started_sent_or_mapped_for_execution_while_work_goes_on,
     it_works_the_same_under_a_containers_default_filter,
     a_second_lockdown_under_the_same_or_another_policy_is_a_clear_error_and_the_first_holds,
+    under_a_policy_that_kills_for_the_rest_asking_again_is_an_error_and_no_death,
     a_stricter_lockdown_within_one_that_allows_it_holds_with_its_own_time,
     memory_files_and_their_sizes_are_bounded,
     time_and_processor_time_are_bounded_whatever_the_process_blocks,

@@ -141,3 +141,16 @@ fn threads_that_hold_capabilities_are_an_unmet_requirement_that_names_them() {
     assert!(stdout.starts_with("answer 3") && stdout.contains("capabilities"), "{ran}");
     assert!(stdout.contains("(`first`)") && stdout.contains("(`second`)"), "{ran}");
 }
+
+#[test]
+fn the_first_process_of_a_pid_namespace_is_told_that_no_timer_would_end_it() {
+    let Some(runner) = Runner::root() else { return };
+    // The library and the program come with any scene.
+    scene(&runner, "none", &[]);
+    let mut command = runner.command("unshare");
+    command.args(["--pid", "--fork", "--mount-proc", "./scene", "single"]).env("LD_LIBRARY_PATH", runner.work());
+
+    let ran = lazaret_e2e::finish(&mut command, b"work", lazaret_e2e::PATIENCE);
+
+    assert!(ran.stdout().starts_with("answer 3") && ran.stdout().contains("wall-time: limits.wall = 10s"), "{ran}");
+}

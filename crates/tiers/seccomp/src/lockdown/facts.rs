@@ -31,8 +31,8 @@ pub(crate) struct Before {
 pub(crate) enum Seen {
     /// All of it.
     All(Box<Own>),
-    /// Nothing: an earlier lockdown of this process hides it. What that one established holds: every thread is under
-    /// its filter, and none has a capability.
+    /// Nothing: behind an earlier lockdown of this process nobody looks. What that one established holds: every thread
+    /// is under its filter, and none has a capability.
     Nothing {
         /// How much more than was mapped then may be mapped, bytes.
         memory: u64,
@@ -46,6 +46,8 @@ pub(crate) struct Own {
     pub(crate) threads: Vec<Thread>,
     pub(crate) descriptors: Vec<Descriptor>,
     pub(crate) mappings: Vec<Mapping>,
+    /// The files of which code is mapped.
+    pub(crate) code: Vec<String>,
     /// Mapped addresses, and those of them that count to RLIMIT_DATA, bytes.
     pub(crate) mapped: u64,
     pub(crate) data: u64,
@@ -105,20 +107,15 @@ impl Facts {
             abi => Ok(abi),
         });
         // Nothing here takes for granted that a call is made: a filter may be in force.
-        let (pid, is_root, seen) = match (Own::look(), locked) {
-            (Ok((own, is_root)), locked) => {
-                // What an earlier filter refuses would name another process.
-                let pid = match locked {
-                    Some(before) => before.pid,
-                    None => lazaret_sys::limit::process_id()
-                        .map_err(|source| LockdownError::Look { path: "getpid", source })?,
-                };
+        let (pid, is_root, seen) = match locked {
+            // Every call that a look takes could be the death of the process, if the earlier policy says so.
+            Some(before) => (before.pid, before.is_root, Seen::Nothing { memory: before.memory }),
+            None => {
+                let (own, is_root) = Own::look().map_err(|(path, source)| LockdownError::Look { path, source })?;
+                let pid = lazaret_sys::limit::process_id()
+                    .map_err(|source| LockdownError::Look { path: "getpid", source })?;
                 (pid, is_root, Seen::All(Box::new(own)))
             }
-            (Err((_, error)), Some(before)) if error.kind() == io::ErrorKind::PermissionDenied => {
-                (before.pid, before.is_root, Seen::Nothing { memory: before.memory })
-            }
-            (Err((path, source)), _) => return Err(LockdownError::Look { path, source }),
         };
         Ok(Self { pid, is_root, landlock, seen })
     }
@@ -158,13 +155,15 @@ impl Own {
         let within = |other: &u32| lazaret_sys::limit::shares_memory_with(*other).unwrap_or(false);
         let personality = fs::read_to_string("/proc/self/personality").unwrap_or_default();
         let personality = u64::from_str_radix(personality.trim(), 16).unwrap_or(0);
+        let (mappings, code) = mappings(&read("/proc/self/maps")?);
         let clock = rustix::time::DynamicClockId::Known(rustix::time::ClockId::ProcessCPUTime);
         let used = rustix::time::clock_gettime_dynamic(clock).map_err(|errno| ("clock_gettime", errno.into()))?;
         let is_root = status.0.get("Uid").is_none_or(|ids| ids.split_whitespace().any(|id| id == "0"));
         let own = Self {
             threads,
             descriptors,
-            mappings: mappings(&read("/proc/self/maps")?),
+            mappings,
+            code,
             mapped: status.kib("VmSize") << 10,
             data: status.kib("VmData") << 10,
             locked: status.kib("VmLck") << 10,
@@ -242,26 +241,51 @@ fn children(thread: u32) -> Vec<u32> {
     text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// The remarkable ones of /proc/PID/maps.
-fn mappings(maps: &str) -> Vec<Mapping> {
-    maps.lines().filter_map(mapping).collect()
+/// A line of /proc/PID/maps.
+struct Line<'a> {
+    range: &'a str,
+    rights: &'a str,
+    /// Device and inode.
+    object: (&'a str, &'a str),
+    name: String,
 }
 
-fn mapping(line: &str) -> Option<Mapping> {
-    let mut fields = line.split_whitespace();
-    let (range, rights) = (fields.next()?, fields.next()?);
-    let name = fields.skip(3).collect::<Vec<_>>().join(" ");
-    let is = |right| rights.contains(right);
-    let kind = if name.contains("[io_uring]") {
-        MappingKind::IoUring
-    } else if is('w') && is('x') {
-        MappingKind::WritableCode
-    } else if is('w') && is('s') {
-        MappingKind::Shared
-    } else {
-        return None;
-    };
-    Some(Mapping { range: range.to_owned(), name, kind })
+impl<'a> Line<'a> {
+    fn parse(line: &'a str) -> Option<Self> {
+        let mut fields = line.split_whitespace();
+        let (range, rights) = (fields.next()?, fields.next()?);
+        let object = (fields.nth(1)?, fields.next()?);
+        Some(Self { range, rights, object, name: fields.collect::<Vec<_>>().join(" ") })
+    }
+
+    fn is(&self, rights: &str) -> bool {
+        rights.chars().all(|right| self.rights.contains(right))
+    }
+
+    fn kind(&self, others: &[Self]) -> Option<MappingKind> {
+        // Code that another mapping of the same memory can write, as just-in-time compilers have it.
+        let twice = || others.iter().any(|other| other.is("ws") && other.object == self.object);
+        if self.name.contains("[io_uring]") {
+            Some(MappingKind::IoUring)
+        } else if self.is("wx") || self.is("xs") && twice() {
+            Some(MappingKind::WritableCode)
+        } else if self.is("ws") {
+            Some(MappingKind::Shared)
+        } else {
+            None
+        }
+    }
+}
+
+/// The remarkable ones of /proc/PID/maps, and the files of which code is mapped.
+fn mappings(maps: &str) -> (Vec<Mapping>, Vec<String>) {
+    let lines: Vec<Line<'_>> = maps.lines().filter_map(Line::parse).collect();
+    let remarkable = lines.iter().filter_map(|line| {
+        let kind = line.kind(&lines)?;
+        Some(Mapping { range: line.range.to_owned(), name: line.name.clone(), kind })
+    });
+    let code = lines.iter().filter(|line| line.is("x") && line.name.starts_with('/'));
+    (remarkable.collect(), code.map(|line| line.name.clone()).collect())
 }
 
 /// Whether this thread holds a capability in any set but the bounding set.
@@ -276,15 +300,18 @@ mod tests {
 
     #[test]
     fn a_mapping_of_a_ring_is_told_from_shared_memory_and_from_code() {
-        let found = mappings(
+        let (found, code) = mappings(
             "7f00-7f01 rw-s 00000000 00:10 1234       anon_inode:[io_uring]\n\
              7f01-7f02 rwxp 00000000 00:00 0 \n\
              7f02-7f03 rw-s 00000000 00:01 77         /memfd:a b (deleted)\n\
-             7f03-7f04 r-xp 00000000 08:01 1          /usr/lib/libc.so.6\n",
+             7f03-7f04 r-xp 00000000 08:01 1          /usr/lib/libc.so.6\n\
+             7f04-7f05 r-xs 00000000 00:01 77         /memfd:a b (deleted)\n",
         );
 
         let kinds: Vec<_> = found.iter().map(|mapping| mapping.kind).collect();
-        assert_eq!(kinds, [MappingKind::IoUring, MappingKind::WritableCode, MappingKind::Shared]);
+        let code_twice = MappingKind::WritableCode;
+        assert_eq!(kinds, [MappingKind::IoUring, MappingKind::WritableCode, MappingKind::Shared, code_twice]);
+        assert_eq!(code, ["/usr/lib/libc.so.6", "/memfd:a b (deleted)"]);
         assert_eq!(found[2].name, "/memfd:a b (deleted)");
     }
 

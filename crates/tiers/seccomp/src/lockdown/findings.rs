@@ -74,7 +74,7 @@ pub(crate) fn all(policy: &Policy, facts: &Facts, plan: &Plan) -> Vec<Finding> {
         }
         Seen::Nothing { .. } => found.add(
             Severity::Note,
-            "an earlier lockdown hides descriptors and threads; it holds on, and both hold",
+            "descriptors and threads are not looked at behind an earlier lockdown, which holds on",
             "look before the first lockdown",
         ),
     }
@@ -136,6 +136,11 @@ fn of_descriptors(found: &mut Found, policy: &Policy, facts: &Facts, own: &Own, 
     for descriptor in &own.descriptors {
         let beneath = paths.is_some() && !confined;
         of_descriptor(found, policy, descriptor, filter, beneath);
+        if descriptor.is_writable && own.code.contains(&descriptor.shown) {
+            let Descriptor { number, shown, .. } = descriptor;
+            let text = format!("descriptor {number} ({shown}) writes to a file of which code is mapped");
+            found.add(Severity::Widens, text, CLOSE);
+        }
     }
 }
 

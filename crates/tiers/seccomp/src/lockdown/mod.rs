@@ -135,13 +135,18 @@ fn report(policy: &Policy, facts: &Facts, plan: &Plan, findings: Vec<Finding>) -
     LockdownReport { policy: policy.name.clone(), threads, controls: plan.controls.clone(), findings }
 }
 
-/// What must not be refused by earlier lockdowns, with the first arguments that count.
-const NEEDED: [(&str, [u64; 6]); 6] = [
+/// What a second lockdown calls, with the arguments that count: what earlier ones must not refuse.
+const NEEDED: [(&str, [u64; 6]); 11] = [
     ("prctl", [libc::PR_SET_NO_NEW_PRIVS as u64, 1, 0, 0, 0, 0]),
     ("seccomp", [libc::SECCOMP_SET_MODE_FILTER as u64, libc::SECCOMP_FILTER_FLAG_TSYNC, 1, 0, 0, 0]),
     ("timer_create", [libc::CLOCK_BOOTTIME as u64, 1, 1, 0, 0, 0]),
     ("timer_settime", [u32::MAX as u64, 0, 1, 0, 0, 0]),
+    ("timer_delete", [u32::MAX as u64, 0, 0, 0, 0, 0]),
     ("prlimit64", [0, libc::RLIMIT_NOFILE as u64, 1, 0, 0, 0]),
+    ("openat", [1, 1, libc::O_PATH.unsigned_abs() as u64 | libc::O_CLOEXEC.unsigned_abs() as u64, 0, 0, 0]),
+    ("fstat", [3, 1, 0, 0, 0, 0]),
+    ("landlock_create_ruleset", [0, 0, 1, 0, 0, 0]),
+    ("landlock_add_rule", [3, 1, 1, 0, 0, 0]),
     ("landlock_restrict_self", [3, 0, 0, 0, 0, 0]),
 ];
 

@@ -123,7 +123,8 @@ fn all_unmet(policy: &Policy, facts: &Facts, filter: &FilterPlan) -> Vec<Unmet> 
         add(Layer::CgroupMemory, format!("limits.memory = {}", *limits.memory), why, &limits.memory.source);
     }
     if matches!(facts.seen, Seen::Nothing { memory } if limits.memory.bytes() < memory) {
-        let why = "the first lockdown hides how much is mapped, so that no lower bound can be set".to_owned();
+        let why = "how much is mapped is not looked at behind an earlier lockdown, so that no lower bound can be set"
+            .to_owned();
         add(Layer::CgroupMemory, format!("limits.memory = {}", *limits.memory), why, &limits.memory.source);
     }
     let capable: Vec<_> = facts.others().iter().filter(|thread| thread.is_capable).collect();

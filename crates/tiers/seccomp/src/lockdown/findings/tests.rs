@@ -14,6 +14,7 @@ fn own() -> Own {
         threads: vec![thread(10, "main")],
         descriptors: Vec::new(),
         mappings: Vec::new(),
+        code: Vec::new(),
         mapped: 1 << 20,
         data: 1 << 20,
         locked: 0,
@@ -142,4 +143,14 @@ fn a_process_with_the_same_memory_is_refused() {
     let found = found(Own { within: vec![5], ..own() });
 
     assert_eq!(severity_of(&found, "process 5 has the very memory"), Some(Severity::Refused));
+}
+
+#[test]
+fn a_descriptor_that_writes_to_mapped_code_widens() {
+    let own = Own { descriptors: vec![descriptor(Kind::File { size: 1 })], code: vec!["shown".to_owned()], ..own() };
+
+    assert_eq!(
+        severity_of(&found(own), "descriptor 9 (shown) writes to a file of which code is mapped"),
+        Some(Severity::Widens)
+    );
 }

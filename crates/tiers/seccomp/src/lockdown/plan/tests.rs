@@ -22,6 +22,7 @@ fn facts(others: &[bool]) -> Facts {
         threads: (10..).zip(threads).map(thread).collect(),
         descriptors: Vec::new(),
         mappings: Vec::new(),
+        code: Vec::new(),
         mapped: 1 << 20,
         data: 1 << 20,
         locked: 0,
