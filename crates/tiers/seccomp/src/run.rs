@@ -6,7 +6,7 @@ mod tree;
 
 use crate::enter;
 use crate::plan::{BASE, Plan, own_rules};
-use crate::probe::{Support, tasks_of};
+use crate::probe::{Support, tasks};
 use fence::Fence;
 use lazaret_launch::error::{PlanError, RunError};
 use lazaret_launch::filter::FilterCache;
@@ -72,10 +72,7 @@ impl Launcher {
 
     fn plan_at(&self, place: &Path, policy: &Policy, job: &Job) -> Result<Plan, PlanError> {
         let filter = self.filters.get(&policy.system_calls, self.support.notifier, policy.limits.file_size.bytes())?;
-        let tasks = match self.support.mode {
-            Mode::Root => 0,
-            Mode::Rootless => tasks_of(self.support.ids.0),
-        };
+        let tasks = tasks(&self.support);
         Plan::new(policy, job, &self.support, place, tasks, filter)
     }
 
@@ -116,7 +113,6 @@ impl Launcher {
         let fate = judge::judge(&terms, &running, &watched, &mut fence);
         let collected = collect::collect(&terms, &running, destinations, &fate, job)?;
         let times = Times { planned, collecting: ended.elapsed(), teardown: Instant::now() };
-        drop(fence);
         place.remove()?;
         let account = Account {
             policy: plan.policy.clone(),
