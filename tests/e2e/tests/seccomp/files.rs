@@ -82,6 +82,7 @@ fn the_private_directory_is_gone_whatever_the_job_left(runner: &Runner) {
 
 fn only_the_first_process_reads_its_own_directory_of_proc(runner: &Runner) {
     let script = "read -r line < /proc/self/comm && echo \"first $line\"; (read -r line < /proc/self/comm && echo second); \
+                  read -r line < /proc/self/net/dev && echo net; read -r line < /proc/self/mountinfo && echo mounts; \
                   read -r line < /proc/1/comm && echo one; read -r line < /proc/uptime && echo uptime; true";
     let ended = confined(runner).shell(script).run();
 

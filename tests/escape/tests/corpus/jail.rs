@@ -104,6 +104,7 @@ impl Jail<'_> {
             options.extend(["--out".to_owned(), format!("out:{}", fetched(stage).display())]);
         }
         let mut job = vec![probe.name.to_owned(), "--tag".to_owned(), stage.name.clone()];
+        job.extend(self.tier.further(probe.name));
         job.extend(stage.fill_all(probe.args));
         let words = self.words(stage, &options, &job);
         within(stage, &stage.ground.attack.display().to_string(), &[probe.around], &words)

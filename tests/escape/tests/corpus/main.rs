@@ -127,7 +127,7 @@ fn job_trial(ground: &Arc<Ground>, probe: &'static Probe, under: Under, tier: Ti
     let name = format!("a job of {user} under {policy}{within} cannot {} [{}]", probe.about, probe.name);
     let ground = Arc::clone(ground);
     Trial::test(name.clone(), move || {
-        if let Some(why) = tier.leaves_out(probe) {
+        if let Some(why) = tier.leaves_out(probe, user) {
             note(&format!("NOT PROMISED {name}: {why}"));
             return Ok(());
         }
