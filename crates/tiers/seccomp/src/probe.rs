@@ -144,8 +144,16 @@ fn maps_range(line: &str, first: u32, last: u32) -> bool {
     }
 }
 
+/// How many processes and threads a job's user has already.
+pub fn tasks(support: &Support) -> u64 {
+    match support.mode {
+        Mode::Root => 0,
+        Mode::Rootless => tasks_of(support.ids.0),
+    }
+}
+
 /// How many tasks `uid` has now, as far as /proc shows them: RLIMIT_NPROC counts them too.
-pub(crate) fn tasks_of(uid: u32) -> u64 {
+fn tasks_of(uid: u32) -> u64 {
     let Ok(entries) = fs::read_dir("/proc") else { return 0 };
     let own = entries.flatten().filter(|entry| {
         entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit)

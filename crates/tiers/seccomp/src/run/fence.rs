@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const EMPTY: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 /// How many entries are looked at, and how many directories are open at once.
 const MOST_ENTRIES: u64 = 200_000;
+/// What a file costs beside its content: its inode, and its name.
+const ENTRY: u64 = 512;
 const MOST_OPEN: usize = 128;
 
 /// The fence around one job.
@@ -96,11 +98,16 @@ impl<'a> Fence<'a> {
             for entry in entries.flatten() {
                 let name = entry.file_name();
                 seen += 1;
-                if matches!(name.to_bytes(), b"." | b"..") || seen > MOST_ENTRIES {
+                if matches!(name.to_bytes(), b"." | b"..") {
                     continue;
                 }
+                if seen > MOST_ENTRIES || bytes > self.limits.disk.bytes() {
+                    // More is not needed to know.
+                    self.held = u64::MAX;
+                    return;
+                }
                 let Ok(stat) = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
-                bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
+                bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * 512 + ENTRY;
                 match FileType::from_raw_mode(stat.st_mode) {
                     FileType::Directory if open.len() < MOST_OPEN => {
                         open.extend(rustix::fs::openat(&directory, name, flags, FileMode::empty()).ok());
@@ -114,8 +121,7 @@ impl<'a> Fence<'a> {
                 }
             }
         }
-        // More entries than are looked at, or a tree that is wider than what is followed, counts as full.
-        self.held = if seen > MOST_ENTRIES { u64::MAX } else { bytes };
+        self.held = bytes;
         self.most_held = self.most_held.max(bytes);
     }
 
@@ -214,6 +220,11 @@ impl Boundary for Fence<'_> {
         }
         // The kernel's own bound counts what else this user has; one more is a fork that is under way.
         (sum.tasks > u64::from(self.limits.processes.get()) + 1).then_some(LimitKey::Processes)
+    }
+
+    fn last_look(&mut self, _running: &Running) -> Option<LimitKey> {
+        self.look_at_files();
+        (self.held > self.limits.disk.bytes()).then_some(LimitKey::Disk)
     }
 
     fn seen(&mut self, _running: &Running, failed: bool) -> Seen {
