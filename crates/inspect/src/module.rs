@@ -18,9 +18,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many files are kept open for one job.
 const KEPT: usize = 48;
 
-/// Files by inode number and name. `None`: one that is not looked into.
+/// What a mapping's file is known by: its inode number and its name.
+pub(crate) type Key = (u64, Vec<u8>);
+
+/// Files that were opened. `None`: one that is not looked into.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Files(Arc<Mutex<HashMap<(u64, Vec<u8>), Option<Arc<File>>>>>);
+pub(crate) struct Files(Arc<Mutex<Known>>);
+
+type Known = HashMap<Key, Option<Arc<File>>>;
 
 impl Files {
     /// The file of `mapping` in the process of `thread`, open for reading, if it may be looked into.
@@ -61,7 +66,7 @@ fn open_unreachable(thread: &Thread<'_>, mapping: &Mapping) -> Option<File> {
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
         return None;
     }
-    let is_overlay = rustix::fs::fstatfs(&found).is_ok_and(|fs| i64::from(fs.f_type) == OVERLAY);
+    let is_overlay = rustix::fs::fstatfs(&found).is_ok_and(|fs| fs.f_type == OVERLAY);
     if stat.st_ino != mapping.inode && !is_overlay {
         return None;
     }

@@ -6,7 +6,7 @@
 use crate::image::{self, Image};
 use crate::look::Sight;
 use crate::maps::{self, Mapping};
-use crate::module::Files;
+use crate::module::{Files, Key};
 use framehop::{
     CacheNative, ExplicitModuleSectionInfo, MayAllocateDuringUnwind, Module, UnwindRegsNative, Unwinder, UnwinderNative,
 };
@@ -19,7 +19,7 @@ const FRAMES: usize = 64;
 
 /// Images by inode number and name, read once for a job.
 #[derive(Debug, Default)]
-pub(crate) struct Images(HashMap<(u64, Vec<u8>), Option<Arc<Image>>>);
+pub(crate) struct Images(HashMap<Key, Option<Arc<Image>>>);
 
 impl Images {
     pub(crate) fn get(&mut self, files: &Files, mapping: &Mapping) -> Option<Arc<Image>> {
