@@ -1,8 +1,10 @@
 //! Two filters by what they decide, and not by how their rules are written.
 //!
-//! The registers for which a call is permitted are a union of cubes (some bits fixed, the others free); so is what one
-//! filter permits and the other does not. Nothing is sampled. Where the cubes become too many, the answer is that there is
-//! none, and never that two filters are the same.
+//! The registers for which a call is permitted are a set, and so is what one filter permits and the other does not. The
+//! sets are exact, and nothing is sampled. Where they become too intricate, the answer is that there is none, and never that
+//! two filters are the same.
+
+mod sets;
 
 #[cfg(test)]
 mod tests;
@@ -13,8 +15,9 @@ use crate::cube::{self, Cube};
 use crate::filter::{Action, Filter};
 use crate::rule::{Comparison, Condition, Member, Rule, Test, Value};
 use crate::table::CallId;
+use sets::{Set, Sets};
 
-/// More cubes than this for one call are not looked at.
+/// More cubes than this for one condition, and more rules than this for one call, are not looked at.
 const MOST: usize = 512;
 
 /// How much of a call is permitted.
@@ -49,8 +52,8 @@ pub enum Difference {
     },
 }
 
-/// For which registers a call meets each action: disjoint for different actions, everything together.
-type Territory = Vec<(Action, Vec<Cube>)>;
+/// For which registers a call meets each action: each action once, no overlap, everything together.
+type Territory = Vec<(Action, Set)>;
 
 impl Filter {
     /// How the call named `call` fares under this filter and `other`, on `arch`.
@@ -64,31 +67,39 @@ impl Filter {
         if self.fallback(id).action == other.fallback(id).action && self.same_alternatives(other, id) {
             return Difference::None;
         }
-        let territories = [self.territory(id, arch), other.territory(id, arch)];
-        let [Some(first), Some(second)] = &territories else {
-            return Difference::Unknown { permitted: territories.each_ref().map(|of| of.as_ref().and_then(extent)) };
-        };
-        let unknown = || Difference::Unknown { permitted: [extent(first), extent(second)] };
-        let (Some(lost), Some(gained)) = (beyond(first, second), beyond(second, first)) else {
-            return unknown();
-        };
-        let Some(alike) = decides_alike(first, second) else {
-            return unknown();
-        };
-        match (extent(first), extent(second)) {
-            (Some(_), Some(_)) if alike => Difference::None,
-            (Some(one), Some(two)) => {
-                Difference::Some { permitted: [one, two], wider: !gained.is_empty(), narrower: !lost.is_empty() }
+        let mut sets = Sets::new();
+        let territories = [self.territory(id, arch, &mut sets), other.territory(id, arch, &mut sets)];
+        let permitted =
+            territories.map(|of| of.and_then(|of| permitted(&of, &mut sets).map(|permitted| (of, permitted))));
+        let mut told = || match &permitted {
+            [Some((first, one)), Some((second, two))] => {
+                let (wider, narrower) = (sets.without(*two, *one)?, sets.without(*one, *two)?);
+                let at = |of: &Territory, action| of.iter().find(|(own, _)| *own == action).map(|(_, set)| *set);
+                if first.len() == second.len() && first.iter().all(|(action, set)| at(second, *action) == Some(*set)) {
+                    return Some(Difference::None);
+                }
+                Some(Difference::Some {
+                    permitted: [extent(*one), extent(*two)],
+                    wider: wider != Set::EMPTY,
+                    narrower: narrower != Set::EMPTY,
+                })
             }
-            _ => unknown(),
-        }
+            _ => None,
+        };
+        told().unwrap_or_else(|| Difference::Unknown {
+            permitted: permitted.each_ref().map(|of| of.as_ref().map(|(_, permitted)| extent(*permitted))),
+        })
     }
 
     /// How much of the call named `call` is permitted on `arch`. `None`: the conditions are too many to tell.
     #[must_use]
     pub fn extent(&self, arch: Arch, call: &str) -> Option<Extent> {
         match CallId::named(call).filter(|id| id.number(arch).is_some()) {
-            Some(id) => extent(&self.territory(id, arch)?),
+            Some(id) => {
+                let mut sets = Sets::new();
+                let territory = self.territory(id, arch, &mut sets)?;
+                permitted(&territory, &mut sets).map(extent)
+            }
             None => Some(Extent::Nothing),
         }
     }
@@ -100,18 +111,18 @@ impl Filter {
         let Some(id) = CallId::named(call).filter(|id| id.number(arch).is_some()) else {
             return Some(Vec::new());
         };
-        let territory = self.territory(id, arch)?;
-        let others = territory.into_iter().filter(|(action, _)| *action != self.default_action());
-        let rules = others.flat_map(|(action, cubes)| {
-            let whole = [Cube::default()];
-            // As few as possible: cubes that together are everything are one rule.
-            let all = cube::difference(&whole, &cubes, MOST).is_some_and(|rest| rest.is_empty());
-            let cubes = if all { whole.to_vec() } else { cubes };
-            cubes
-                .into_iter()
-                .map(move |cube| (Rule::of_call(Member { call: id, conditions: conditions(id, cube) }), action))
-        });
-        Some(rules.collect())
+        let mut sets = Sets::new();
+        let territory = self.territory(id, arch, &mut sets)?;
+        let mut rules = Vec::new();
+        for (action, set) in territory.into_iter().filter(|(action, _)| *action != self.default_action()) {
+            let cubes = sets.cubes(set, MOST)?;
+            rules.extend(
+                cubes
+                    .into_iter()
+                    .map(|cube| (Rule::of_call(Member { call: id, conditions: conditions(id, cube) }), action)),
+            );
+        }
+        Some(rules)
     }
 
     /// Whether the rules about a call are the same ones in the same order.
@@ -122,32 +133,49 @@ impl Filter {
         of(self) == of(other)
     }
 
-    fn territory(&self, call: CallId, arch: Arch) -> Option<Territory> {
+    fn territory(&self, call: CallId, arch: Arch, sets: &mut Sets) -> Option<Territory> {
         let fixed = |action: Action| {
             if call.is_io_uring() && action.permits() { Action::Refuse(crate::filter::EPERM) } else { action }
         };
-        let mut rest = vec![Cube::default()];
         let mut territory: Territory = Vec::new();
-        let mut claim = |action: Action, cubes: Vec<Cube>| match territory.iter_mut().find(|(of, _)| *of == action) {
-            Some((_, all)) => all.extend(cubes),
-            None => territory.push((action, cubes)),
+        let mut claim = |action: Action, set: Set, sets: &mut Sets| {
+            match territory.iter_mut().find(|(of, _)| *of == action) {
+                Some((_, all)) => *all = sets.either(*all, set)?,
+                None => territory.push((action, set)),
+            }
+            Some(())
         };
+        // From the last alternative, which prevails, to the first: each has what is left of what it speaks of.
+        let mut rest = Set::ALL;
         let alternatives: Vec<_> = self.alternatives(call).collect();
         for alternative in alternatives.iter().rev() {
-            let holding = cube::holding(alternative, arch, MOST)?;
-            let mut own = Vec::new();
-            for cube in holding {
-                own.extend(rest.iter().filter_map(|part| part.intersect(cube)));
-                rest = cube::difference(&rest, &[cube], MOST)?;
-                if own.len() > MOST {
-                    return None;
-                }
+            let leaning = alternative.action.leaning();
+            let mut holding = Set::ALL;
+            for condition in &alternative.member.conditions {
+                let cubes = cube::of(&condition.resolve(arch, leaning));
+                let own = sets.of_cubes(&cubes)?;
+                holding = sets.both(holding, own)?;
             }
-            claim(fixed(alternative.action), own);
+            let own = sets.both(rest, holding)?;
+            rest = sets.without(rest, holding)?;
+            claim(fixed(alternative.action), own, sets)?;
         }
-        claim(fixed(self.fallback(call).action), rest);
-        territory.retain(|(_, cubes)| !cubes.is_empty());
+        claim(fixed(self.fallback(call).action), rest, sets)?;
+        territory.retain(|(_, set)| *set != Set::EMPTY);
         Some(territory)
+    }
+}
+
+fn permitted(territory: &Territory, sets: &mut Sets) -> Option<Set> {
+    let own = territory.iter().filter(|(action, _)| action.permits());
+    own.map(|(_, set)| *set).try_fold(Set::EMPTY, |all, set| sets.either(all, set))
+}
+
+fn extent(permitted: Set) -> Extent {
+    match permitted {
+        Set::EMPTY => Extent::Nothing,
+        Set::ALL => Extent::Everything,
+        _ => Extent::Some,
     }
 }
 
@@ -167,34 +195,4 @@ fn conditions(call: CallId, cube: Cube) -> Vec<Condition> {
             Condition { argument, test }
         })
         .collect()
-}
-
-fn permitted(territory: &Territory) -> Vec<Cube> {
-    territory.iter().filter(|(action, _)| action.permits()).flat_map(|(_, cubes)| cubes.iter().copied()).collect()
-}
-
-fn extent(territory: &Territory) -> Option<Extent> {
-    let of = permitted(territory);
-    if of.is_empty() {
-        return Some(Extent::Nothing);
-    }
-    let without = cube::difference(&[Cube::default()], &of, MOST)?;
-    Some(if without.is_empty() { Extent::Everything } else { Extent::Some })
-}
-
-/// What the first permits and the second does not.
-fn beyond(first: &Territory, second: &Territory) -> Option<Vec<Cube>> {
-    cube::difference(&permitted(first), &permitted(second), MOST)
-}
-
-/// Whether every action has the same registers in both.
-fn decides_alike(first: &Territory, second: &Territory) -> Option<bool> {
-    for (action, cubes) in first {
-        let same: Vec<_> = second.iter().filter(|(of, _)| of == action).flat_map(|(_, cubes)| cubes.clone()).collect();
-        if !cube::difference(cubes, &same, MOST)?.is_empty() {
-            return Some(false);
-        }
-    }
-    // Both are everything, so that nothing of the second's can be left over.
-    Some(true)
 }

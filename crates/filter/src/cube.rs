@@ -125,15 +125,3 @@ pub(crate) fn holding(alternative: &Alternative<'_>, arch: Arch, most: usize) ->
     }
     Some(cubes)
 }
-
-/// What is in `from` and in none of `what`; `None` when that takes more than `most` cubes.
-pub(crate) fn difference(from: &[Cube], what: &[Cube], most: usize) -> Option<Vec<Cube>> {
-    let mut rest = from.to_vec();
-    for cube in what {
-        rest = rest.into_iter().flat_map(|part| part.subtract(*cube)).collect();
-        if rest.len() > most {
-            return None;
-        }
-    }
-    Some(rest)
-}

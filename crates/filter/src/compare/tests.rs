@@ -67,16 +67,26 @@ fn another_manner_of_refusing_is_a_difference_that_permits_nothing_more() {
 
 #[test]
 fn what_is_too_much_to_tell_is_not_called_the_same() {
-    let many: Vec<_> = (0..60).map(|at| format!("prctl(second != {at}, third != {at}, fourth != {at})")).collect();
+    // Each pair of values fits one another only: the first 64 bits have to be remembered.
+    let many: Vec<_> = (0..12_000_u64)
+        .map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        .map(|hash| {
+            format!(
+                "mmap(addr == {hash:#x}, length == {:#x}, offset == {:#x})",
+                hash.rotate_left(17),
+                hash.rotate_left(31)
+            )
+        })
+        .collect();
     let texts: Vec<_> = many.iter().map(String::as_str).collect();
 
-    let difference = allowing(&texts).difference(&allowing(&["prctl(second != 5)"]), Arch::X86_64, "prctl");
+    let difference = allowing(&texts).difference(&allowing(&["mmap(length != 5)"]), Arch::X86_64, "mmap");
 
     assert!(matches!(difference, Difference::Unknown { .. }), "{difference:?}");
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn no_call_is_decided_otherwise_where_there_is_no_difference(
@@ -101,4 +111,15 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_refusal_of_two_values_is_the_same_before_and_behind_what_is_permitted_beside_it() {
+    let refusal = ("socket(domain == 16, protocol == 9)", Action::Kill);
+    let permitted = [("socket(protocol != 9)", Action::Allow), ("socket(domain != 16)", Action::Allow)];
+    let before = filter(&[refusal, permitted[0], permitted[1], permitted[0]]);
+    let behind = filter(&[permitted[0], permitted[1], permitted[0], refusal]);
+
+    assert_eq!(before.difference(&behind, Arch::X86_64, "socket"), Difference::None);
+    assert_eq!(before.extent(Arch::X86_64, "socket"), Some(Extent::Some));
 }

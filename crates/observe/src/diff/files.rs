@@ -163,13 +163,26 @@ fn risk(view: &View) -> (Risk, &'static str) {
     const PUBLIC: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/opt"];
     const ORDINARY: [&str; 6] =
         ["/etc/ld.so.cache", "/etc/localtime", "/etc/alternatives", "/etc/fonts", "/etc/ssl/certs", "/etc/mime.types"];
-    const PRIVATE: [&str; 6] = ["/root", "/home", "/etc", "/var", "/run", "/boot"];
+    const PRIVATE: [&str; 12] = [
+        "/root",
+        "/home",
+        "/var",
+        "/run",
+        "/boot",
+        "/etc/shadow",
+        "/etc/gshadow",
+        "/etc/sudoers",
+        "/etc/sudoers.d",
+        "/etc/ssh",
+        "/etc/ssl/private",
+        "/etc/kubernetes",
+    ];
     let beneath = |places: &[&str]| places.iter().any(|place| view.host.starts_with(place));
     if view.changeable {
         (Risk::Medium, "files of the host are seen, and changed for the job")
     } else if beneath(&PUBLIC) || beneath(&ORDINARY) {
         (Risk::Low, "what the distribution installs for everybody")
-    } else if view.host == Path::new("/") || beneath(&PRIVATE) {
+    } else if [Path::new("/"), Path::new("/etc")].contains(&view.host.as_path()) || beneath(&PRIVATE) {
         (Risk::High, "a place where hosts keep secrets")
     } else {
         (Risk::Medium, "files of the host can be read")

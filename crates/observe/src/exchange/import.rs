@@ -52,6 +52,9 @@ pub fn import(import: &Import<'_>) -> Result<Exchanged, ExchangeError> {
         }
         rules.extend(of_call(call, &own, default, import.environment.arch, &mut losses));
     }
+    if default == CallAction::Allow || default == CallAction::Log {
+        losses.push(Loss("calls of io_uring, and calls newer than Linux 6.18, are refused where the source permits what it does not name".to_owned()));
+    }
     losses.extend(changed.into_iter().map(|(errno, mut of)| {
         of.dedup();
         Loss(format!("{} instead of EPERM: {}", error(errno), shortened(&of)))
@@ -82,6 +85,10 @@ fn of_call(
     arch: Arch,
     losses: &mut Vec<Loss>,
 ) -> Vec<(CallAction, Rule)> {
+    if call == "clone3" && own.is_empty() && action(default).permits() {
+        // A policy's default is none for it; the source's is.
+        return Rule::parse(call).map(|rule| vec![(default, rule)]).unwrap_or_default();
+    }
     let filter = |rules: &[(CallAction, Rule)]| {
         rules.iter().fold(Filter::new(action(default)), |filter, (of, rule)| filter.rule(rule.clone(), action(*of)))
     };
