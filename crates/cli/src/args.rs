@@ -91,6 +91,9 @@ pub(crate) struct JobArgs {
     /// Accept that this host cannot enforce a layer; `lazaret doctor` names the layers
     #[arg(long = "degrade", value_name = "LAYER")]
     pub(crate) degrade: Vec<String>,
+    /// Have a layer hold whatever the tier
+    #[arg(long = "require", value_name = "LAYER")]
+    pub(crate) require: Vec<String>,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,

@@ -25,6 +25,9 @@ pub(crate) fn policy(args: &JobArgs) -> Result<Policy, Failure> {
     for layer in &args.degrade {
         builder.degrade(layer, Source::option(format!("--degrade {layer}")))?;
     }
+    for layer in &args.require {
+        builder.require(layer, Source::option(format!("--require {layer}")))?;
+    }
     for variable in &args.environment {
         builder.environment(variable, Source::option(format!("--env {variable}")))?;
     }

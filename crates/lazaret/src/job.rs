@@ -1,10 +1,11 @@
 //! Jobs, put together step by step.
 
 use crate::error::Error;
+use crate::launcher::Launcher;
 use crate::report::Report;
 use crate::rollout;
 use lazaret_jail::RunError;
-use lazaret_jail::run::{Cancel, Launcher, Sink};
+use lazaret_jail::run::{Cancel, Sink};
 use lazaret_launch::observe::{Observe, Observed};
 use lazaret_policy::{EnvValue, FileName, Input, Job as Data, JobError, Output, Policy, Stdin};
 use std::borrow::Cow;

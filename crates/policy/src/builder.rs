@@ -2,6 +2,7 @@ use crate::check::{self, Fault};
 use crate::error::{Place, PolicyError, Problem};
 use crate::layer::{Layer, Tier};
 use crate::limits::LimitKey;
+use crate::load::contradiction;
 use crate::policy::{Bind, Cow, Device, EnvValue, EnvVar, Policy};
 use crate::rollout::Old;
 use crate::source::{Source, Sourced};
@@ -62,6 +63,29 @@ impl PolicyBuilder {
         self.each(|policy| {
             replace(&mut policy.degrade, Sourced::new(layer, source.clone()), |a, b| a == b);
             Ok(())
+        })?;
+        self.without_contradiction()
+    }
+
+    /// Has a layer hold, whatever the tier.
+    ///
+    /// # Errors
+    ///
+    /// The layer is unknown, or the policy gives it up.
+    pub fn require(&mut self, written: &str, source: Source) -> Result<&mut Self, PolicyError> {
+        let option = Written { text: written, source: &source };
+        let layer: Layer = written.parse().map_err(|error| option.fault(Fault::from(error), 0))?;
+        self.each(|policy| {
+            replace(&mut policy.require, Sourced::new(layer, source.clone()), |a, b| a == b);
+            Ok(())
+        })?;
+        self.without_contradiction()
+    }
+
+    fn without_contradiction(&mut self) -> Result<&mut Self, PolicyError> {
+        self.each(|policy| match policy.contradiction() {
+            Some(_) => Err(contradiction(policy).into()),
+            None => Ok(()),
         })
     }
 

@@ -1,8 +1,8 @@
 //! What a new policy would have refused a job that ran under the old one.
 
 use crate::view::{self, Need};
-use lazaret_jail::probe::Support;
 use lazaret_launch::Finished;
+use lazaret_launch::Missing;
 use lazaret_launch::observe::{Observed, PathKey, PathNote};
 use lazaret_policy::{EnvVar, Job, LimitHit, LimitKey, PathNeed, Policy, Report, Shadow, Sourced, Trial};
 use std::path::Path;
@@ -12,7 +12,8 @@ pub(super) struct Seen<'a> {
     pub(super) old: &'a Policy,
     pub(super) new: &'a Policy,
     pub(super) job: &'a Job,
-    pub(super) support: &'a Support,
+    /// What the host lacks of what the new policy requires.
+    pub(super) missing: &'a [Missing],
 }
 
 impl Seen<'_> {
@@ -43,7 +44,7 @@ impl Seen<'_> {
         let seen = observed.paths.iter().map(|(key, note)| (key.clone(), note.clone()));
         let mut needs: Vec<PathNeed> = Vec::new();
         for (key, note) in program.into_iter().chain(seen) {
-            let (need, access) = view::need(key.access);
+            let Some((need, access)) = view::need(self.new, key.access) else { continue };
             if view::refuses(self.old, &key.path, key.follow, need).is_some() || !is_there(self.old, &key, need) {
                 continue;
             }
@@ -104,7 +105,7 @@ impl Seen<'_> {
         if observed.loopback && self.old.network.loopback.value && !self.new.network.loopback.value {
             found.push("an address of the loopback interface was used, which would not be up".to_owned());
         }
-        for lack in self.support.missing(self.new) {
+        for lack in self.missing {
             found.push(format!("the job would not have been run: this host cannot enforce `{}`", lack.layer));
         }
         found
