@@ -118,12 +118,10 @@ fn beneath(policy: &Policy, path: &Path, follow: bool) -> (Shown, Vec<PathBuf>) 
         return (Shown::Own, Vec::new());
     }
     let names = |bind: &&Sourced<Bind>| bind.host.canonicalize().is_ok_and(|host| found.starts_with(host));
-    match policy.files.read.iter().find(names) {
-        Some(bind) => {
-            let by = bind.guest.clone();
-            (Shown::Host { path: found, writable: false, by: by.clone() }, vec![by])
-        }
-        None => (Shown::Nothing { at: found }, Vec::new()),
+    let through: Vec<PathBuf> = policy.files.read.iter().filter(names).map(|bind| bind.guest.clone()).collect();
+    match through.first().cloned() {
+        Some(by) => (Shown::Host { path: found, writable: false, by }, through),
+        None => (Shown::Nothing { at: found }, through),
     }
 }
 
