@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use lazaret_policy::{EnvValue, PathAccess, Policy, ProcView, Root};
+use lazaret_policy::{Bind, EnvValue, PathAccess, Policy, ProcView, Root, Sourced, Tier};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
@@ -53,6 +53,9 @@ pub fn through(policy: &Policy, path: &Path, follow: bool) -> Vec<PathBuf> {
 }
 
 fn walk(policy: &Policy, path: &Path, follow: bool) -> (Shown, Vec<PathBuf>) {
+    if policy.tier.value == Tier::Seccomp {
+        return beneath(policy, path, follow);
+    }
     let mut left = MOST_LINKS;
     let mut rest: Vec<OsString> = parts(path);
     rest.reverse();
@@ -96,6 +99,34 @@ fn walk(policy: &Policy, path: &Path, follow: bool) -> (Shown, Vec<PathBuf>) {
     };
     (shown, through)
 }
+
+/// The same where the job has the host's file tree, and only what the policy names can be opened: links are followed
+/// whatever shows them, and what counts is where they lead.
+fn beneath(policy: &Policy, path: &Path, follow: bool) -> (Shown, Vec<PathBuf>) {
+    let parent = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    let whole = if follow { path.canonicalize().ok() } else { None };
+    let found = whole.or_else(parent).unwrap_or_else(|| path.to_owned());
+    if found.starts_with("/dev") || found.starts_with("/proc") {
+        let shown = match place(policy, &found) {
+            Place::Given | Place::Way => Shown::Given,
+            Place::Own | Place::Backed { .. } | Place::Nothing => Shown::Nothing { at: found },
+        };
+        return (shown, Vec::new());
+    }
+    let is_own = found.strip_prefix("/tmp").is_ok_and(|within| within.to_string_lossy().starts_with(OWN_DIRECTORY));
+    if is_own || found.starts_with("/job") {
+        return (Shown::Own, Vec::new());
+    }
+    let names = |bind: &&Sourced<Bind>| bind.host.canonicalize().is_ok_and(|host| found.starts_with(host));
+    let through: Vec<PathBuf> = policy.files.read.iter().filter(names).map(|bind| bind.guest.clone()).collect();
+    match through.first().cloned() {
+        Some(by) => (Shown::Host { path: found, writable: false, by }, through),
+        None => (Shown::Nothing { at: found }, through),
+    }
+}
+
+/// How the private directories of jobs begin that have the host's file tree.
+const OWN_DIRECTORY: &str = "lazaret-";
 
 fn parts(path: &Path) -> Vec<OsString> {
     let named = |part| match part {
@@ -247,17 +278,21 @@ pub fn suggestion(path: &Path, need: Need) -> Option<String> {
     })
 }
 
-/// What a path is used for, as it matters here and as reports say it.
+/// What a path is used for, as it matters here and as reports say it. `None`: `policy` cannot refuse that, whatever the
+/// path; a job that has the host's file tree can look at everything in it.
 #[must_use]
-pub fn need(access: lazaret_inspect::PathAccess) -> (Need, PathAccess) {
+pub fn need(policy: &Policy, access: lazaret_inspect::PathAccess) -> Option<(Need, PathAccess)> {
     use lazaret_inspect::PathAccess as Inspected;
-    match access {
+    if policy.tier.value == Tier::Seccomp && access == Inspected::Metadata {
+        return None;
+    }
+    Some(match access {
         Inspected::Read | Inspected::List | Inspected::Metadata => (Need::See, PathAccess::Read),
         Inspected::Execute => (Need::See, PathAccess::Execute),
         Inspected::Write | Inspected::Create | Inspected::Remove | Inspected::ChangeMetadata => {
             (Need::Change, PathAccess::Write)
         }
-    }
+    })
 }
 
 /// Where `command` is under `policy`, which looks for it in its PATH unless there is a slash in it.

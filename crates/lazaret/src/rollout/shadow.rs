@@ -43,7 +43,7 @@ impl Seen<'_> {
         let seen = observed.paths.iter().map(|(key, note)| (key.clone(), note.clone()));
         let mut needs: Vec<PathNeed> = Vec::new();
         for (key, note) in program.into_iter().chain(seen) {
-            let (need, access) = view::need(key.access);
+            let Some((need, access)) = view::need(self.new, key.access) else { continue };
             if view::refuses(self.old, &key.path, key.follow, need).is_some() || !is_there(self.old, &key, need) {
                 continue;
             }

@@ -22,6 +22,7 @@ pub(super) struct Classified {
 
 /// The rules of `policy` and those of every jail.
 pub(super) fn filter(policy: &Policy) -> Result<Filter, Error> {
+    // Whatever a tier adds comes behind, and is not the policy's.
     FilterPlan::new(&policy.system_calls, OWN_RULES, true).map(|plan| plan.filter).map_err(Error::Plan)
 }
 
@@ -72,7 +73,7 @@ fn paths(policy: &Policy, job: &Job, observed: &Observed) -> Vec<PathNeed> {
     let seen = observed.paths.iter().map(|(key, note)| (key.clone(), note.clone()));
     let mut needs: Vec<PathNeed> = Vec::new();
     for (key, note) in program.into_iter().chain(seen) {
-        let (need, access) = view::need(key.access);
+        let Some((need, access)) = view::need(policy, key.access) else { continue };
         let Some(lack) = view::lacks(policy, &key.path, key.follow, need) else { continue };
         let path = view::escape(&key.path);
         match needs.iter_mut().find(|known| known.path == path && known.access == access) {

@@ -62,15 +62,14 @@ pub enum StaleKind {
 impl Use {
     pub(super) fn of(policy: &Policy, filter: &Filter, job: &Job, observed: &Observed) -> Self {
         let mut used = Self { loopback: observed.loopback, ..Self::default() };
-        for ((rule, name), _) in &observed.used {
+        for (rule, name) in observed.used.keys() {
             if let Some(rule) = rule {
                 used.note(*rule, name);
             }
         }
         used.launch(filter);
-        for (key, note) in &observed.paths {
+        for key in observed.paths.keys() {
             used.path(policy, &key.path, key.follow);
-            debug_assert!(note.count > 0, "what was noted happened");
         }
         if let Some(program) = job.data().ok().and_then(|data| view::program(policy, Path::new(&data.command))) {
             used.program(policy, &program);
