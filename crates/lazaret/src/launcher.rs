@@ -118,16 +118,4 @@ impl Launcher {
             Tier::Seccomp => self.filters()?.run_observed(policy, job, observe, sink, cancels),
         }
     }
-
-    /// The layers that `policy` requires and this host cannot enforce.
-    ///
-    /// # Errors
-    ///
-    /// When memory or descriptors run out.
-    pub fn missing(&self, policy: &Policy) -> Result<Vec<Missing>, RunError> {
-        Ok(match policy.tier.value {
-            Tier::Jail => self.jails()?.support().missing(policy),
-            Tier::Seccomp => self.filters()?.support().missing(policy),
-        })
-    }
 }
