@@ -23,6 +23,8 @@ pub struct Support {
     pub notifier: bool,
     /// Whether the kernel lists the children of a process, by which every process of a job is found.
     pub children: bool,
+    /// Whether the open files of jobs can be looked at, which for those of another user takes CAP_SYS_PTRACE.
+    pub open_files: bool,
     /// What this process itself is bounded by.
     pub bounds: Bounds,
 }
@@ -47,6 +49,9 @@ impl Support {
             landlock: lazaret_sys::landlock::abi().map_err(|e| format!("landlock_create_ruleset is refused: {e}")),
             notifier: lazaret_sys::seccomp::has_action(RET_USER_NOTIF).unwrap_or(false),
             children: fs::metadata("/proc/thread-self/children").is_ok(),
+            open_files: mode == Mode::Rootless
+                || rustix::thread::capabilities(None)
+                    .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE)),
             bounds: Bounds::probe(mode),
         }
     }
