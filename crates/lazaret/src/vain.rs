@@ -10,7 +10,7 @@ use crate::view::{self, Shown};
 use lazaret_inspect::PathAccess;
 use lazaret_launch::Finished;
 use lazaret_launch::observe::{Observed, PathKey};
-use lazaret_policy::{Mode, PathCause, PathRefusal, Policy};
+use lazaret_policy::{Mode, PathCause, PathRefusal, Policy, Tier};
 use rustix::fs::{Access, AtFlags, CWD};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -18,13 +18,19 @@ use std::path::Path;
 /// How many paths a report has.
 const KEPT: usize = 64;
 
-/// What of `observed` the job did not get under `policy`, and what would give it. `mode` says whose user id it had.
+/// What of `observed` the job did not get under `policy` in this `tier`, and what would give it. `mode` says whose user id
+/// it had.
 #[must_use]
-pub fn paths(policy: &Policy, mode: Mode, observed: &Observed) -> Vec<PathRefusal> {
+pub fn paths(policy: &Policy, tier: Tier, mode: Mode, observed: &Observed) -> Vec<PathRefusal> {
     let asked = observed.paths.iter();
     let mut found: Vec<PathRefusal> = Vec::new();
     for (key, note) in asked {
-        let Some(lack) = lack(policy, mode, key) else { continue };
+        let Some(lack) = lack(policy, mode, key).and_then(|lack| match tier {
+            Tier::Jail => Some(lack),
+            Tier::Seccomp => lack.by_landlock(),
+        }) else {
+            continue;
+        };
         let path = view::escape(&key.path);
         // The same path read and looked at is one mistake of the policy's.
         if let Some(known) = found.iter_mut().find(|known| known.path == path && known.error == lack.error) {
@@ -59,7 +65,7 @@ pub(crate) fn explain(policy: &Policy, finished: &mut Finished) {
         finished.report.notes.push(format!("paths are not explained: {problem}"));
         return;
     }
-    finished.report.path_refusals = Some(paths(policy, finished.report.mode, observed));
+    finished.report.path_refusals = Some(paths(policy, finished.report.tier, finished.report.mode, observed));
     if observed.unread > 0 {
         let count = observed.unread;
         finished.report.notes.push(format!("the paths of {count} calls could not be read, and are not explained"));
@@ -73,6 +79,22 @@ struct Lack {
     line: Result<String, &'static str>,
 }
 
+impl Lack {
+    /// The same where there is no file tree of the job's own, and Landlock refuses what a jail would not show.
+    fn by_landlock(self) -> Option<Self> {
+        let is_view = self.line.as_ref().is_ok_and(|line| line.contains(" cow = "));
+        let line = if is_view { Err(NO_VIEWS) } else { self.line };
+        match self.cause {
+            PathCause::Permissions => Some(Self { line, ..self }),
+            PathCause::ReadOnly if line == Err(JAILS_OWN) => None,
+            PathCause::NotShown | PathCause::ReadOnly | PathCause::Landlock => {
+                Some(Self { error: "EACCES", cause: PathCause::Landlock, line })
+            }
+        }
+    }
+}
+
+const NO_VIEWS: &str = "only the tier `jail` has directories that may be changed without changing the host";
 const NO_TEXT: &str = "its name cannot be written in a policy: show the directory around it";
 const JAILS_OWN: &str = "it is the jail's own, and nothing changes it; write to /job or /tmp";
 const HOSTS_RIGHTS: &str = "the job's user id may not, whatever the policy shows: change owner or mode outside";

@@ -2,7 +2,13 @@ use super::*;
 use lazaret_launch::observe::PathNote;
 use std::path::PathBuf;
 
-fn found(policy: &str, asked: &[(&str, PathAccess)]) -> Vec<(String, String, PathCause, Option<String>)> {
+type Told = (String, String, PathCause, Option<String>);
+
+fn found(policy: &str, asked: &[(&str, PathAccess)]) -> Vec<Told> {
+    found_in(Tier::Jail, policy, asked)
+}
+
+fn found_in(tier: Tier, policy: &str, asked: &[(&str, PathAccess)]) -> Vec<Told> {
     let policy = crate::policy_text("p.toml", policy).expect("a policy");
     let mut observed = Observed::default();
     for (path, access) in asked {
@@ -10,7 +16,7 @@ fn found(policy: &str, asked: &[(&str, PathAccess)]) -> Vec<(String, String, Pat
         observed.paths.insert(key, PathNote { call: "openat".to_owned(), count: 1 });
     }
     let tell = |refusal: PathRefusal| (refusal.path, refusal.error, refusal.cause, refusal.allow);
-    paths(&policy, Mode::Root, &observed).into_iter().map(tell).collect()
+    paths(&policy, tier, Mode::Root, &observed).into_iter().map(tell).collect()
 }
 
 #[test]
@@ -57,4 +63,16 @@ fn what_the_job_has_and_what_is_nowhere_is_no_refusal() {
     ];
 
     assert_eq!(found("extends = \"default\"", &asked), []);
+}
+
+#[test]
+fn without_a_tree_of_the_jobs_own_it_is_landlock_that_refuses() {
+    let policy = "extends = \"default\"\n[files]\nread = [\"/usr/share\"]";
+    let asked = [("/root", PathAccess::List), ("/usr/share/new", PathAccess::Create)];
+
+    let refusals = found_in(Tier::Seccomp, policy, &asked);
+
+    assert!(refusals.iter().all(|told| told.1 == "EACCES" && told.2 == PathCause::Landlock), "{refusals:?}");
+    assert_eq!(refusals[0].3.as_deref(), Some("[files] read = [\"/root\"]"));
+    assert_eq!((refusals.len(), &refusals[1].3), (2, &None));
 }

@@ -1,7 +1,7 @@
 //! Refused calls of programs that mean no harm.
 
-use crate::program::{arguments, compile, functions, refusal, run};
-use lazaret_e2e::{Ran, Runner, as_root_and_user};
+use crate::program::{arguments, compile, functions, policy, refusal, run};
+use lazaret_e2e::{PATIENCE, Ran, Runner, as_root_and_user, finish};
 
 as_root_and_user![
     a_dynamic_program_is_followed_into_its_functions,
@@ -14,6 +14,7 @@ as_root_and_user![
     the_line_that_is_suggested_allows_the_call,
     an_interpreter_is_followed_too,
     a_policy_with_userfaultfd_has_its_calls_explained_without_a_look,
+    where_no_thread_may_be_stopped_the_stack_is_followed_from_what_is_known,
 ];
 
 #[track_caller]
@@ -158,4 +159,23 @@ fn a_policy_with_userfaultfd_has_its_calls_explained_without_a_look(runner: &Run
     assert!(explanation["stack_note"].as_str().is_some_and(|note| note.contains("userfaultfd")), "{explanation:#}");
     assert_eq!(arguments(explanation)[3], "flags=MS_NODEV | MS_NOSUID");
     assert_eq!(refusal(&ran, "mount")["count"], 3);
+}
+
+fn where_no_thread_may_be_stopped_the_stack_is_followed_from_what_is_known(runner: &Runner) {
+    if !compile(runner, "refused.c", "dynamic", &[]) || !compile(runner, "without.c", "without", &[]) {
+        return;
+    }
+    let policy = policy(runner, "");
+    let mut command = runner.command(runner.path("programs/without"));
+    command.arg(runner.program()).args(["run", "--report", "report.json", "--policy", &policy]);
+
+    let ran = finish(command.args(runner.options()).args(["--", "/programs/dynamic"]), b"", PATIENCE);
+
+    assert_eq!((ran.stdout().as_str(), ran.status), ("errno 1\n", Some(0)), "{ran}");
+    let report: serde_json::Value = serde_json::from_slice(&runner.read("report.json")).expect("a report");
+    let explanation = &report["refusals"][0]["explanation"];
+    assert_eq!(report["refusals"][0]["count"], 3);
+    assert!(explanation["stack_note"].as_str().is_some_and(|note| note.contains("not be stopped")), "{explanation:#}");
+    assert_eq!(functions(explanation)[..2], ["mount", "ask"], "{explanation:#}");
+    assert_eq!(arguments(explanation)[1], "target=\"/tmp/a b\"");
 }
