@@ -48,7 +48,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! On a Tokio runtime, with the feature `tokio`, `Job::run_async` does the same; dropping its future ends the job.
+//! A closure runs in a locked-down process of its own, without namespaces or privileges: [`sandboxed`].
+//!
+//! ```
+//! let policy = lazaret::profile("compute")?;
+//! let decode = lazaret::sandboxed(&policy, |input: &[u8]| match input {
+//!     [first, ..] => Ok(vec![*first]),
+//!     [] => Err("nothing to decode".to_owned()),
+//! })?;
+//!
+//! let called = decode.call(b"quarantine")?;
+//! assert_eq!(&*called.into_value()?.map_err(|own| own)?, b"q");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! On a Tokio runtime, with the feature `tokio`, `Job::run_async` and `Function::call_async` do the same; dropping their
+//! futures ends the job or the call.
 
 #![forbid(unsafe_code)]
 
@@ -64,6 +79,10 @@ pub use lazaret_jail::{plan, probe, steps, uid};
 pub use lazaret_policy::{
     Bytes, Control, FileName, Holding, Layer, LimitHit, LimitKey, Limits, Mode, OutputProblem, Policy, PolicyError,
     Source, StartFailure, StartFailureKind, Tier, Usage, Verdict,
+};
+pub use lazaret_seccomp::call::{
+    self, CallError, Called, Ending, Function, SandboxError, Spawner, TypedFunction, sandboxed, sandboxed_typed,
+    sandboxed_writing,
 };
 pub use load::{Change, change, policy_file, policy_text, profile, profiles};
 pub use report::Report;
