@@ -5,6 +5,7 @@
 mod agent;
 mod args;
 mod compare;
+mod functions;
 mod host;
 mod order;
 mod output;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     match Program::parse().command {
         Command::Compare(args) => compare::compare(&args),
+        Command::Functions(args) => functions::functions(&args),
         Command::Soak(args) => soak::soak(&args),
         Command::Phases(args) => phases::phases(&args),
         Command::Thumbnail(args) => thumbnail::thumbnail(&args),
