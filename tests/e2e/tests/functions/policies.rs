@@ -36,7 +36,7 @@ fn what_a_function_cannot_have_is_refused_and_named_with_its_line() {
         ("[files]\nproc = \"minimal\"", "files.proc"),
         ("[files]\npts = true", "files.pts"),
         ("[files]\nshm = true", "files.shm"),
-        ("[files]\nroot = \"/srv\"", "files.root"),
+        ("[files]\nroot = { directory = \"/srv\" }", "files.root"),
         ("[files]\ncow = [{ path = \"/srv\", at = \"/srv\" }]", "files.cow"),
         ("[files]\nread = [{ path = \"/srv\", at = \"/elsewhere\" }]", "files.read"),
         ("[files]\ndevices = [\"/dev/kvm\"]", "files.devices"),

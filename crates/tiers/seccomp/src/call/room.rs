@@ -72,15 +72,8 @@ impl Room {
         self.file.as_fd()
     }
 
-    /// Puts the input in its place.
+    /// Puts the input in its place: by write(2), which has no fault for each page, as writing to a mapping has.
     pub(crate) fn put(&self, mut bytes: &[u8]) -> io::Result<()> {
-        if bytes.len() as u64 >= HUGE {
-            let mut place = self.map_input()?;
-            // A hint: a kernel that cannot take it does without.
-            let _hinted = place.want_huge();
-            place.copy_from_slice(bytes);
-            return Ok(());
-        }
         let mut at = self.layout.input_at();
         while !bytes.is_empty() {
             let written = rustix::io::pwrite(&self.file, bytes, at)?;
