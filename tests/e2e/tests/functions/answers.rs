@@ -68,8 +68,10 @@ fn sixty_four_mebibytes_go_in_and_come_out() {
     let _alone = alone();
     let bytes: Vec<u8> = (0..=250_u8).cycle().take(BULK).collect();
     let expected: Vec<u8> = bytes.iter().map(|byte| !byte).collect();
-    let by_fork = lazaret::sandboxed_writing(&compute(), turned).expect("it can be sandboxed");
-    let by_spawner = spawner().sandboxed_writing(&compute(), turned).expect("it can be sandboxed");
+    // This is not about time: the function is not optimised, and the machine may be busy.
+    let policy = lazaret::change(with_limit("wall=200s")).limit("cpu=100s").expect("a good limit").build();
+    let by_fork = lazaret::sandboxed_writing(&policy, turned).expect("it can be sandboxed");
+    let by_spawner = spawner().sandboxed_writing(&policy, turned).expect("it can be sandboxed");
     for turn in [by_fork, by_spawner] {
         let mut input = turn.input(BULK + 1).expect("there is memory");
         input.write_all(&bytes).expect("it fits");

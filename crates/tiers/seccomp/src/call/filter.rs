@@ -235,3 +235,6 @@ fn may_permit(filter: &Filter, call: &str) -> bool {
     }
     permitted
 }
+
+#[cfg(test)]
+mod tests;

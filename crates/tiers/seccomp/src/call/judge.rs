@@ -107,3 +107,6 @@ fn signalled(
         signal => Ending::Stopped(Box::new(Verdict::signalled(signal))),
     }
 }
+
+#[cfg(test)]
+mod tests;

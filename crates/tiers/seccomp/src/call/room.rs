@@ -124,7 +124,7 @@ impl Room {
 }
 
 impl Head {
-    fn parse(bytes: &[u8; HEAD]) -> Self {
+    pub(crate) fn parse(bytes: &[u8; HEAD]) -> Self {
         let word = |at: usize| bytes[at..].first_chunk().map_or(0, |word| u32::from_ne_bytes(*word));
         let len = bytes[16..].first_chunk().map_or(0, |word| u64::from_ne_bytes(*word));
         let message = &bytes[MESSAGE..];
