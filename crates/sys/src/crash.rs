@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 static NOTE: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 /// How many bytes must be left for memory not to be short.
 static PROBE: AtomicUsize = AtomicUsize::new(0);
-/// Room for a handler, whatever registers the processor has.
-const STACK: usize = 64 * 1024;
+/// Room for a handler, whatever registers the processor has: what [`note_short_memory`] maps.
+pub const STACK: usize = 64 * 1024;
 
 /// From now on, a crash of this process sets `note` to 1 if `probe` bytes of address space cannot be had any more. The
 /// crash goes on as it would have.

@@ -32,6 +32,8 @@ pub(crate) struct Given<'a> {
     pub(crate) told_to_go: bool,
     /// Whether handlers of the program's may be in force.
     pub(crate) handlers: bool,
+    /// Bytes of address space that its parent had, where that cannot have changed. `None`: it has to ask.
+    pub(crate) space: Option<u64>,
 }
 
 /// The steps of the lock-down, by their numbers in the head.
@@ -100,7 +102,10 @@ fn lock_down(given: &Given<'_>, head: &'static mut [u8]) -> Step<(Written, Optio
     let (len, message) = rest.split_at_mut(MESSAGE - 25);
     step(3, crash::note_short_memory(&mut note[0], usize::try_from(order.memory / 8).unwrap_or(usize::MAX)))?;
     std::panic::set_hook(panic_hook(&mut len[3..7], message));
-    let space = step(4, address_space())?;
+    let space = match given.space {
+        Some(space) => space.saturating_add(mapped(given.layout)),
+        None => step(4, address_space())?,
+    };
     step(5, rustix::thread::set_no_new_privs(true))?;
     let none = CapabilitySet::empty();
     let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
@@ -140,9 +145,20 @@ fn map(given: &Given<'_>) -> io::Result<(Written, Option<Frozen>)> {
     Ok((region, input))
 }
 
+/// Bytes that this process has mapped since its birth.
+fn mapped(layout: Layout) -> u64 {
+    let page = rustix::param::page_size() as u64;
+    let parts = [HEAD as u64, layout.input, layout.bound, crash::STACK as u64];
+    parts.iter().map(|part| part.next_multiple_of(page)).sum()
+}
+
 /// Bytes of address space that this process has now. Source: proc_pid_statm(5).
 fn address_space() -> io::Result<u64> {
-    let text = std::fs::read_to_string("/proc/self/statm")?;
+    parse_statm(&std::fs::read_to_string("/proc/self/statm")?)
+}
+
+/// Bytes of address space, out of the text of `/proc/PID/statm`.
+pub(crate) fn parse_statm(text: &str) -> io::Result<u64> {
     let pages = text.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
     let pages = pages.ok_or(io::ErrorKind::InvalidData)?;
     Ok(pages * rustix::param::page_size() as u64)

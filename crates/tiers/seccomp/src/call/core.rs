@@ -127,6 +127,8 @@ impl Core {
             parent: rustix::process::getpid().as_raw_nonzero().get(),
             told_to_go: true,
             handlers: true,
+            // Other threads may map and unmap meanwhile.
+            space: None,
         };
         let pid = lazaret_sys::fork::fork(|| match child::run(&given, input, body) {})
             .map_err(CallError::resource("fork"))?;

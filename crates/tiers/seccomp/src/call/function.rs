@@ -81,7 +81,7 @@ impl Spawner {
     /// # let policy = lazaret_policy::Loader::new().profile("compute").unwrap();
     /// # let spawner = lazaret_seccomp::call::Spawner::start().unwrap();
     /// let key = vec![1_u8];
-    /// spawner.sandboxed(&policy, move |input| Ok::<_, ()>([input, &key].concat()));
+    /// spawner.sandboxed(&policy, move |input: &[u8]| Ok::<_, ()>([input, key.as_slice()].concat()));
     /// ```
     ///
     /// # Errors

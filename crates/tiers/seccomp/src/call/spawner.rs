@@ -10,6 +10,7 @@ use super::room::{Layout, Room, above_streams};
 use lazaret_sys::entry::{Channel, Code, Entry, Received};
 use lazaret_sys::{confine, fork, signal, wait};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use std::convert::Infallible;
 use std::io;
@@ -146,6 +147,8 @@ struct Serving {
     /// Becomes readable when a child ends.
     ends: OwnedFd,
     null: OwnedFd,
+    /// Its own `/proc/self/statm`, kept open: a child's would have to be made by the kernel for each call.
+    statm: OwnedFd,
     own: i32,
     running: Vec<Running>,
 }
@@ -165,13 +168,16 @@ impl Serving {
         if rustix::process::getppid() != Some(caller) {
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
-        let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC;
-        let null = above_streams(rustix::fs::open("/dev/null", flags, rustix::fs::Mode::empty())?)?;
+        let flags = OFlags::RDWR | OFlags::CLOEXEC;
+        let null = above_streams(rustix::fs::open("/dev/null", flags, Mode::empty())?)?;
         let ends = above_streams(signal::descriptor(&[libc::SIGCHLD])?)?;
+        let statm = rustix::fs::open("/proc/self/statm", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let statm = above_streams(statm)?;
         child::streams(null.as_fd())?;
-        confine::close_others(&mut [channel.as_fd(), keep.as_fd(), caller_pidfd.as_fd(), null.as_fd(), ends.as_fd()])?;
+        let keep = [channel.as_fd(), keep.as_fd(), caller_pidfd.as_fd(), null.as_fd(), ends.as_fd(), statm.as_fd()];
+        confine::close_others(&mut { keep })?;
         let own = rustix::process::getpid().as_raw_nonzero().get();
-        Ok(Self { channel, caller: caller_pidfd, ends, null, own, running: Vec::new() })
+        Ok(Self { channel, caller: caller_pidfd, ends, null, statm, own, running: Vec::new() })
     }
 
     fn serve(mut self) -> Infallible {
@@ -243,6 +249,12 @@ impl Serving {
         }
     }
 
+    fn address_space(&self) -> io::Result<u64> {
+        let mut text = [0; 128];
+        let len = rustix::io::pread(&self.statm, &mut text, 0)?;
+        child::parse_statm(std::str::from_utf8(&text[..len]).unwrap_or_default())
+    }
+
     fn start(&mut self, request: &Received<Output>) -> io::Result<()> {
         let (layout, rest) = postcard::take_from_bytes::<Layout>(&request.bytes).map_err(io::Error::other)?;
         let order: Order = postcard::from_bytes(rest).map_err(io::Error::other)?;
@@ -260,6 +272,7 @@ impl Serving {
             parent: self.own,
             told_to_go: false,
             handlers: false,
+            space: Some(self.address_space()?),
         };
         let entry = request.entry;
         let forked = fork::fork(|| {
