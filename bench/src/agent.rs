@@ -4,10 +4,12 @@
 //! live as long as the run, wait between turns, and end when their standard input does.
 
 mod client;
+mod function;
 mod launch;
 mod serve;
 
 pub(crate) use client::Agent;
+pub(crate) use function::Function;
 pub(crate) use serve::serve;
 
 use lazaret::Policy;
@@ -23,6 +25,8 @@ pub(crate) enum Work {
     Spawn { argv: Vec<String>, filter: Option<PathBuf> },
     /// A job of the library, in the agent itself.
     Library { policy: Choice, argv: Vec<String> },
+    /// A function, in a process of its own or not.
+    Function(Function),
 }
 
 /// Which policy Lazaret's jobs run under.

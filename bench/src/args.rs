@@ -15,6 +15,8 @@ pub(crate) struct Program {
 pub(crate) enum Command {
     /// Latency of /bin/true side by side, then jobs per second at several concurrencies
     Compare(Compare),
+    /// Function calls beside fork(2) and calls in the process; 64 MiB beside copies of it
+    Functions(Functions),
     /// Many library jobs in a row: they leave nothing behind and do not get slower
     Soak(Soak),
     /// Where Lazaret's own time goes
@@ -62,6 +64,27 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_values_t = [1, 2, 8])]
     pub(crate) concurrency: Vec<u32>,
     /// Pause before each single timing, so that what the last one left to the kernel is not charged to the next
+    #[arg(long, value_name = "MS", default_value_t = 2)]
+    pub(crate) settle: u64,
+    /// Megabytes that the large caller has resident
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    pub(crate) large_mib: usize,
+    /// Threads of the large caller
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(crate) large_threads: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Functions {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// How often each contender takes its turn
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// How often each way of 64 MiB takes its turn
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) bulk_rounds: u32,
+    /// Pause before each timing
     #[arg(long, value_name = "MS", default_value_t = 2)]
     pub(crate) settle: u64,
     /// Megabytes that the large caller has resident
@@ -129,4 +152,7 @@ pub(crate) struct Agent {
     /// Threads to park
     #[arg(long, default_value_t = 0)]
     pub(crate) threads: usize,
+    /// Start a spawner before anything else
+    #[arg(long)]
+    pub(crate) spawner: bool,
 }

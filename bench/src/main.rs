@@ -6,6 +6,7 @@ mod agent;
 mod args;
 mod compare;
 mod filter;
+mod functions;
 mod host;
 mod order;
 mod output;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
 fn run() -> Result<()> {
     match Program::parse().command {
         Command::Compare(args) => compare::compare(&args),
+        Command::Functions(args) => functions::functions(&args),
         Command::Soak(args) => soak::soak(&args),
         Command::Phases(args) => phases::phases(&args),
         Command::Filter(args) => filter::filter(&args),

@@ -138,6 +138,7 @@ impl Contender {
             Work::Spawn { argv, filter: Some(filter) } => {
                 format!("{}` with descriptor {FILTER} open on `{}", shell(argv), filter.display())
             }
+            Work::Function(function) => format!("{function:?}"),
             Work::Library { policy: Choice { profile, degrade }, argv } => {
                 let degrade: String = degrade.iter().map(|layer| format!(".degrade({layer:?})?")).collect();
                 format!(

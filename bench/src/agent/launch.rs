@@ -1,5 +1,6 @@
 //! One job, timed.
 
+use super::function::Prepared;
 use super::serve::nanoseconds;
 use super::{FILTER, UNIQUE, Work};
 use anyhow::{Context, Result, bail};
@@ -24,6 +25,7 @@ pub(super) struct Launch<'a> {
 enum Way<'a> {
     Process { argv: &'a [String], filter: Option<&'a Path>, forks: bool, said: File },
     Library { job: Box<Job>, policy: Box<Policy> },
+    Function(Prepared),
 }
 
 impl<'a> Launch<'a> {
@@ -42,6 +44,7 @@ impl<'a> Launch<'a> {
                 lazaret::launcher()?;
                 Way::Library { job: Box::new(Job::new(command).args(args)), policy }
             }
+            Work::Function(function) => Way::Function(function.prepare()?),
         };
         Ok(Self { way })
     }
@@ -55,6 +58,7 @@ impl<'a> Launch<'a> {
         match &mut self.way {
             Way::Process { argv, filter, forks, said } => process(argv, *filter, *forks, said),
             Way::Library { job, policy } => library(job, policy),
+            Way::Function(prepared) => prepared.once(),
         }
     }
 }

@@ -16,6 +16,9 @@ const PAGE: usize = 4096;
 
 /// Answers requests until standard input ends.
 pub(crate) fn serve(size: &args::Agent) -> Result<()> {
+    if size.spawner {
+        super::function::start_spawner()?;
+    }
     let mut ballast = vec![0_u8; size.resident_mib << 20];
     // One byte of every page, so that each is there; different bytes, so that none is merged.
     for (number, page) in ballast.chunks_mut(PAGE).enumerate() {

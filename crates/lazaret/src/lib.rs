@@ -50,7 +50,22 @@
 //!
 //! A program can also lock *itself* down, once it has opened what it needs: [`lockdown`].
 //!
-//! On a Tokio runtime, with the feature `tokio`, `Job::run_async` does the same; dropping its future ends the job.
+//! A closure runs in a locked-down process of its own, without namespaces or privileges: [`sandboxed`].
+//!
+//! ```
+//! let policy = lazaret::profile("compute")?;
+//! let decode = lazaret::sandboxed(&policy, |input: &[u8]| match input {
+//!     [first, ..] => Ok(vec![*first]),
+//!     [] => Err("nothing to decode".to_owned()),
+//! })?;
+//!
+//! let called = decode.call(b"quarantine")?;
+//! assert_eq!(&*called.into_value()?.map_err(|own| own)?, b"q");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! On a Tokio runtime, with the feature `tokio`, `Job::run_async` and `Function::call_async` do the same; dropping their
+//! futures ends the job or the call.
 
 #![forbid(unsafe_code)]
 
@@ -75,6 +90,10 @@ pub use lazaret_policy::{
     Source, StartFailure, StartFailureKind, Tier, Usage, Verdict,
 };
 pub use lazaret_seccomp as seccomp;
+pub use lazaret_seccomp::call::{
+    self, CallError, Called, Ending, Function, SandboxError, Spawner, TypedFunction, sandboxed, sandboxed_typed,
+    sandboxed_writing,
+};
 pub use lazaret_seccomp::lockdown::{Finding, LockdownError, LockdownReport, Severity, Unmet};
 pub use load::{Change, change, policy_file, policy_text, profile, profiles};
 pub use lock::{lockdown, lockdown_preflight, lockdown_strict};

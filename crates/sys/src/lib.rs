@@ -6,10 +6,15 @@
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("Lazaret runs on Linux, on x86-64 and aarch64");
 
+pub mod confine;
+pub mod crash;
 pub mod descriptor;
+pub mod entry;
+pub mod fork;
 pub mod landlock;
 pub mod limit;
 pub mod lock;
+pub mod map;
 pub mod memory;
 pub mod process;
 pub mod seccomp;

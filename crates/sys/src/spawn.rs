@@ -86,10 +86,10 @@ extern "C" fn enter(child: *mut c_void) -> i32 {
 }
 
 /// Every signal blocked, until dropped: a handler of the caller's must not run in a child that borrows its memory.
-struct BlockedSignals(libc::sigset_t);
+pub(crate) struct BlockedSignals(libc::sigset_t);
 
 impl BlockedSignals {
-    fn all() -> io::Result<Self> {
+    pub(crate) fn all() -> io::Result<Self> {
         // SAFETY: sigset_t is plain data for which zeroes are valid.
         let mut every: libc::sigset_t = unsafe { std::mem::zeroed() };
         // SAFETY: as above.

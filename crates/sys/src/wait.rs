@@ -1,6 +1,7 @@
 //! Waiting for children, in programs that may have other waiters.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,4 +45,63 @@ pub fn reap(pid: i32) -> io::Result<Option<Ended>> {
             Err(e) => return Err(e),
         }
     }
+}
+
+/// What a process used, by its own count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Used {
+    /// Processor time in user mode, microseconds.
+    pub user_us: u64,
+    /// Processor time in the kernel, microseconds.
+    pub system_us: u64,
+    /// The most memory that was resident at once, bytes; what the process began with included.
+    pub peak_memory: u64,
+}
+
+/// Reaps a child that has ended: `pid`, or any with -1. `None`: none has. Does not wait.
+///
+/// Source: wait4(2), getrusage(2).
+///
+/// # Errors
+///
+/// `ECHILD` when there is no such child, also when somebody else in this process reaped it.
+pub fn ended(pid: i32) -> io::Result<Option<(i32, Ended, Used)>> {
+    let mut status = 0;
+    // SAFETY: struct rusage is plain data for which zeroes are valid.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: numbers, a live status and a live struct rusage.
+    let answer = unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG | libc::__WALL, &raw mut usage) };
+    let pid = crate::check(answer.into())?;
+    if pid == 0 {
+        return Ok(None);
+    }
+    let microseconds = |time: libc::timeval| u64::try_from(time.tv_sec * 1_000_000 + time.tv_usec).unwrap_or(0);
+    let used = Used {
+        user_us: microseconds(usage.ru_utime),
+        system_us: microseconds(usage.ru_stime),
+        peak_memory: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+    };
+    Ok(Some((i32::try_from(pid).map_err(io::Error::other)?, Ended::from_status(status), used)))
+}
+
+/// How the process of `pidfd` ended, also when somebody else has reaped it. `None`: the kernel does not tell.
+///
+/// Source: pidfd_open(2), `PIDFD_GET_INFO` with `PIDFD_INFO_EXIT`; Linux 6.15.
+pub fn ended_of(pidfd: BorrowedFd<'_>) -> Option<Ended> {
+    /// _IOWR(0xff, 11, struct pidfd_info) of its first version.
+    const GET_INFO: u64 = 0xc040_ff0b;
+    const INFO_EXIT: u64 = 1 << 3;
+    /// struct pidfd_info: a mask, a cgroup's id, eleven ids, and the status.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        mask: u64,
+        cgroup: u64,
+        ids: [u32; 11],
+        status: i32,
+    }
+    let mut info = Info { mask: INFO_EXIT, ..Info::default() };
+    // SAFETY: the kernel fills the structure, which has the size that the request encodes.
+    let answer = unsafe { libc::ioctl(pidfd.as_raw_fd(), GET_INFO as _, &raw mut info) };
+    (answer == 0 && info.mask & INFO_EXIT != 0).then(|| Ended::from_status(info.status))
 }

@@ -1,0 +1,143 @@
+//! A call's process as its caller sees it: a child of the caller's, or of a spawner's.
+
+use super::child::READY;
+use super::error::CallError;
+use lazaret_sys::wait::{self, Ended, Used};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, socketpair};
+use rustix::process::{Signal, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A call's process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// The caller's end of the call's own connection.
+    pub(crate) socket: OwnedFd,
+    pub(crate) parent: Parent,
+}
+
+/// Whose child it is.
+#[derive(Debug)]
+pub(crate) enum Parent {
+    /// The caller's.
+    Caller { pid: i32, pidfd: OwnedFd },
+    /// A spawner's, which tells of its end.
+    Spawner,
+}
+
+/// What a spawner tells, after a byte [`TOLD`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Told {
+    /// There is no process, by this errno.
+    Failed(i32),
+    /// It ended: by a signal or by itself, with a number; microseconds of user and system time; peak memory.
+    Ended { signalled: bool, number: i32, user_us: u64, system_us: u64, peak_memory: u64 },
+}
+
+pub(crate) const TOLD: u8 = b't';
+
+impl Told {
+    pub(crate) fn ended(ended: Ended, used: Used) -> Self {
+        let (signalled, number) = match ended {
+            Ended::Exited(code) => (false, code),
+            Ended::Signalled(signal) => (true, signal),
+        };
+        let Used { user_us, system_us, peak_memory } = used;
+        Self::Ended { signalled, number, user_us, system_us, peak_memory }
+    }
+
+    pub(crate) fn send(self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        let mut message = vec![TOLD];
+        message.extend(postcard::to_allocvec(&self).map_err(io::Error::other)?);
+        lazaret_sys::descriptor::send(socket, &message, &[])
+    }
+}
+
+/// What came over a call's connection.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Nothing more at the moment.
+    Nothing,
+    /// The process is locked down.
+    Ready { pid: u32, listener: Option<OwnedFd> },
+    /// A spawner's word.
+    Told(Told),
+    /// Nobody holds the other end any more.
+    Gone,
+}
+
+/// Two ends of a call's connection, under numbers above those of the standard streams.
+pub(crate) fn connection() -> Result<(OwnedFd, OwnedFd), CallError> {
+    let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+    let above = |(one, other)| Ok((super::room::above_streams(one)?, super::room::above_streams(other)?));
+    pair.map_err(io::Error::from).and_then(above).map_err(CallError::resource("connect with the call's process"))
+}
+
+impl Process {
+    /// The next message, without waiting.
+    pub(crate) fn news(&self) -> io::Result<News> {
+        let mut bytes = [0; 128];
+        let (len, descriptors) = match lazaret_sys::descriptor::receive(self.socket.as_fd(), &mut bytes) {
+            Ok((0, _)) => return Ok(News::Gone),
+            Ok(received) => received,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(News::Nothing),
+            Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(News::Gone),
+            Err(e) => return Err(e),
+        };
+        match bytes[..len].split_first() {
+            Some((&READY, pid)) => {
+                let pid = pid.first_chunk().map_or(0, |pid| u32::from_ne_bytes(*pid));
+                Ok(News::Ready { pid, listener: descriptors.into_iter().next() })
+            }
+            Some((&TOLD, told)) => postcard::from_bytes(told).map(News::Told).map_err(io::Error::other),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Has it killed. Its end comes as any other does.
+    pub(crate) fn kill(&self) -> io::Result<()> {
+        match &self.parent {
+            Parent::Caller { pidfd, .. } => match pidfd_send_signal(pidfd, Signal::KILL) {
+                Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+                Err(e) => Err(e.into()),
+            },
+            // A spawner kills the process of a connection that its caller is done with.
+            Parent::Spawner => Ok(rustix::net::shutdown(&self.socket, Shutdown::Write)?),
+        }
+    }
+
+    /// The descriptor that tells of its end, where it is the caller's child.
+    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.parent {
+            Parent::Caller { pidfd, .. } => Some(pidfd.as_fd()),
+            Parent::Spawner => None,
+        }
+    }
+
+    /// How the caller's child ended, if it has. The inner `None`: it did, and somebody else reaped it.
+    pub(crate) fn reap(&self) -> io::Result<Option<(Option<Ended>, Used)>> {
+        let Parent::Caller { pid, pidfd } = &self.parent else { return Ok(None) };
+        match wait::ended(*pid) {
+            Ok(None) => Ok(None),
+            Ok(Some((_, ended, used))) => Ok(Some((Some(ended), used))),
+            Err(e) if e.raw_os_error() == Some(libc::ECHILD) => {
+                Ok(Some((wait::ended_of(pidfd.as_fd()), Used::default())))
+            }
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl Drop for Process {
+    /// Whatever went wrong meanwhile: it does not outlive its call, and leaves no zombie.
+    fn drop(&mut self) {
+        if let Parent::Caller { pid, pidfd } = &self.parent {
+            // One that has been reaped cannot be signalled, and its number may be another's.
+            if pidfd_send_signal(pidfd, Signal::KILL).is_ok() {
+                let reaped = wait::reap(*pid);
+                debug_assert!(reaped.is_ok(), "a child can be waited for");
+            }
+        }
+    }
+}

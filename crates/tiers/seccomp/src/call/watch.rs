@@ -1,0 +1,203 @@
+//! From a call's beginning to its end.
+
+use super::error::CallError;
+use super::process::{News, Process, Told};
+use super::recipe::Recipe;
+use super::refused::Refused;
+use lazaret_sys::fork::processor_time;
+use lazaret_sys::wait::{Ended, Used};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// How long the end of a killed process may take.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Why the caller ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Wall,
+    Cpu,
+    Cancelled,
+    Violation,
+}
+
+/// What was seen of a call.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) stop: Option<Stop>,
+    /// `None`: nobody can tell any more.
+    pub(crate) ended: Option<Ended>,
+    pub(crate) used: Used,
+    /// Whether the function's turn came.
+    pub(crate) ready: bool,
+    pub(crate) refused: Refused,
+    pub(crate) wall: Duration,
+}
+
+struct Watch<'a> {
+    process: Process,
+    recipe: &'a Recipe,
+    cancel: Option<BorrowedFd<'a>>,
+    begun: Instant,
+    /// Set when the process was killed.
+    killed: Option<Instant>,
+    connected: bool,
+    listener: Option<OwnedFd>,
+    /// Set when the function's turn came.
+    pid: Option<u32>,
+    stop: Option<Stop>,
+    refused: Refused,
+    ended: Option<(Option<Ended>, Used)>,
+}
+
+/// Waits for the end of `process`, keeps its limits and answers its refused calls.
+pub(crate) fn watch(
+    process: Process,
+    recipe: &Recipe,
+    cancel: Option<BorrowedFd<'_>>,
+    begun: Instant,
+) -> Result<Watched, CallError> {
+    let mut watch = Watch {
+        process,
+        recipe,
+        cancel,
+        begun,
+        killed: None,
+        connected: true,
+        listener: None,
+        pid: None,
+        stop: None,
+        refused: Refused::default(),
+        ended: None,
+    };
+    let (ended, used) = loop {
+        if let Some(ended) = watch.ended.take() {
+            break ended;
+        }
+        watch.turn()?;
+    };
+    let Watch { stop, pid, refused, .. } = watch;
+    Ok(Watched { stop, ended, used, ready: pid.is_some(), refused, wall: begun.elapsed() })
+}
+
+impl Watch<'_> {
+    fn turn(&mut self) -> Result<(), CallError> {
+        let failed = CallError::resource("watch the call's process");
+        let [socket, end, listener, cancel] = self.wait().map_err(failed)?;
+        // First what was said before the end.
+        if socket {
+            self.hear()?;
+        }
+        if listener && let (Some(listener), Some(pid)) = (&self.listener, self.pid) {
+            let answered = self.refused.answer_next(listener.as_fd(), pid, &self.recipe.filter);
+            answered.map_err(CallError::resource("answer a system call of the function"))?;
+            if self.refused.violation.is_some() {
+                self.end(Stop::Violation)?;
+            }
+        }
+        if end && self.ended.is_none() {
+            self.ended = self.process.reap().map_err(CallError::resource("wait for the call's process"))?;
+        }
+        if self.ended.is_none() {
+            self.check_time(cancel)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until something happens or time is up: which of connection, end, listener and cancel have something.
+    fn wait(&self) -> io::Result<[bool; 4]> {
+        let timeout = self.patience();
+        let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
+        let sources = [
+            self.connected.then(|| self.process.socket.as_fd()),
+            self.process.pidfd(),
+            self.listener.as_ref().map(AsFd::as_fd),
+            self.cancel.filter(|_| self.killed.is_none()),
+        ];
+        let mut polled: Vec<PollFd<'_>> =
+            sources.iter().flatten().map(|source| PollFd::from_borrowed_fd(*source, PollFlags::IN)).collect();
+        match poll(&mut polled, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let mut events = polled.iter().map(|polled| !polled.revents().is_empty());
+        Ok(sources.map(|source| source.is_some() && events.next().unwrap_or(false)))
+    }
+
+    /// How long nothing needs to be done unless something happens.
+    fn patience(&self) -> Duration {
+        if let Some(killed) = self.killed {
+            return GRACE.saturating_sub(killed.elapsed());
+        }
+        let wall = self.recipe.limits.wall.duration().saturating_sub(self.begun.elapsed());
+        match self.pid {
+            // It has one thread: its processor time cannot be used up earlier.
+            Some(_) => wall.min(self.processor_time_left().max(Duration::from_millis(1))),
+            None => wall,
+        }
+    }
+
+    fn processor_time_left(&self) -> Duration {
+        let used = self.pid.and_then(|pid| processor_time(i32::try_from(pid).ok()?)).unwrap_or_default();
+        self.recipe.limits.cpu.duration().saturating_sub(used)
+    }
+
+    fn hear(&mut self) -> Result<(), CallError> {
+        loop {
+            match self.process.news().map_err(CallError::resource("hear from the call's process"))? {
+                News::Nothing => return Ok(()),
+                News::Ready { pid, listener } => {
+                    if let Some(listener) = &listener {
+                        // A hint: where the kernel has no such thing, both just wake each other.
+                        let _in_place = lazaret_sys::seccomp::wake_in_place(listener.as_fd());
+                    }
+                    (self.pid, self.listener) = (Some(pid), listener);
+                }
+                News::Told(Told::Failed(errno)) => {
+                    let source = io::Error::from_raw_os_error(errno);
+                    return Err(CallError::Resource { what: "fork in the spawner", source });
+                }
+                News::Told(Told::Ended { signalled, number, user_us, system_us, peak_memory }) => {
+                    let ended = if signalled { Ended::Signalled(number) } else { Ended::Exited(number) };
+                    self.ended = Some((Some(ended), Used { user_us, system_us, peak_memory }));
+                    return Ok(());
+                }
+                News::Gone if self.process.pidfd().is_some() => {
+                    self.connected = false;
+                    return Ok(());
+                }
+                News::Gone => return Err(CallError::SpawnerDied),
+            }
+        }
+    }
+
+    fn check_time(&mut self, cancelled: bool) -> Result<(), CallError> {
+        if let Some(killed) = self.killed {
+            return match (killed.elapsed() >= GRACE, self.process.pidfd().is_some()) {
+                (false, _) => Ok(()),
+                (true, false) => Err(CallError::SpawnerDied),
+                (true, true) => {
+                    let source = io::ErrorKind::TimedOut.into();
+                    Err(CallError::Resource { what: "end the call's process", source })
+                }
+            };
+        }
+        if cancelled {
+            self.end(Stop::Cancelled)
+        } else if self.begun.elapsed() >= self.recipe.limits.wall.duration() {
+            self.end(Stop::Wall)
+        } else if self.pid.is_some() && self.processor_time_left().is_zero() {
+            self.end(Stop::Cpu)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn end(&mut self, why: Stop) -> Result<(), CallError> {
+        self.stop.get_or_insert(why);
+        self.killed.get_or_insert_with(Instant::now);
+        self.process.kill().map_err(CallError::resource("end the call's process"))
+    }
+}

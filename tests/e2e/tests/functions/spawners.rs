@@ -1,0 +1,143 @@
+//! A spawner's life and death.
+
+use crate::{alone, compute, with_limit};
+use lazaret::{CallError, Spawner};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn pid(spawner: &Spawner) -> Pid {
+    i32::try_from(spawner.id()).ok().and_then(Pid::from_raw).expect("an id")
+}
+
+/// Whether the process is gone, or a zombie that others are to reap.
+fn is_dead(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    test_kill_process(pid).is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
+}
+
+fn soon(what: impl Fn() -> bool) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(10) {
+        if what() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+#[test]
+fn a_spawner_that_was_killed_is_an_error() {
+    let _alone = alone();
+    let spawner = Spawner::start().expect("a spawner");
+    let two = spawner.sandboxed(&compute(), |_: &[u8]| Ok::<_, ()>(vec![2])).expect("it can be sandboxed");
+    kill_process(pid(&spawner), Signal::KILL).expect("it lives");
+
+    let outcome = two.call(b"");
+
+    assert!(matches!(outcome, Err(CallError::SpawnerDied)), "{outcome:?}");
+}
+
+#[test]
+fn a_spawner_that_is_killed_during_a_call_takes_the_call_with_it() {
+    let _alone = alone();
+    let spawner = Spawner::start().expect("a spawner");
+    let killed = pid(&spawner);
+    let sleep = |_: &[u8]| -> Result<Vec<u8>, ()> {
+        std::thread::sleep(Duration::from_secs(60));
+        Ok(Vec::new())
+    };
+    let sleep = spawner.sandboxed(&with_limit("wall=50s"), sleep).expect("it can be sandboxed");
+    let begun = Instant::now();
+
+    let outcome = std::thread::scope(|scope| {
+        let call = scope.spawn(|| sleep.call(b""));
+        let children = format!("/proc/{0}/task/{0}/children", killed.as_raw_nonzero());
+        assert!(soon(|| std::fs::read_to_string(&children).is_ok_and(|children| !children.is_empty())));
+        let child = std::fs::read_to_string(&children).expect("it lives");
+        kill_process(killed, Signal::KILL).expect("it lives");
+        (call.join().expect("no panic"), child)
+    });
+
+    assert!(matches!(outcome.0, Err(CallError::SpawnerDied)), "{outcome:?}");
+    assert!(begun.elapsed() < Duration::from_secs(20));
+    let child = outcome.1.trim().parse().ok().and_then(Pid::from_raw).expect("an id");
+    assert!(soon(|| is_dead(child)));
+}
+
+#[test]
+fn a_spawner_ends_when_nobody_can_use_it_any_more() {
+    let _alone = alone();
+    let spawner = Spawner::start().expect("a spawner");
+    let ended = pid(&spawner);
+    let two = spawner.sandboxed(&compute(), |_: &[u8]| Ok::<_, ()>(vec![2])).expect("it can be sandboxed");
+    drop(spawner);
+    assert!(two.call(b"").is_ok(), "a function keeps it");
+
+    drop(two);
+
+    assert!(test_kill_process(ended).is_err(), "it is gone, and no zombie");
+}
+
+#[test]
+fn a_spawner_holds_no_descriptor_of_its_callers() {
+    let _alone = alone();
+    let file = tempfile::NamedTempFile::new().expect("a file can be made");
+    let spawner = Spawner::start().expect("a spawner");
+
+    let descriptors = std::fs::read_dir(format!("/proc/{}/fd", spawner.id())).expect("it lives").flatten();
+    let targets: Vec<_> = descriptors.filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect();
+
+    assert!(targets.len() > 4, "it has its own: {targets:?}");
+    assert!(targets.len() < 10 && !targets.iter().any(|target| target == file.path()), "{targets:?}");
+}
+
+/// Run by the next test, in a process that is killed.
+#[test]
+#[ignore = "a part of another test"]
+fn start_a_spawner_and_wait() {
+    let spawner = Spawner::start().expect("a spawner");
+    let sleep = |_: &[u8]| -> Result<Vec<u8>, ()> {
+        std::thread::sleep(Duration::from_secs(60));
+        Ok(Vec::new())
+    };
+    let by_spawner = spawner.sandboxed(&with_limit("wall=50s"), sleep).expect("it can be sandboxed");
+    let by_fork = lazaret::sandboxed(&with_limit("wall=50s"), sleep).expect("it can be sandboxed");
+    std::thread::scope(|scope| {
+        scope.spawn(|| by_spawner.call(b""));
+        scope.spawn(|| by_fork.call(b""));
+        std::thread::sleep(Duration::from_millis(700));
+        let mut stderr = std::io::stderr();
+        let of = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let tasks = std::fs::read_dir("/proc/self/task").expect("a /proc").flatten();
+        let own: String = tasks
+            .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok())
+            .collect::<Vec<_>>()
+            .join(" ");
+        std::io::Write::write_all(&mut stderr, format!("pids {own} {}\n", of(spawner.id())).as_bytes())
+            .expect("a pipe");
+        std::thread::sleep(Duration::from_secs(60));
+    });
+}
+
+#[test]
+fn a_caller_that_is_killed_takes_its_spawner_and_its_calls_with_it() {
+    let _alone = alone();
+    let mut caller = Command::new(std::env::current_exe().expect("its path is known"))
+        .args(["--ignored", "--exact", "--nocapture", "spawners::start_a_spawner_and_wait"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it can be started");
+    let lines = BufReader::new(caller.stderr.take().expect("a pipe")).lines();
+    let told = lines.map_while(Result::ok).find(|line| line.starts_with("pids ")).expect("it told");
+    let pids: Vec<Pid> = told.split_whitespace().skip(1).filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect();
+
+    caller.kill().expect("it lives");
+    caller.wait().expect("an own child");
+
+    assert_eq!(pids.len(), 3, "a spawner, its call, and one without it: {told}");
+    assert!(soon(|| pids.iter().all(|pid| is_dead(*pid))));
+}
