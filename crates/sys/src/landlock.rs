@@ -1,6 +1,7 @@
 //! Landlock: the rights and structures of its system calls. Source: landlock(7), include/uapi/linux/landlock.h.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Rights over files, bits of [`RulesetAttr::handled_access_fs`] and `allowed_access` of struct landlock_path_beneath_attr.
 pub mod access {
@@ -94,5 +95,56 @@ pub fn abi() -> io::Result<u32> {
         Ok(abi) => Ok(u32::try_from(abi).unwrap_or(u32::MAX)),
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EOPNOTSUPP)) => Ok(0),
         Err(e) => Err(e),
+    }
+}
+
+/// struct landlock_path_beneath_attr.
+#[repr(C, packed)]
+struct PathBeneath {
+    allowed_access: u64,
+    parent: RawFd,
+}
+
+/// Rules about files, to be put on a process.
+#[derive(Debug)]
+pub struct Ruleset(OwnedFd);
+
+impl Ruleset {
+    /// Rules that refuse the rights `handled`, bits of [`access`], everywhere.
+    ///
+    /// Source: landlock_create_ruleset(2); Linux 5.13.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for rights that this kernel does not know, `ENOSYS` and `EOPNOTSUPP` where there is no Landlock.
+    pub fn new(handled: u64) -> io::Result<Self> {
+        // SAFETY: the kernel reads eight bytes at the address, which outlives the call.
+        let answer = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, &raw const handled, 8_usize, 0) };
+        let number =
+            RawFd::try_from(crate::check(answer)?).map_err(|_wide| io::Error::from_raw_os_error(libc::EBADF))?;
+        // SAFETY: a new descriptor that nobody else owns.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(number) }))
+    }
+
+    /// Permits the rights `allowed` at `file` and beneath it.
+    ///
+    /// Source: landlock_add_rule(2); Linux 5.13.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for rights that are not handled, or that a file that is no directory cannot have.
+    pub fn allow(&self, file: BorrowedFd<'_>, allowed: u64) -> io::Result<()> {
+        let rule = PathBeneath { allowed_access: allowed, parent: file.as_raw_fd() };
+        let number = self.0.as_raw_fd();
+        // SAFETY: the kernel reads the structure, which outlives the call.
+        let answer =
+            unsafe { libc::syscall(libc::SYS_landlock_add_rule, number, RULE_PATH_BENEATH, &raw const rule, 0) };
+        crate::check(answer).map(drop)
+    }
+}
+
+impl std::os::fd::AsFd for Ruleset {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

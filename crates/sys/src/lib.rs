@@ -10,6 +10,7 @@ pub mod descriptor;
 pub mod landlock;
 pub mod lock;
 pub mod memory;
+pub mod observed;
 pub mod seccomp;
 pub mod signal;
 pub mod spawn;
