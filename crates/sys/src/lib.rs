@@ -11,6 +11,7 @@ pub mod landlock;
 pub mod lock;
 pub mod memory;
 pub mod observed;
+pub mod process;
 pub mod seccomp;
 pub mod signal;
 pub mod spawn;

@@ -3,7 +3,7 @@
 use crate::seccomp;
 use rustix::event::{PollFd, PollFlags};
 use rustix::mm::{MapFlags, ProtFlags};
-use rustix::process::{Pid, WaitId, WaitIdOptions};
+use rustix::process::{Signal, WaitId, WaitIdOptions};
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -153,7 +153,8 @@ pub fn start(command: &Command<'_>) -> io::Result<Observed> {
     };
     // The table is shared until the child's next call, so that nothing of it may be closed here before.
     if let Err(error) = let_go(&listener, &process) {
-        drop(listener);
+        // Without a listener it could not even exit.
+        rustix::process::pidfd_send_signal(&process, Signal::KILL)?;
         crate::wait::reap(pid)?;
         return Err(error);
     }
@@ -220,10 +221,8 @@ impl Child<'_> {
             unsafe { libc::syscall(libc::SYS_execve, self.path, self.argv, self.envp) };
         }
         self.page.errno().store(io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL), Ordering::Release);
-        loop {
-            // SAFETY: runs nothing of the caller's.
-            unsafe { libc::syscall(libc::SYS_exit_group, 127) };
-        }
+        // SAFETY: runs nothing of the caller's.
+        unsafe { libc::_exit(127) }
     }
 
     /// Up to the filter. Whether a step failed, with its errno set.

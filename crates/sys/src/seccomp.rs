@@ -31,6 +31,8 @@ pub struct Notification {
     pub arch: u32,
     /// System call number in that convention.
     pub number: u32,
+    /// Where the thread goes on after the call.
+    pub instruction_pointer: u64,
     /// The argument registers.
     pub args: [u64; 6],
 }
@@ -52,6 +54,7 @@ pub(crate) const FILTER_WAIT_KILLABLE: u64 = 1 << 5;
 const IOC_WRITE_U64: u32 = 0x4008_2100;
 const NOTIF_RECV: u64 = 0xc050_2100;
 const NOTIF_SEND: u64 = 0xc018_2101;
+const NOTIF_ID_VALID: u64 = (IOC_WRITE_U64 | 2) as u64;
 const NOTIF_SET_FLAGS: u64 = (IOC_WRITE_U64 | 4) as u64;
 const SYNC_WAKE_UP: u64 = 1;
 const FLAG_CONTINUE: u32 = 1;
@@ -97,6 +100,7 @@ pub fn receive(listener: BorrowedFd<'_>) -> io::Result<Option<Notification>> {
             pid: raw.pid,
             arch: raw.arch,
             number: raw.number.cast_unsigned(),
+            instruction_pointer: raw.instruction_pointer,
             args: raw.args,
         })),
         Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),
@@ -123,6 +127,16 @@ pub fn answer(listener: BorrowedFd<'_>, id: u64, answer: Answer) -> io::Result<(
         Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(()),
         Err(e) => Err(e),
     }
+}
+
+/// Whether the call `id` still waits for its answer. What was read of its thread before is then of that thread, and not of
+/// another that got its number.
+///
+/// Source: seccomp_unotify(2), `SECCOMP_IOCTL_NOTIF_ID_VALID`; Linux 5.0.
+pub fn is_waiting(listener: BorrowedFd<'_>, id: u64) -> bool {
+    // SAFETY: the kernel reads eight bytes at the address, which outlives the call.
+    let answer = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_ID_VALID as _, &raw const id) };
+    answer == 0
 }
 
 /// Asks the kernel to let the supervisor and the job share a CPU when they wake each other.
