@@ -33,6 +33,12 @@ pub(crate) enum Command {
     /// Everything is tried, by processes of their own that end at once; nothing is changed. Exit status: 0; 1 when a
     /// profile or policy is given and this host cannot enforce it; 125 for an error of Lazaret's own.
     Doctor(Doctor),
+    /// Learn a policy from what a program does over a corpus of files
+    ///
+    /// Runs the command over every file below the corpus, without a jail and without root, and writes the smallest policy
+    /// that all runs need. The corpus must be trusted: this is no boundary. Exit status: 0; 1 when too little was seen for
+    /// the policy to be ready; 125 for an error of Lazaret's own, and then nothing is written.
+    Learn(Box<crate::learn::Learn>),
     /// List the built-in profiles, or show one
     Profiles(Profiles),
     /// Print a completion script for a shell

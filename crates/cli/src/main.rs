@@ -5,6 +5,7 @@
 mod args;
 mod choose;
 mod doctor;
+mod learn;
 mod message;
 mod plan;
 mod profiles;
@@ -38,6 +39,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Run(run) => run::run(&run),
         Command::Plan(plan) => plan::plan(&plan),
         Command::Doctor(doctor) => doctor::doctor(&doctor),
+        Command::Learn(learn) => learn::learn(&learn),
         Command::Profiles(profiles) => profiles::profiles(&profiles),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { directory } => shell::man(directory.as_deref()),

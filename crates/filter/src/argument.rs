@@ -79,6 +79,12 @@ pub(crate) fn name(call: CallId, index: u8) -> Option<&'static str> {
     documented(call).nth(usize::from(index)).map(|(name, _)| name)
 }
 
+/// The documented name of the argument of the call named `call` at `index`, if it has one.
+#[must_use]
+pub fn argument_name(call: &str, index: u8) -> Option<&'static str> {
+    name(CallId::named(call)?, index)
+}
+
 /// The names by which rules may speak of the arguments of `call`.
 pub(crate) fn names(call: CallId) -> impl Iterator<Item = &'static str> {
     let documented = documented(call).map(|(name, _)| name);

@@ -26,6 +26,16 @@ pub(crate) fn find(name: &str) -> Option<&'static Row> {
     THEMES.iter().find_map(|rows| rows.binary_search_by(|row| row.name.cmp(name)).ok().map(|at| &rows[at]))
 }
 
+/// The constants that rules may use and their values on `arch`, as an argument of the kernel has them: 32 bits of a negative
+/// one.
+pub fn constants(arch: crate::Arch) -> impl Iterator<Item = (&'static str, u64)> {
+    THEMES.iter().flat_map(|rows| rows.iter()).map(move |row| {
+        let value = row.values[arch.column()];
+        let bits = value.cast_unsigned();
+        (row.name, if value < 0 { bits & u64::from(u32::MAX) } else { bits })
+    })
+}
+
 /// The names of all constants.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     THEMES.iter().flat_map(|rows| rows.iter().map(|row| row.name))

@@ -36,7 +36,9 @@ pub mod oci;
 pub mod table;
 
 pub use arch::Arch;
+pub use argument::argument_name;
 pub use compile::{Backend, CompileError};
+pub use constant::constants;
 pub use filter::{Action, Call, Decision, Filter, Reason};
 pub use program::{Instruction, Program};
 pub use rule::{ParseError, ParseErrorKind, Rule};
