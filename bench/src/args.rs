@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Phases(Phases),
     /// A photograph to a thumbnail, bare and jailed
     Thumbnail(Thumbnail),
+    /// A corpus of small pictures, run plainly and learned from
+    Learn(Learn),
     /// A process that is told what to run, and times it. For the other commands
     #[command(hide = true)]
     Agent(Agent),
@@ -107,6 +109,21 @@ pub(crate) struct Thumbnail {
     /// The picture; by default the largest of gnome-backgrounds
     #[arg(long, value_name = "FILE")]
     pub(crate) picture: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Learn {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// How often each way goes through the corpus
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// How many pictures
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pictures: u32,
+    /// How many times the plain time learning may take
+    #[arg(long, value_name = "TIMES", default_value_t = 3.0)]
+    pub(crate) slower: f64,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod agent;
 mod args;
 mod compare;
 mod host;
+mod learn;
 mod order;
 mod output;
 mod peers;
@@ -38,6 +39,7 @@ fn run() -> Result<()> {
         Command::Soak(args) => soak::soak(&args),
         Command::Phases(args) => phases::phases(&args),
         Command::Thumbnail(args) => thumbnail::thumbnail(&args),
+        Command::Learn(args) => learn::learn(&args),
         Command::Agent(args) => agent::serve(&args),
     }
 }

@@ -21,6 +21,8 @@ mod run;
 mod saturation;
 mod session;
 mod siblings;
+#[cfg(test)]
+mod tests;
 mod usage;
 mod watch;
 

@@ -40,7 +40,7 @@ const WRITING_BITS: u64 = 0o1 | 0o2 | 0o100 | 0o1000;
 /// CLONE_THREAD, and the bits that ask for new namespaces: NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
 const CLONE_BITS: u64 =
     0x1_0000 | 0x2_0000 | 0x200_0000 | 0x400_0000 | 0x800_0000 | 0x1000_0000 | 0x2000_0000 | 0x4000_0000;
-const SOCKET: &[Look] = &[Value(0, Exact(&["AF_"])), Bits(1, 0xf, Exact(&["SOCK_"])), Value(2, Number)];
+const SOCKET: &[Look] = &[Value(0, Exact(&["AF_UNIX", "AF_"])), Bits(1, 0xf, Exact(&["SOCK_"])), Value(2, Number)];
 const SOCKET_OPTION: &[Look] = &[Value(1, Exact(&["SOL_", "IPPROTO_"])), Value(2, SocketOption)];
 const CLOCK: &[Look] = &[Value(0, Exact(&["CLOCK_"]))];
 const FILE_TYPE: Names = Exact(&["S_IF"]);
@@ -201,11 +201,13 @@ fn number(value: u64) -> String {
     if value < 0x100 { value.to_string() } else { format!("{value:#x}") }
 }
 
-/// Of several names for one value the longest says most.
+/// Of several names for one value those of the first prefix count, and of these the longest says most.
 fn exact(arch: Arch, value: u64, prefixes: &[&str]) -> String {
-    let of_prefix = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
-    let found = constants(arch).filter(|(name, known)| *known == value && of_prefix(name));
-    found.max_by_key(|(name, _)| name.len()).map_or_else(|| number(value), |(name, _)| name.to_owned())
+    let of = |prefix: &&str| {
+        let found = constants(arch).filter(|(name, known)| *known == value && name.starts_with(*prefix));
+        found.max_by_key(|(name, _)| name.len()).map(|(name, _)| name.to_owned())
+    };
+    prefixes.iter().find_map(of).unwrap_or_else(|| number(value))
 }
 
 fn flags(arch: Arch, value: u64, prefix: &str) -> String {

@@ -294,7 +294,7 @@ impl Text<'_> {
 
     fn remarks(&mut self) {
         self.line("");
-        self.comment(&format!("Ready: {}.", saturation::RULE));
+        self.comment(&format!("When a policy is ready: {}.", saturation::RULE));
     }
 }
 

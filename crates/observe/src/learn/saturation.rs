@@ -4,7 +4,7 @@
 pub const LEAST_QUIET: usize = 20;
 
 /// The rule in words.
-pub const RULE: &str = "ready when neither a system call nor a path was new in the last fifth of the files, and in the \
+pub const RULE: &str = "neither a system call nor a path may be new in the last fifth of the files, and in the \
     last 20 at least";
 
 /// When the last new things came.

@@ -143,15 +143,22 @@ pub(crate) const LOCALE: &str = "C.UTF-8";
 
 /// The private places: each run's working directory is `job` in them, and its directory for temporary files `tmp`.
 struct Scene {
-    directory: tempfile::TempDir,
     root: PathBuf,
+    /// Removes it in the end.
+    _directory: tempfile::TempDir,
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        open_up(&self.root);
+    }
 }
 
 impl Scene {
     fn new() -> io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("lazaret-learn-").tempdir()?;
         let root = fs::canonicalize(directory.path())?;
-        Ok(Self { directory, root })
+        Ok(Self { root, _directory: directory })
     }
 
     fn job(&self) -> PathBuf {
@@ -215,7 +222,9 @@ impl Scene {
 
 /// Gives directories below back to their owner, so that they can be removed.
 fn open_up(directory: &Path) {
-    drop(fs::set_permissions(directory, fs::Permissions::from_mode(0o700)));
+    if fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).is_err() {
+        return;
+    }
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             open_up(&entry.path());
@@ -269,8 +278,6 @@ pub fn learn(
         return Err(LearnError::Nothing { count: samples.len(), file, why });
     }
     let facts = recorder.finish(&hosts_file());
-    // The base names of temporary directories are of no use to anybody.
-    drop(scene.directory);
     Ok(Session {
         lazaret: env!("CARGO_PKG_VERSION").to_owned(),
         machine: machine(arch, ruleset.is_some()),
