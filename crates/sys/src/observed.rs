@@ -285,13 +285,11 @@ impl Child<'_> {
             // SAFETY: numbers only.
             answer = unsafe { libc::syscall(libc::SYS_fchdir, self.directory) };
         }
-        let mut place: RawFd = 0;
-        for stream in self.streams {
+        for (place, stream) in (0_i32..).zip(self.streams) {
             if answer >= 0 {
                 // SAFETY: numbers only, in this process's own table.
                 answer = unsafe { libc::syscall(libc::SYS_dup3, stream, place, 0) };
             }
-            place += 1;
         }
         if answer >= 0 {
             // SAFETY: numbers only, in this process's own table.

@@ -47,7 +47,7 @@ fn a_call_of_the_c_librarys_syscall_names_its_number_first() {
 
 #[test]
 fn the_wrapper_itself_is_no_unknown_place() {
-    let wrapper = Wrapper { slots: BTreeSet::new(), own: vec![0x1000..0x1010] };
+    let wrapper = Wrapper { slots: BTreeSet::new(), own: std::iter::once(0x1000..0x1010).collect() };
 
     assert_eq!(numbers(&[0x48, 0x89, 0xf8, 0x0f, 0x05], &wrapper), (vec![], 0));
 }
