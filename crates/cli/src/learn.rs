@@ -120,14 +120,16 @@ impl From<CorpusError> for Failure {
 }
 
 pub(crate) fn learn(args: &Learn) -> Result<u8, Failure> {
-    let base = base(args)?;
-    let (recording, conflicts) = if args.merge.is_empty() {
-        (Recording::new(observe(args, base.as_ref())?), Vec::new())
+    let (recording, conflicts, base) = if args.merge.is_empty() {
+        let base = args.profile.as_deref().map(load).transpose()?;
+        (Recording::new(observe(args, base.as_ref())?), Vec::new(), base)
     } else {
-        merge(&args.merge)?
+        let (recording, conflicts) = merge(&args.merge)?;
+        let base = base_name(args, &recording).map(load).transpose()?;
+        (recording, conflicts, base)
     };
     let learned = learn::learned(&recording, base.as_ref(), shape(args));
-    let text = learn::render(&learned, extends(args)?.as_deref());
+    let text = learn::render(&learned, base_name(args, &recording).map(extends).transpose()?.as_deref());
     loads(args, &text)?;
     if let Some(path) = &args.record {
         record::write(path, &recording)?;
@@ -137,20 +139,25 @@ pub(crate) fn learn(args: &Learn) -> Result<u8, Failure> {
     Ok(if learned.is_ready() || args.accept_unsaturated { 0 } else { UNREADY })
 }
 
-fn base(args: &Learn) -> Result<Option<Policy>, Failure> {
-    Ok(match args.profile.as_deref() {
-        None => None,
-        Some(path) if path.contains('/') => Some(lazaret::policy_file(path)?),
-        Some(name) => Some(lazaret::profile(name)?),
-    })
+/// The base that was asked for, or else the one that all of the recording's sessions were learned on top of.
+fn base_name<'a>(args: &'a Learn, recording: &'a Recording) -> Option<&'a str> {
+    let mut bases = recording.sessions.iter().map(|session| session.base.as_deref());
+    let first = bases.next().flatten();
+    args.profile.as_deref().or(first.filter(|_| bases.all(|base| base == first)))
+}
+
+fn load(base: &str) -> Result<Policy, Failure> {
+    Ok(if base.contains('/') { lazaret::policy_file(base)? } else { lazaret::profile(base)? })
 }
 
 /// What the policy extends: a profile by its name, a file by its whole path.
-fn extends(args: &Learn) -> Result<Option<String>, Failure> {
-    let Some(base) = args.profile.as_deref().filter(|base| base.contains('/')) else { return Ok(args.profile.clone()) };
+fn extends(base: &str) -> Result<String, Failure> {
+    if !base.contains('/') {
+        return Ok(base.to_owned());
+    }
     let absolute = std::path::absolute(base)
         .map_err(|e| Failure::message(format!("cannot find `{base}`: {e}"), "give its whole path"))?;
-    Ok(Some(absolute.display().to_string()))
+    Ok(absolute.display().to_string())
 }
 
 fn shape(args: &Learn) -> Shape {
@@ -179,6 +186,7 @@ fn observe(args: &Learn, base: Option<&Policy>) -> Result<Session, Failure> {
         base,
         environment: &environment(args)?,
         own_environment: &own,
+        scratch: &std::env::temp_dir(),
         wall: wall(args)?,
         from_failures: args.learn_from_failures,
         cancel: Some(signals.as_fd()),

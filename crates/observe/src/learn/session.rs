@@ -35,6 +35,8 @@ pub struct Setup<'a> {
     pub environment: &'a BTreeMap<String, String>,
     /// Variables of this process, for those that the base passes.
     pub own_environment: &'a BTreeMap<String, String>,
+    /// Where the runs' own directories are made.
+    pub scratch: &'a Path,
     /// How long a run may take.
     pub wall: Duration,
     /// Whether to learn from runs that failed.
@@ -155,8 +157,8 @@ impl Drop for Scene {
 }
 
 impl Scene {
-    fn new() -> io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("lazaret-learn-").tempdir()?;
+    fn new(scratch: &Path) -> io::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("lazaret-learn-").tempdir_in(scratch)?;
         let root = fs::canonicalize(directory.path())?;
         Ok(Self { root, _directory: directory })
     }
@@ -243,7 +245,7 @@ pub fn learn(
     report: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Session, LearnError> {
     let arch = Arch::native().ok_or(LearnError::Architecture)?;
-    let scene = Scene::new().map_err(LearnError::Directory)?;
+    let scene = Scene::new(setup.scratch).map_err(LearnError::Directory)?;
     let environment = environment(setup);
     let program = find(setup, &environment)?;
     let main = fs::canonicalize(&program).unwrap_or_else(|_unreadable| program.clone());
