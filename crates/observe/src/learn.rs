@@ -7,6 +7,7 @@
 mod calls;
 pub mod corpus;
 mod evidence;
+mod host;
 mod image;
 mod json;
 mod learned;
@@ -19,6 +20,7 @@ mod render;
 mod resolve;
 mod run;
 mod saturation;
+mod scene;
 mod session;
 mod siblings;
 #[cfg(test)]

@@ -1,19 +1,19 @@
 //! All runs over a corpus.
 
 use super::corpus::Sample;
+use super::host::{hosts_file, identify, machine, read_hosts_file};
 use super::recorder::Recorder;
 use super::resolve::Resolver;
 use super::run::{self, End, Outcome};
+use super::scene::Scene;
 use super::watch::{Fixed, Watch, numbered};
-use crate::record::{LeftOut, Machine, PathFact, Peaks, Program, Session};
+use crate::record::{LeftOut, Peaks, Session};
 use lazaret::Policy;
 use lazaret_filter::{Action, Arch, Filter, Rule};
 use lazaret_policy::{CallAction, EnvValue};
-use lazaret_sys::landlock::{self, Ruleset, access};
 use lazaret_sys::wait::Ended;
 use rustix::fs::{Mode, OFlags};
-use sha2::{Digest as _, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -142,97 +142,6 @@ pub(crate) const ORDINARY: [(&str, &str); 4] =
     [("PATH", "/usr/bin:/bin:/usr/local/bin"), ("HOME", "/job"), ("TMPDIR", "/tmp"), ("LANG", LOCALE)];
 /// The locale of learned runs, unless the base says otherwise.
 pub(crate) const LOCALE: &str = "C.UTF-8";
-
-/// The private places: each run's working directory is `job` in them, and its directory for temporary files `tmp`.
-struct Scene {
-    root: PathBuf,
-    /// Removes it in the end.
-    _directory: tempfile::TempDir,
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        open_up(&self.root);
-    }
-}
-
-impl Scene {
-    fn new(scratch: &Path) -> io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("lazaret-learn-").tempdir_in(scratch)?;
-        let root = fs::canonicalize(directory.path())?;
-        Ok(Self { root, _directory: directory })
-    }
-
-    fn job(&self) -> PathBuf {
-        self.root.join("job")
-    }
-
-    fn tmp(&self) -> PathBuf {
-        self.root.join("tmp")
-    }
-
-    /// Both directories, empty.
-    fn clear(&self) -> io::Result<()> {
-        for directory in [self.job(), self.tmp()] {
-            match fs::remove_dir_all(&directory) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                    open_up(&directory);
-                    fs::remove_dir_all(&directory)?;
-                }
-                _ => {}
-            }
-            fs::create_dir(&directory)?;
-        }
-        Ok(())
-    }
-
-    /// `/job` and `/tmp` of a policy, as these.
-    fn place(&self, value: &str) -> String {
-        for (guest, host) in [("/job", self.job()), ("/tmp", self.tmp())] {
-            if let Some(rest) = value.strip_prefix(guest).filter(|rest| rest.is_empty() || rest.starts_with('/')) {
-                return format!("{}{rest}", host.display());
-            }
-        }
-        value.to_owned()
-    }
-
-    /// The rules that keep writes in here. `None` where the kernel has no Landlock.
-    fn ruleset(&self) -> io::Result<Option<Ruleset>> {
-        const WRITABLE: [&str; 8] =
-            ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/pts", "/dev/ptmx"];
-        let abi = landlock::abi().unwrap_or(0);
-        // Reading, listing, executing and what devices answer are free; the rest is what changes something.
-        let free = access::EXECUTE | access::READ_FILE | access::READ_DIR | access::IOCTL_DEV;
-        let handled = access::known(abi) & !free;
-        if handled == 0 {
-            return Ok(None);
-        }
-        let ruleset = Ruleset::new(handled)?;
-        let open = |path: &Path| rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-        ruleset.allow(open(&self.root)?.as_fd(), handled)?;
-        if let Ok(shared) = open(Path::new("/dev/shm")) {
-            ruleset.allow(shared.as_fd(), handled)?;
-        }
-        for device in WRITABLE {
-            if let Ok(device) = open(Path::new(device)) {
-                ruleset.allow(device.as_fd(), handled & (access::WRITE_FILE | access::TRUNCATE))?;
-            }
-        }
-        Ok(Some(ruleset))
-    }
-}
-
-/// Gives directories below back to their owner, so that they can be removed.
-fn open_up(directory: &Path) {
-    if fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).is_err() {
-        return;
-    }
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path());
-        }
-    }
-}
 
 /// Runs the program over `samples` and returns what it did. `report` is told of each file.
 ///
@@ -547,37 +456,4 @@ pub(crate) fn filter(policy: &Policy) -> Filter {
         }
     }
     filter
-}
-
-fn machine(arch: Arch, confined: bool) -> Machine {
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    Machine {
-        arch: arch.to_string(),
-        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
-        system: name.map(|name| name.trim_matches('"').to_owned()).unwrap_or_default(),
-        confined,
-    }
-}
-
-fn identify(path: &Path) -> Program {
-    let hash = fs::read(path)
-        .map(|content| Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect::<String>());
-    Program { path: path.display().to_string(), sha256: hash.unwrap_or_default() }
-}
-
-fn read_hosts_file(paths: &[PathFact]) -> bool {
-    paths.iter().any(|fact| fact.path == "/etc/hosts")
-}
-
-/// The names that /etc/hosts has for each address.
-fn hosts_file() -> HashMap<String, Vec<String>> {
-    let mut names: HashMap<String, Vec<String>> = HashMap::new();
-    for line in fs::read_to_string("/etc/hosts").unwrap_or_default().lines() {
-        let mut words = line.split('#').next().unwrap_or("").split_ascii_whitespace();
-        if let Some(address) = words.next() {
-            names.entry(address.to_owned()).or_default().extend(words.map(str::to_owned));
-        }
-    }
-    names
 }
