@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Thumbnail(Thumbnail),
     /// What a system-call filter costs: none, Lazaret's, libseccomp's
     Filter(Filter),
+    /// A corpus of small pictures, run plainly and learned from
+    Learn(Learn),
     /// A process that is told what to run, and times it. For the other commands
     #[command(hide = true)]
     Agent(Agent),
@@ -142,6 +144,21 @@ pub(crate) struct Filter {
     /// Where results are kept
     #[arg(long, value_name = "DIRECTORY", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
     pub(crate) results: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Learn {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// How often each way goes through the corpus
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// How many pictures
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) pictures: u32,
+    /// How many times the plain time learning may take
+    #[arg(long, value_name = "TIMES", default_value_t = 3.0)]
+    pub(crate) slower: f64,
 }
 
 #[derive(Debug, Args)]

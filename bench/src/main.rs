@@ -8,6 +8,7 @@ mod compare;
 mod filter;
 mod functions;
 mod host;
+mod learn;
 mod order;
 mod output;
 mod peers;
@@ -42,6 +43,7 @@ fn run() -> Result<()> {
         Command::Phases(args) => phases::phases(&args),
         Command::Filter(args) => filter::filter(&args),
         Command::Thumbnail(args) => thumbnail::thumbnail(&args),
+        Command::Learn(args) => learn::learn(&args),
         Command::Agent(args) => agent::serve(&args),
     }
 }

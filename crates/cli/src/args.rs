@@ -50,6 +50,12 @@ pub(crate) enum Command {
     /// Reads a report that `run --report` wrote. Each refused system call is shown with its arguments, the thread and the
     /// stack that it came from, the rule that refused it, and the line of a policy that would allow it.
     Explain(Explain),
+    /// Learn a policy from what a program does over a corpus of files
+    ///
+    /// Runs the command over every file below the corpus, without a jail and without root, and writes the smallest policy
+    /// that all runs need. The corpus must be trusted: this is no boundary. Exit status: 0; 1 when too little was seen for
+    /// the policy to be ready; 125 for an error of Lazaret's own, and then nothing is written.
+    Learn(Box<crate::learn::Learn>),
     /// List the built-in profiles, or show one
     Profiles(Profiles),
     /// Compare two policies as rights that were added and removed, with their risk

@@ -8,6 +8,7 @@ mod choose;
 mod diff;
 mod doctor;
 mod explain;
+mod learn;
 mod message;
 mod plan;
 mod profiles;
@@ -46,6 +47,7 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
         Command::Rollout(rollout) => rollout::rollout(&rollout),
         Command::Doctor(doctor) => doctor::doctor(&doctor),
         Command::Explain(explain) => explain::explain(&explain),
+        Command::Learn(learn) => learn::learn(&learn),
         Command::Profiles(profiles) => profiles::profiles(&profiles),
         Command::Diff(diff) => diff::diff(&diff),
         Command::Seccomp(seccomp) => seccomp::seccomp(&seccomp),

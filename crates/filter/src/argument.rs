@@ -90,6 +90,12 @@ pub fn argument_names(name: &str) -> impl Iterator<Item = &'static str> {
     CallId::named(name).into_iter().flat_map(documented).map(|(name, _)| name)
 }
 
+/// The documented name of the argument of the call named `call` at `index`, if it has one.
+#[must_use]
+pub fn argument_name(call: &str, index: u8) -> Option<&'static str> {
+    name(CallId::named(call)?, index)
+}
+
 /// The names by which rules may speak of the arguments of `call`.
 pub(crate) fn names(call: CallId) -> impl Iterator<Item = &'static str> {
     let documented = documented(call).map(|(name, _)| name);

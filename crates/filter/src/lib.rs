@@ -43,7 +43,7 @@ pub mod systemd;
 pub mod table;
 
 pub use arch::Arch;
-pub use argument::argument_names;
+pub use argument::{argument_name, argument_names};
 pub use compile::{Backend, CompileError, RuleCost};
 pub use filter::{Action, Call, Decision, Filter, Reason};
 pub use program::{Instruction, Program};

@@ -4,5 +4,8 @@
 
 pub mod check;
 pub mod diff;
+pub mod elf;
 pub mod exchange;
+pub mod learn;
+pub mod record;
 pub mod tally;

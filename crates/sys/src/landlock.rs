@@ -1,7 +1,7 @@
 //! Landlock: the rights and structures of its system calls. Source: landlock(7), include/uapi/linux/landlock.h.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Rights over files, bits of [`RulesetAttr::handled_access_fs`] and `allowed_access` of struct landlock_path_beneath_attr.
 pub mod access {
@@ -172,5 +172,11 @@ impl Ruleset {
         // SAFETY: two numbers.
         let answer = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.0.as_raw_fd(), flags) };
         crate::check(answer).map(drop)
+    }
+}
+
+impl AsFd for Ruleset {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

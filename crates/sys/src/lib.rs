@@ -16,6 +16,7 @@ pub mod limit;
 pub mod lock;
 pub mod map;
 pub mod memory;
+pub mod observed;
 pub mod process;
 pub mod seccomp;
 pub mod signal;

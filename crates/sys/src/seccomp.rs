@@ -97,6 +97,11 @@ pub enum Answer {
     Continue,
 }
 
+/// `SECCOMP_FILTER_FLAG_NEW_LISTENER`; Linux 5.0.
+pub(crate) const FILTER_NEW_LISTENER: u64 = 1 << 3;
+/// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`: signals do not disturb a call that its supervisor holds; Linux 5.19.
+pub(crate) const FILTER_WAIT_KILLABLE: u64 = 1 << 5;
+
 const IOC_WRITE_U64: u32 = 0x4008_2100;
 const NOTIF_RECV: u64 = 0xc050_2100;
 const NOTIF_SEND: u64 = 0xc018_2101;

@@ -23,6 +23,29 @@ impl Ended {
     }
 }
 
+/// [`reap`], and what the child used.
+///
+/// Source: wait4(2), getrusage(2).
+///
+/// # Errors
+///
+/// None that can happen with a valid process id.
+pub fn reap_used(pid: i32) -> io::Result<Option<(Ended, Used)>> {
+    // SAFETY: rusage is plain data for which zeroes are valid.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        let mut status = 0;
+        // SAFETY: a number, a live status, a flag, a live structure.
+        let answer = unsafe { libc::wait4(pid, &raw mut status, libc::__WALL, &raw mut usage) };
+        match crate::check(answer.into()) {
+            Ok(_) => return Ok(Some((Ended::from_status(status), Used::from(&usage)))),
+            Err(e) if e.raw_os_error() == Some(libc::ECHILD) => return Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
 /// Waits for the child `pid` to be dead and reaps it, whatever signal its end sends.
 ///
 /// `None` when somebody else in this process reaped it: a program that waits for any child, or ignores SIGCHLD, in which
@@ -47,7 +70,7 @@ pub fn reap(pid: i32) -> io::Result<Option<Ended>> {
     }
 }
 
-/// What a process used, by its own count.
+/// What a process, and those of its children that it waited for, used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Used {
     /// Processor time in user mode, microseconds.
@@ -56,6 +79,18 @@ pub struct Used {
     pub system_us: u64,
     /// The most memory that was resident at once, bytes; what the process began with included.
     pub peak_memory: u64,
+}
+
+impl From<&libc::rusage> for Used {
+    fn from(usage: &libc::rusage) -> Self {
+        let microseconds = |time: libc::timeval| u64::try_from(time.tv_sec * 1_000_000 + time.tv_usec).unwrap_or(0);
+        Self {
+            user_us: microseconds(usage.ru_utime),
+            system_us: microseconds(usage.ru_stime),
+            // In units of 1024 bytes: getrusage(2).
+            peak_memory: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+        }
+    }
 }
 
 /// Reaps a child that has ended: `pid`, or any with -1. `None`: none has. Does not wait.
@@ -75,13 +110,7 @@ pub fn ended(pid: i32) -> io::Result<Option<(i32, Ended, Used)>> {
     if pid == 0 {
         return Ok(None);
     }
-    let microseconds = |time: libc::timeval| u64::try_from(time.tv_sec * 1_000_000 + time.tv_usec).unwrap_or(0);
-    let used = Used {
-        user_us: microseconds(usage.ru_utime),
-        system_us: microseconds(usage.ru_stime),
-        peak_memory: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
-    };
-    Ok(Some((i32::try_from(pid).map_err(io::Error::other)?, Ended::from_status(status), used)))
+    Ok(Some((i32::try_from(pid).map_err(io::Error::other)?, Ended::from_status(status), Used::from(&usage))))
 }
 
 /// How the process of `pidfd` ended, also when somebody else has reaped it. `None`: the kernel does not tell.
