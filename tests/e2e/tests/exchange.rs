@@ -26,7 +26,7 @@ fn a_container_profile_becomes_a_policy_that_jobs_run_under(runner: &Runner) {
         runner.lazaret(&["seccomp", "import", "/usr/share/containers/seccomp.json", "--out", "podman.toml", "--lossy"]);
     assert_status(&imported, 0);
 
-    let script = "echo it works; chroot / true 2>/dev/null && echo it escaped; exit 0";
+    let script = "echo it works; /usr/sbin/chroot / true 2>/dev/null && echo it escaped; exit 0";
     let ran = runner.run(&["--policy", "podman.toml", "--", "sh", "-c", script]);
 
     assert_eq!(ran.succeeded(), "it works\n");

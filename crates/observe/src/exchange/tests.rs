@@ -120,7 +120,7 @@ fn samples(json: &Value) -> Vec<(&'static str, Call)> {
     let mut samples = Vec::new();
     for (nr, name) in table::iter(Arch::X86_64).filter(|(_, name)| !name.starts_with("io_uring_")) {
         for (at, first) in registers.iter().enumerate() {
-            for step in [0, 1, 3, 7, 12] {
+            for step in [0, 1, 7] {
                 let other = registers[(at + step) % registers.len()];
                 samples.push((
                     name,
