@@ -403,11 +403,9 @@ fn the_sets_of_systemd_are_those_that_systemd_prints() {
     for line in String::from_utf8_lossy(&printed.stdout).lines() {
         match line.trim() {
             set if line.starts_with('@') => current = set.to_owned(),
-            comment if comment.is_empty() || line.trim_start().starts_with('#') => {
-                if line.starts_with('#') {
-                    current.clear();
-                }
-            }
+            // A remark at the margin begins the list of calls that are in no set.
+            _ if line.starts_with('#') => current.clear(),
+            remark if remark.is_empty() || remark.starts_with('#') => {}
             member if !current.is_empty() => printed_sets.entry(current.clone()).or_default().push(member.to_owned()),
             _ => {}
         }
