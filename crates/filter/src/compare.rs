@@ -133,6 +133,16 @@ impl Filter {
         of(self) == of(other)
     }
 
+    /// For which registers a call meets each action, as cubes without overlap. `None`: that takes too many.
+    pub(crate) fn apart(&self, call: CallId, arch: Arch, most: usize) -> Option<Vec<(Action, Cube)>> {
+        let mut sets = Sets::new();
+        let mut all = Vec::new();
+        for (action, set) in self.territory(call, arch, &mut sets)? {
+            all.extend(sets.cubes(set, most)?.into_iter().map(|cube| (action, cube)));
+        }
+        Some(all)
+    }
+
     fn territory(&self, call: CallId, arch: Arch, sets: &mut Sets) -> Option<Territory> {
         let fixed = |action: Action| {
             if call.is_io_uring() && action.permits() { Action::Refuse(crate::filter::EPERM) } else { action }

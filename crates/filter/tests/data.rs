@@ -2,7 +2,7 @@
 //! architectures, and the types that the running kernel declares for its arguments.
 
 use lazaret_filter::argument::Width;
-use lazaret_filter::{Arch, argument, constant, table};
+use lazaret_filter::{Arch, argument, constant, systemd, table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
@@ -387,3 +387,33 @@ const TRUNCATED: &[(&str, &str)] = &[
     ("pwritev2", "fd"),
     ("unshare", "flags"),
 ];
+
+#[test]
+fn the_sets_of_systemd_are_those_that_systemd_prints() {
+    let version = systemd::VERSION.to_string();
+    let ran = |word: &str| Command::new("systemd-analyze").arg(word).output().ok().filter(|ran| ran.status.success());
+    let own =
+        |ran: &std::process::Output| String::from_utf8_lossy(&ran.stdout).contains(&format!("systemd {version} "));
+    let Some(printed) = ran("--version").filter(own).and_then(|_| ran("syscall-filter")) else {
+        // Other versions have other sets.
+        return;
+    };
+    let mut printed_sets: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut current = String::new();
+    for line in String::from_utf8_lossy(&printed.stdout).lines() {
+        match line.trim() {
+            set if line.starts_with('@') => current = set.to_owned(),
+            // A remark at the margin begins the list of calls that are in no set.
+            _ if line.starts_with('#') => current.clear(),
+            remark if remark.is_empty() || remark.starts_with('#') => {}
+            member if !current.is_empty() => printed_sets.entry(current.clone()).or_default().push(member.to_owned()),
+            _ => {}
+        }
+    }
+    printed_sets.remove("@known");
+    assert_eq!(printed_sets.keys().map(String::as_str).collect::<Vec<_>>(), systemd::sets().collect::<Vec<_>>());
+    for (set, members) in printed_sets {
+        let ours: Vec<_> = systemd::members(&set).expect("the set is there").collect();
+        assert_eq!(ours, members, "{set}");
+    }
+}

@@ -43,7 +43,7 @@ pub fn write(filter: &Filter, arch: Arch) -> Result<String, WriteError> {
         let Some(call) = CallId::named(name) else {
             continue;
         };
-        let cubes = || decision(filter, call, arch, default);
+        let cubes = || decision(filter, call, arch, default).or_else(|| apart(filter, call, arch, default));
         let with_args = |(outcome, cube)| (outcome, args(cube));
         let entries = one_outcome(filter, call, arch, default)
             .or_else(|| Some(cubes()?.into_iter().map(with_args).collect()))
@@ -152,6 +152,14 @@ fn native(condition: &Resolved<'_>) -> Option<Arg> {
         Plain::Compare(Comparison::Equal, _) | Plain::Masked { .. } | Plain::In(_) => return None,
     };
     Some(Arg { index: condition.index, value, value_two: 0, op: op.to_owned() })
+}
+
+/// As [`decision`], by what is left of each alternative: fewer cubes where alternatives overlap much.
+fn apart(filter: &Filter, call: CallId, arch: Arch, default: Outcome) -> Option<Vec<(Outcome, Cube)>> {
+    let cubes = filter.apart(call, arch, MAX_CUBES)?;
+    let entries = cubes.into_iter().map(|(action, cube)| (Outcome::of(action), cube));
+    let entries: Vec<_> = entries.filter(|(outcome, _)| *outcome != default).collect();
+    (entries.len() <= MAX_CUBES).then_some(entries)
 }
 
 /// For which registers a call has an outcome other than the default one. `None` when that takes too many cubes.

@@ -100,8 +100,7 @@ fn child(shared: &'static Shared, program: Option<&[u8]>, supervised: bool, call
         let [a, b, c, d, e, f] = call.args;
         // SAFETY: the calls are among `HARMLESS`, or have numbers of no call.
         let result = unsafe { libc::syscall(libc::c_long::from(call.nr), a, b, c, d, e, f) };
-        // SAFETY: always sound.
-        let errno = unsafe { *libc::__errno_location() };
+        let errno = std::io::Error::last_os_error().raw_os_error().unwrap_or(0);
         let seen = match (CAUGHT.load(Ordering::SeqCst), result) {
             (true, _) => TRAPPED,
             (false, -1) => errno,

@@ -41,12 +41,20 @@ pub fn import(import: &Import<'_>) -> Result<Exchanged, ExchangeError> {
         Format::Oci => of_profile(import, &mut losses)?,
         Format::Systemd => of_unit(import, &mut losses)?,
     };
-    let default = nearest(filter.default_action());
+    // Whatever the errno: what nobody named is worth a line in the report.
+    let default = match nearest(filter.default_action()) {
+        CallAction::Silent => CallAction::Refuse,
+        default => default,
+    };
     let mut changed: BTreeMap<u16, Vec<String>> = BTreeMap::new();
     note(filter.default_action(), "every call that is not named", &mut changed);
     let mut rules = Vec::new();
     for (_, call) in table::iter(import.environment.arch) {
         let own: Vec<_> = filter.rules().iter().filter(|(rule, _)| rule.call() == Some(call)).cloned().collect();
+        if call == "clone3" && !own.is_empty() && own.iter().all(|(_, action)| is_absent(*action)) {
+            // As in every policy.
+            continue;
+        }
         for (_, action) in &own {
             note(*action, call, &mut changed);
         }
@@ -61,6 +69,13 @@ pub fn import(import: &Import<'_>) -> Result<Exchanged, ExchangeError> {
     }));
     Ok(Exchanged { text: policy(import, default, &rules, &reasons, &losses), losses })
 }
+
+/// Whether an action says that there is no such call.
+fn is_absent(action: Action) -> bool {
+    matches!(action, Action::Errno(ENOSYS) | Action::Refuse(ENOSYS))
+}
+
+const ENOSYS: u16 = 38;
 
 /// Remarks that an action's errno is none that a policy has.
 fn note(action: Action, what: &str, changed: &mut BTreeMap<u16, Vec<String>>) {
@@ -99,7 +114,9 @@ fn of_call(
     let same = |rules: &[(CallAction, Rule)]| meant.difference(&filter(rules), arch, call);
     let mut sorted = ordered.clone();
     sorted.sort_by_key(|(of, _)| CallAction::ALL.iter().position(|known| known == of));
-    sorted.dedup();
+    // Within one action the order decides nothing, and a policy says everything once.
+    let mut seen = BTreeSet::new();
+    sorted.retain(|(of, rule)| seen.insert((of.name(), rule.to_string())));
     if sorted.iter().all(|(of, _)| *of == default) && same(&[]) == Difference::None {
         return Vec::new();
     }

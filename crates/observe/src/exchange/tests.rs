@@ -90,9 +90,12 @@ fn permits(json: &Value, capabilities: &[&str], name: &str, args: &[u64; 6]) -> 
         .filter(|entry| has(&entry["names"], &|of| of == name))
         .collect();
     let conditions = |entry: &Value| entry["args"].as_array().cloned().unwrap_or_default();
-    if let Some(entry) =
-        entries.iter().rfind(|entry| conditions(entry).is_empty() && allows(&entry["action"]) != default)
-    {
+    // Entries that say what the default says are left out by the runtimes; of those that contradict each other the last counts.
+    let errno = |value: &Value| value.as_u64().unwrap_or(1);
+    let is_default = |entry: &Value| {
+        entry["action"] == json["defaultAction"] && errno(&entry["errnoRet"]) == errno(&json["defaultErrnoRet"])
+    };
+    if let Some(entry) = entries.iter().rfind(|entry| conditions(entry).is_empty() && !is_default(entry)) {
         return allows(&entry["action"]);
     }
     let matching = |entry: &&&Value| {
@@ -117,7 +120,7 @@ fn samples(json: &Value) -> Vec<(&'static str, Call)> {
     let mut samples = Vec::new();
     for (nr, name) in table::iter(Arch::X86_64).filter(|(_, name)| !name.starts_with("io_uring_")) {
         for (at, first) in registers.iter().enumerate() {
-            for step in [0, 1, 3, 7, 12] {
+            for step in [0, 1, 7] {
                 let other = registers[(at + step) % registers.len()];
                 samples.push((
                     name,
@@ -174,11 +177,8 @@ fn a_profile_of_dockers_shape_decides_the_same_after_import_and_export() {
         {
             assert!(losses.contains(part), "{part}: {losses}");
         }
-        assert_eq!(
-            losses.contains("ENOSYS instead of EPERM: clone3"),
-            !capabilities.contains(&"CAP_SYS_ADMIN"),
-            "{losses}"
-        );
+        // The policy's own answer is the same.
+        assert!(!losses.contains("clone3"), "{losses}");
     }
 }
 
