@@ -11,10 +11,11 @@ use crate::raw::{self, nr};
 use crate::reap;
 use crate::walk::{self, Block};
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicI64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 static CHILDREN: AtomicI64 = AtomicI64::new(-1);
 static CHANNEL: AtomicI64 = AtomicI64::new(-1);
+static BEGUN: AtomicBool = AtomicBool::new(false);
 
 const SIGKILL: u64 = 9;
 const SIGCHLD: u64 = 17;
@@ -36,6 +37,11 @@ pub(crate) fn keeps() -> bool {
     CHILDREN.load(Ordering::Relaxed) >= 0
 }
 
+/// Whether the killing has begun, so that an end is none of the job's own.
+pub(crate) fn has_begun() -> bool {
+    BEGUN.load(Ordering::Relaxed)
+}
+
 /// Whether the caller is gone.
 pub(crate) fn is_orphaned() -> bool {
     walk::lifeline(CHANNEL.load(Ordering::Relaxed) as u64) != 0
@@ -46,6 +52,9 @@ pub(crate) fn all(block: &Block) {
     if !keeps() {
         return;
     }
+    // Whose end came before is told as its own.
+    while reap::reap(block, reap::job()).is_some() {}
+    BEGUN.store(true, Ordering::Relaxed);
     let deadline = now_s() + PATIENCE_S;
     while now_s() < deadline {
         if kill_children() == 0 && reap_all(block) {

@@ -75,8 +75,10 @@ pub(crate) fn reap(block: &Block, job: i64) -> Option<i64> {
     };
     if pid == job {
         block.tell(offset_of!(Outcome, usage), usage);
-        block.tell(offset_of!(Outcome, wait_status), status);
-        block.tell(offset_of!(Outcome, ended), 1_u32);
+        if !bury::has_begun() {
+            block.tell(offset_of!(Outcome, wait_status), status);
+            block.tell(offset_of!(Outcome, ended), 1_u32);
+        }
     }
     (pid > 0).then_some(pid)
 }

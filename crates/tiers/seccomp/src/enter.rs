@@ -181,21 +181,27 @@ fn enter(steps: &mut Steps, plan: &Plan, id: u32) {
     job::filter(steps, list, &plan.filter);
 }
 
-/// The job's first process may read its own directory of /proc, and no process any other.
+/// What the job's first process may read of its own in /proc: not `net` or `mountinfo`, which tell of the host.
+const OWN_PROC: [&str; 11] =
+    ["auxv", "cmdline", "comm", "environ", "fd", "limits", "maps", "smaps", "stat", "statm", "status"];
+
+/// The job's first process may read these files of its own directory of /proc, and no process any other's.
 fn own_proc(steps: &mut Steps, list: List) {
-    let directory = steps.scratch_slot();
-    let flags = Value::Named((libc::O_PATH | libc::O_CLOEXEC) as u64, "O_PATH|O_CLOEXEC");
-    steps
-        .add(list, Part::Landlock, call!(SYS_openat), vec![named!(AT_FDCWD), text("/proc/self"), flags])
-        .save(directory);
-    let args = vec![
-        Value::Descriptor(steps.carried.ruleset),
-        Value::Descriptor(directory),
-        Value::Named(RULE_PATH_BENEATH, "LANDLOCK_RULE_PATH_BENEATH"),
-        Value::Named(access::READ_FILE | access::READ_DIR, words::RIGHTS),
-    ];
-    steps.add(list, Part::Landlock, call!(op LANDLOCK_RULE), args);
-    steps.add(list, Part::Landlock, call!(SYS_close), vec![Value::Descriptor(directory)]);
+    for name in OWN_PROC {
+        let file = steps.scratch_slot();
+        let flags = Value::Named((libc::O_PATH | libc::O_CLOEXEC) as u64, "O_PATH|O_CLOEXEC");
+        let open = vec![named!(AT_FDCWD), text(format!("/proc/self/{name}")), flags];
+        steps.add(list, Part::Landlock, call!(SYS_openat), open).save(file);
+        let rights = if name == "fd" { access::READ_FILE | access::READ_DIR } else { access::READ_FILE };
+        let args = vec![
+            Value::Descriptor(steps.carried.ruleset),
+            Value::Descriptor(file),
+            Value::Named(RULE_PATH_BENEATH, "LANDLOCK_RULE_PATH_BENEATH"),
+            Value::Named(rights, words::RIGHTS),
+        ];
+        steps.add(list, Part::Landlock, call!(op LANDLOCK_RULE), args);
+        steps.add(list, Part::Landlock, call!(SYS_close), vec![Value::Descriptor(file)]);
+    }
 }
 
 /// The steps that kill every process of the user `id`, as that user: kill(2), -1.

@@ -108,8 +108,12 @@ impl Plan {
     }
 }
 
-/// What the policy asks for that needs namespaces or groups, and that its program would miss.
-fn unmet(policy: &Policy) -> Result<(), PlanError> {
+/// Whether the policy asks for something that needs namespaces or groups, and that its program would miss.
+///
+/// # Errors
+///
+/// The first such thing, and where the policy asks for it.
+pub fn unmet(policy: &Policy) -> Result<(), PlanError> {
     let cannot = |what: String, asked_by: &Source| {
         Err(PlanError::Unmet { tier: "tier seccomp", what, asked_by: asked_by.clone() })
     };

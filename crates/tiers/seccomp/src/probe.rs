@@ -23,6 +23,8 @@ pub struct Support {
     pub notifier: bool,
     /// Whether the kernel lists the children of a process, by which every process of a job is found.
     pub children: bool,
+    /// Whether the open files of jobs can be looked at, which for those of another user takes CAP_SYS_PTRACE.
+    pub open_files: bool,
     /// What this process itself is bounded by.
     pub bounds: Bounds,
 }
@@ -47,6 +49,9 @@ impl Support {
             landlock: lazaret_sys::landlock::abi().map_err(|e| format!("landlock_create_ruleset is refused: {e}")),
             notifier: lazaret_sys::seccomp::has_action(RET_USER_NOTIF).unwrap_or(false),
             children: fs::metadata("/proc/thread-self/children").is_ok(),
+            open_files: mode == Mode::Rootless
+                || rustix::thread::capabilities(None)
+                    .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE)),
             bounds: Bounds::probe(mode),
         }
     }
@@ -144,8 +149,16 @@ fn maps_range(line: &str, first: u32, last: u32) -> bool {
     }
 }
 
+/// How many processes and threads a job's user has already.
+pub fn tasks(support: &Support) -> u64 {
+    match support.mode {
+        Mode::Root => 0,
+        Mode::Rootless => tasks_of(support.ids.0),
+    }
+}
+
 /// How many tasks `uid` has now, as far as /proc shows them: RLIMIT_NPROC counts them too.
-pub(crate) fn tasks_of(uid: u32) -> u64 {
+fn tasks_of(uid: u32) -> u64 {
     let Ok(entries) = fs::read_dir("/proc") else { return 0 };
     let own = entries.flatten().filter(|entry| {
         entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit)

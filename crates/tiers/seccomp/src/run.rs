@@ -6,7 +6,7 @@ mod tree;
 
 use crate::enter;
 use crate::plan::{BASE, Plan, own_rules};
-use crate::probe::{Support, tasks_of};
+use crate::probe::{Support, tasks};
 use fence::Fence;
 use lazaret_launch::error::{PlanError, RunError};
 use lazaret_launch::filter::FilterCache;
@@ -74,10 +74,7 @@ impl Launcher {
     fn plan_at(&self, place: &Path, policy: &Policy, job: &Job, observe: &Observe) -> Result<Plan, PlanError> {
         let file_size = policy.limits.file_size.bytes();
         let filter = self.filters.get(&policy.system_calls, self.support.notifier, file_size, observe)?;
-        let tasks = match self.support.mode {
-            Mode::Root => 0,
-            Mode::Rootless => tasks_of(self.support.ids.0),
-        };
+        let tasks = tasks(&self.support);
         Plan::new(policy, job, &self.support, place, tasks, filter)
     }
 
@@ -139,7 +136,6 @@ impl Launcher {
         }
         let collected = collect::collect(&terms, &running, destinations, &fate, job)?;
         let times = Times { planned, collecting: ended.elapsed(), teardown: Instant::now() };
-        drop(fence);
         place.remove()?;
         let account = Account {
             policy: plan.policy.clone(),

@@ -88,7 +88,12 @@ fn holds(
         Layer::WallTime => yes(format!("{}, by the supervisor's clock", limit(LimitKey::Wall))),
         Layer::Disk => partly(
             format!("{}: what the private directory holds is looked at", limit(LimitKey::Disk)),
-            "no file system bounds it: between two looks the job can write more",
+            if support.open_files {
+                "no file system bounds it: between two looks the job can write more"
+            } else {
+                "no file system bounds it: between two looks the job can write more; files without a name are not seen, as \
+                 this process has no CAP_SYS_PTRACE"
+            },
         ),
         Layer::Output => yes(format!("{} of each stream", limit(LimitKey::Output))),
         Layer::JobUid if support.mode == Mode::Root => yes(String::new()),

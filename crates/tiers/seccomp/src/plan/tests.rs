@@ -10,6 +10,7 @@ fn support(mode: Mode) -> Support {
         landlock: Ok(6),
         notifier: true,
         children: true,
+        open_files: true,
         bounds: Bounds::only_core(CoreLimit::One),
     }
 }

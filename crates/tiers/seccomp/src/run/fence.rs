@@ -15,10 +15,12 @@ use lazaret_policy::{LimitKey, Limits, Mode};
 use lazaret_sys::wait::Ended;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Dir, FileType, Mode as FileMode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open};
+use std::ffi::CStr;
 use std::io;
 use std::mem::offset_of;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// When a job is first looked at, and how long there is at most, and at least, between two looks.
@@ -33,9 +35,11 @@ const SHARE: u32 = 10;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long the kernel is given to say that nobody is under the filter any more.
 const EMPTY: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
-/// How many entries are looked at, and how many directories are open at once.
+/// How many entries are looked at, and how deep: each level holds a descriptor.
 const MOST_ENTRIES: u64 = 200_000;
-const MOST_OPEN: usize = 128;
+/// What a file costs beside its content: its inode, and its name.
+const ENTRY: u64 = 512;
+const DEEPEST: usize = 256;
 
 /// The fence around one job.
 #[derive(Debug)]
@@ -81,42 +85,79 @@ impl<'a> Fence<'a> {
 
     /// Takes what is in the private directory: bytes, and whether a file has the size that none may exceed.
     fn look_at_files(&mut self) {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let mut open: Vec<OwnedFd> = ["job", "tmp"]
-            .iter()
-            .filter_map(|name| rustix::fs::openat(self.place.top(), *name, flags, FileMode::empty()).ok())
-            .collect();
-        let (mut bytes, mut seen) = (0_u64, 0);
-        while let Some(directory) = open.pop() {
-            let Ok(entries) = Dir::read_from(&directory) else { continue };
-            for entry in entries.flatten() {
-                let name = entry.file_name();
-                seen += 1;
-                if matches!(name.to_bytes(), b"." | b"..") || seen > MOST_ENTRIES {
-                    continue;
-                }
-                let Ok(stat) = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
-                bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
-                match FileType::from_raw_mode(stat.st_mode) {
-                    FileType::Directory if open.len() < MOST_OPEN => {
-                        open.extend(rustix::fs::openat(&directory, name, flags, FileMode::empty()).ok());
-                    }
-                    FileType::RegularFile => {
-                        self.peaks.1 = self.peaks.1.max(u64::try_from(stat.st_size).unwrap_or(0));
-                        self.file_at_limit |= u64::try_from(stat.st_size).ok() == Some(self.limits.file_size.bytes());
-                    }
-                    _ => {}
-                }
-            }
+        let mut look =
+            Look { bound: self.limits.disk.bytes(), file_size: self.limits.file_size.bytes(), ..Look::default() };
+        for name in [c"job", c"tmp"] {
+            look.directory(self.place.top(), name, 0);
         }
-        // More entries than are looked at, or a tree that is wider than what is followed, counts as full.
-        self.held = if seen > MOST_ENTRIES { u64::MAX } else { bytes };
-        self.peaks.0 = self.peaks.0.max(bytes);
+        self.file_at_limit |= look.file_at_limit;
+        self.held = if look.is_beyond { u64::MAX } else { look.bytes };
+        self.peaks = (self.peaks.0.max(look.bytes), self.peaks.1.max(look.largest));
     }
 
     fn over_memory(&self, reaper: i32, sum: &Sum) -> bool {
         let bound = self.limits.memory.bytes();
         sum.memory > bound && tree::shared_memory(reaper).is_none_or(|shared| shared > bound)
+    }
+}
+
+/// One look at the private directory.
+#[derive(Debug, Default)]
+struct Look {
+    bound: u64,
+    file_size: u64,
+    bytes: u64,
+    entries: u64,
+    /// The size of the largest file.
+    largest: u64,
+    file_at_limit: bool,
+    /// There is more than the bound; or what cannot be looked at, and is taken for more.
+    is_beyond: bool,
+}
+
+impl Look {
+    fn directory(&mut self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let directory = match rustix::fs::openat(parent, name, flags, FileMode::empty()) {
+            Ok(directory) if depth <= DEEPEST => directory,
+            // Gone by now, or something else.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return,
+            // Where the job hides what it holds, or deeper than anybody goes.
+            Ok(_) | Err(_) => {
+                self.is_beyond = true;
+                return;
+            }
+        };
+        let Ok(entries) = Dir::read_from(&directory) else { return };
+        let mut below = Vec::new();
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let Ok(stat) = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            self.entries += 1;
+            self.bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * 512 + ENTRY;
+            if self.bytes > self.bound || self.entries > MOST_ENTRIES {
+                // More is not needed to know.
+                self.is_beyond = true;
+                return;
+            }
+            match FileType::from_raw_mode(stat.st_mode) {
+                FileType::Directory => below.push(name.to_owned()),
+                FileType::RegularFile => {
+                    let size = u64::try_from(stat.st_size).unwrap_or(0);
+                    self.largest = self.largest.max(size);
+                    self.file_at_limit |= size == self.file_size;
+                }
+                _ => {}
+            }
+        }
+        for name in below {
+            if !self.is_beyond {
+                self.directory(directory.as_fd(), &name, depth + 1);
+            }
+        }
     }
 }
 
@@ -139,7 +180,7 @@ impl Boundary for Fence<'_> {
                 let left = until.saturating_duration_since(Instant::now());
                 let timeout = Timespec::try_from(left).ok();
                 match poll(&mut [PollFd::new(&process, PollFlags::IN)], timeout.as_ref()) {
-                    Err(rustix::io::Errno::INTR) if !left.is_zero() => {}
+                    Err(Errno::INTR) if !left.is_zero() => {}
                     _ => break,
                 }
             }
@@ -204,6 +245,11 @@ impl Boundary for Fence<'_> {
         }
         // The kernel's own bound counts what else this user has; one more is a fork that is under way.
         (sum.tasks > u64::from(self.limits.processes.get()) + 1).then_some(LimitKey::Processes)
+    }
+
+    fn last_look(&mut self, _running: &Running) -> Option<LimitKey> {
+        self.look_at_files();
+        (self.held > self.limits.disk.bytes()).then_some(LimitKey::Disk)
     }
 
     fn seen(&mut self, _running: &Running, failed: bool) -> Seen {

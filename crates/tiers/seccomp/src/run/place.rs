@@ -1,10 +1,11 @@
 //! The private directory of a job: made fresh, and removed whatever the job left in it.
 
 use lazaret_launch::error::RunError;
+use lazaret_launch::uid::Uids;
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -152,9 +153,13 @@ fn open_up(directory: BorrowedFd<'_>) -> Result<(), Errno> {
     rustix::fs::fchmod(directory, Mode::RWXU)
 }
 
-/// The job may have taken its own rights away. The name is a directory's, and nobody lives to exchange it.
+/// The job may have taken its own rights away.
 fn make_accessible(parent: BorrowedFd<'_>, name: &CStr) -> Result<(), Errno> {
-    rustix::fs::chmodat(parent, name, Mode::RWXU, AtFlags::empty())
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+    // By what was opened: a name could be another's by now, where a sweep meets a job that is being ended.
+    let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    rustix::fs::chmodat(rustix::fs::CWD, path, Mode::RWXU, AtFlags::empty())
 }
 
 /// What is in `directory` now, and whether each is a directory itself.
@@ -182,7 +187,8 @@ pub(crate) fn sweep(base: &Path) {
     let ours = |entry: &std::fs::DirEntry| {
         let name = entry.file_name();
         let named = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).is_some_and(is_number_number_hex);
-        let owner = |owner: u32| owner == uid || uid == 0 && owner >= lazaret_launch::uid::Uids::FIRST;
+        let jobs = Uids::FIRST..Uids::FIRST + Uids::COUNT;
+        let owner = |owner: u32| owner == uid || uid == 0 && jobs.contains(&owner);
         named && entry.metadata().is_ok_and(|found| found.is_dir() && owner(found.uid()))
     };
     for entry in listing.flatten().filter(ours) {

@@ -77,7 +77,10 @@ fn children(pid: i32) -> Vec<i32> {
 
 /// proc(5), `/proc/PID/status`. What processes share by having forked counts for each.
 fn memory(pid: i32) -> u64 {
-    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { return 0 };
+    // A first thread that has ended shows none of what the others hold.
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let statuses = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+    let Some(status) = { statuses }.find(|status| status.contains("RssAnon:")) else { return 0 };
     let kib = |line: &str| {
         let (key, value) = line.split_once(':')?;
         let counted = matches!(key, "RssAnon" | "RssShmem" | "VmSwap");
