@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Run risky commands in fresh sandboxes
@@ -28,6 +29,13 @@ pub(crate) enum Command {
     /// Takes the options of `run`. Every value is shown with the place that it comes from. Needs no privileges. When this
     /// host cannot enforce a layer, all that it can is shown all the same, and the exit status is 125 as that of `run`.
     Plan(Plan),
+    /// Run a command on every file of a corpus, and tell what it needs that the policy does not give
+    ///
+    /// Each file is copied into /job of a sandbox of its own, and its name takes the place of `{}` in the command. Exit
+    /// status: 0 when every run got what it needed and succeeded; 1 when not; 125 for an error of Lazaret's own.
+    Check(Check),
+    /// Sum up the reports of a policy that is being rolled out: what it would have refused, and how often
+    Rollout(Rollout),
     /// Try what this host can enforce, and tell how to get what is missing
     ///
     /// Everything is tried, by processes of their own that end at once; nothing is changed. Exit status: 0; 1 when a
@@ -53,7 +61,7 @@ pub(crate) enum Command {
 }
 
 /// What `run` and `plan` share: a policy and a job.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct JobArgs {
     /// A built-in profile
     #[arg(long, value_name = "NAME", default_value = "default", conflicts_with = "policy")]
@@ -88,6 +96,9 @@ pub(crate) struct JobArgs {
     /// Accept that this host cannot enforce a layer; `lazaret doctor` names the layers
     #[arg(long = "degrade", value_name = "LAYER")]
     pub(crate) degrade: Vec<String>,
+    /// Have a layer hold whatever the tier
+    #[arg(long = "require", value_name = "LAYER")]
+    pub(crate) require: Vec<String>,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
@@ -115,6 +126,43 @@ pub(crate) struct Plan {
     /// Print the launch steps: every system call, in order (with --json, beside everything else)
     #[arg(long)]
     pub(crate) steps: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    /// The directory with the files to run the command on, and those below it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) corpus: PathBuf,
+    /// How many runs there are at once; as many as there are processors otherwise
+    #[arg(long, value_name = "N")]
+    pub(crate) parallel: Option<NonZeroUsize>,
+    /// Also name what of the policy no run used: slower, as every system call is noted
+    #[arg(long)]
+    pub(crate) stale: bool,
+    /// Accept runs that fail without the policy too
+    #[arg(long)]
+    pub(crate) allow_failures: bool,
+    /// Count paths that a successful run looked for and did without
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Write the outcome as JUnit XML to a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollout {
+    /// Reports, or directories of them
+    #[arg(required = true, value_name = "REPORT")]
+    pub(crate) reports: Vec<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

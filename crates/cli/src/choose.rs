@@ -25,6 +25,9 @@ pub(crate) fn policy(args: &JobArgs) -> Result<Policy, Failure> {
     for layer in &args.degrade {
         builder.degrade(layer, Source::option(format!("--degrade {layer}")))?;
     }
+    for layer in &args.require {
+        builder.require(layer, Source::option(format!("--require {layer}")))?;
+    }
     for variable in &args.environment {
         builder.environment(variable, Source::option(format!("--env {variable}")))?;
     }
@@ -94,7 +97,7 @@ fn split(text: &OsStr, exists: impl Fn(&OsStr) -> bool) -> (OsString, Option<OsS
 }
 
 /// `NAME:HOST` at its first colon.
-fn split_first(text: &OsStr) -> (OsString, Option<OsString>) {
+pub(crate) fn split_first(text: &OsStr) -> (OsString, Option<OsString>) {
     let bytes = text.as_bytes();
     match bytes.iter().position(|byte| *byte == b':') {
         Some(colon) => {

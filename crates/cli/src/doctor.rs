@@ -3,8 +3,8 @@
 use crate::args::Doctor as Args;
 use crate::message::{self, Failure};
 use crate::profiles::json;
-use lazaret::Policy;
 use lazaret::probe::doctor::{self, Examination, Feature, Finding, Fix, Group, Lack, State};
+use lazaret::{Policy, Tier, seccomp};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -22,8 +22,38 @@ pub(crate) fn doctor(args: &Args) -> Result<u8, Failure> {
     let text =
         if args.json { json(&View::new(&examination, policy.as_ref()))? } else { text(&examination, policy.as_ref()) };
     message::print(&text)?;
-    let enforceable = policy.is_none_or(|policy| examination.missing(&policy).is_empty());
+    let enforceable = policy.is_none_or(|policy| missing(&examination, &policy).is_empty());
     Ok(if enforceable { 0 } else { UNENFORCEABLE })
+}
+
+/// What `policy` needs in its tier and this host, or the tier, has not: features of a jail, or layers of tier seccomp.
+fn missing(examination: &Examination, policy: &Policy) -> Vec<&'static str> {
+    match policy.tier.value {
+        Tier::Jail => examination.missing(policy).iter().map(|finding| finding.feature.name()).collect(),
+        Tier::Seccomp => {
+            let lacks = seccomp::probe::Support::probe().missing(policy);
+            let names = lacks.iter().map(|lack| lack.layer.name());
+            names.chain(seccomp::plan::unmet(policy).is_err().then_some("tier")).collect()
+        }
+    }
+}
+
+/// Whether the tier that needs no namespace works here.
+fn without_namespaces() -> String {
+    let policy = lazaret::profile("default").map(|policy| {
+        let mut builder = policy.builder();
+        builder.tier(Tier::Seccomp, lazaret::Source::option("--tier"));
+        builder.build()
+    });
+    let lacks = policy.map(|policy| seccomp::probe::Support::probe().missing(&policy)).unwrap_or_default();
+    if lacks.is_empty() {
+        return "\nTier seccomp, which makes no namespaces and needs no rights, works here.\n".to_owned();
+    }
+    let lacks = lacks.iter().map(|lack| format!("  {}: {}\n  - {}\n", lack.layer, lack.why, lack.fix));
+    format!(
+        "\nTier seccomp, which makes no namespaces and needs no rights, does not work here:\n{}",
+        lacks.collect::<String>()
+    )
 }
 
 /// What `lazaret doctor --json` prints. A version adds fields at most; a field that changes or goes makes a new one.
@@ -82,14 +112,14 @@ struct FixView<'a> {
 struct PolicyView<'a> {
     name: &'a str,
     enforceable: bool,
-    /// The features that it needs and this host lacks.
+    /// The features that it needs and this host lacks; in tier seccomp the layers, and `tier` for what the tier has not.
     missing: Vec<&'static str>,
 }
 
 impl<'a> View<'a> {
     fn new(examination: &'a Examination, policy: Option<&'a Policy>) -> Self {
         let policy = policy.map(|policy| {
-            let missing: Vec<_> = examination.missing(policy).iter().map(|finding| finding.feature.name()).collect();
+            let missing = missing(examination, policy);
             PolicyView { name: &policy.name, enforceable: missing.is_empty(), missing }
         });
         let (user, group) = examination.support.ids;
@@ -148,8 +178,9 @@ fn text(examination: &Examination, policy: Option<&Policy>) -> String {
     for (features, lack) in lacks {
         explain(&mut text, &features, lack, examination);
     }
+    text.push_str(&without_namespaces());
     if let Some(policy) = policy {
-        text.push_str(&judgement(policy, &examination.missing(policy)));
+        text.push_str(&judgement(policy, &missing(examination, policy)));
     }
     text
 }
@@ -205,9 +236,8 @@ fn explain(text: &mut String, features: &[Feature], lack: &Lack, examination: &E
     }
 }
 
-fn judgement(policy: &Policy, missing: &[&Finding]) -> String {
-    let names: Vec<&str> = missing.iter().map(|finding| finding.feature.name()).collect();
-    match names.as_slice() {
+fn judgement(policy: &Policy, missing: &[&str]) -> String {
+    match missing {
         [] => format!("\nThe policy `{}` can be enforced here.\n", policy.name),
         names => format!("\nThe policy `{}` cannot be enforced here: {} missing.\n", policy.name, names.join(", ")),
     }

@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod check;
 mod choose;
 mod doctor;
 mod explain;
 mod message;
 mod plan;
 mod profiles;
+mod rollout;
 mod run;
 mod shell;
 
@@ -38,6 +40,8 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(run) => run::run(&run),
         Command::Plan(plan) => plan::plan(&plan),
+        Command::Check(check) => check::check(&check),
+        Command::Rollout(rollout) => rollout::rollout(&rollout),
         Command::Doctor(doctor) => doctor::doctor(&doctor),
         Command::Explain(explain) => explain::explain(&explain),
         Command::Profiles(profiles) => profiles::profiles(&profiles),

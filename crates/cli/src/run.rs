@@ -5,7 +5,7 @@ use crate::choose;
 use crate::explain;
 use crate::message::{self, Failure};
 use lazaret::uid::Uids;
-use lazaret::{Ahead, Cancel, Launcher, Report, Sink};
+use lazaret::{Ahead, Cancel, Launcher, Report, Sink, Tier};
 use std::fs::File;
 use std::io::{IsTerminal, Write as _};
 use std::os::fd::AsFd;
@@ -20,7 +20,10 @@ pub(crate) fn run(args: &Run) -> Result<u8, Failure> {
         .map_err(|e| Failure::message(format!("cannot watch for signals: {e}"), "raise the limit of open files"))?;
     let cancel = Cancel::when_readable(signals);
     // Before the policy is read: what takes longest is prepared beside.
-    let launcher = Launcher::with(Uids::default(), Ahead::Once).map_err(lazaret::Error::Run)?;
+    let launcher = Launcher::when_asked(Uids::default(), Ahead::Once);
+    if args.job.tier.as_deref().is_none_or(|tier| tier == Tier::Jail.name()) {
+        launcher.jails().map_err(lazaret::Error::Run)?;
+    }
     let policy = choose::policy(&args.job)?;
     let job = choose::job(&args.job, &policy)?.cancelled_by(&cancel).explain_paths(args.explain);
     let (stdout, stderr, stdin) = (std::io::stdout(), std::io::stderr(), std::io::stdin());

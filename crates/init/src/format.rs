@@ -13,7 +13,7 @@
 //! go over from each block to the next. A block that names a program is the last.
 
 /// Marks a launch block, with its version in the last byte.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"lazaret\x02");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"lazaret\x03");
 
 /// How many descriptors a launch can name.
 pub const SLOTS: usize = 240;
@@ -144,6 +144,10 @@ pub mod op {
     /// Send the descriptors of the slots listed at `args[1]` (`args[2]` bytes; empty slots are left out) over the
     /// socket `args[0]`, with one byte for each telling its place in the list.
     pub const SEND_SLOTS: u32 = 0x8000_0006;
+    /// Outside of a pid namespace: note that descriptor `args[0]` lists this process's children (proc(5),
+    /// `/proc/PID/task/TID/children`), and `args[1]` is the channel to the caller. From then on this process kills every
+    /// process that descends from it before it ends, and ends when a signal comes or the caller is gone.
+    pub const KEEP_CHILDREN: u32 = 0x8000_0009;
     /// landlock_add_rule(2) on ruleset `args[0]` with a struct landlock_path_beneath_attr of the rights `args[3]` and the
     /// descriptor `args[1]`, rule type `args[2]`.
     pub const LANDLOCK_RULE: u32 = 0x8000_0007;
@@ -175,6 +179,10 @@ pub struct Outcome {
     pub exec_exists: u32,
     /// 1 when the job's first process has ended, `wait_status` then holds how.
     pub ended: u32,
+    /// 1 when the job's process was forked.
+    pub forked: u32,
+    /// 1 when no process that descends from process 1 is left: told after [`op::KEEP_CHILDREN`] alone.
+    pub buried: u32,
     /// As wait4(2) gives it.
     pub wait_status: i32,
     /// struct rusage of the job's first process and those it waited for, as wait4(2) gives it: 18 longs.

@@ -3,6 +3,7 @@
 #![no_std]
 #![no_main]
 
+mod bury;
 mod format;
 mod maps;
 mod memory;
@@ -56,6 +57,8 @@ pub(crate) fn process_one(mut block: Block) -> ! {
             reap::until_the_job_ends(&block)
         }
     }
+    // A step failed: if that was behind the fork, there is a job.
+    bury::all(&block);
     raw::exit(125)
 }
 

@@ -51,6 +51,7 @@ pub(crate) unsafe fn call(number: u64, args: [u64; 6]) -> i64 {
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod nr {
     #![allow(missing_docs, reason = "the names are the system calls' own")]
+    pub(crate) const READ: u64 = 0;
     pub(crate) const WRITE: u64 = 1;
     pub(crate) const LSEEK: u64 = 8;
     pub(crate) const MMAP: u64 = 9;
@@ -68,6 +69,7 @@ pub(crate) mod nr {
     pub(crate) const SENDMSG: u64 = 46;
     pub(crate) const RECVMSG: u64 = 47;
     pub(crate) const FUTEX: u64 = 202;
+    pub(crate) const WAITID: u64 = 247;
     pub(crate) const OPENAT: u64 = 257;
     pub(crate) const LANDLOCK_ADD_RULE: u64 = 445;
 }
@@ -76,6 +78,7 @@ pub(crate) mod nr {
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod nr {
     #![allow(missing_docs, reason = "the names are the system calls' own")]
+    pub(crate) const READ: u64 = 63;
     pub(crate) const WRITE: u64 = 64;
     pub(crate) const LSEEK: u64 = 62;
     pub(crate) const MMAP: u64 = 222;
@@ -93,6 +96,7 @@ pub(crate) mod nr {
     pub(crate) const SENDMSG: u64 = 211;
     pub(crate) const RECVMSG: u64 = 212;
     pub(crate) const FUTEX: u64 = 98;
+    pub(crate) const WAITID: u64 = 95;
     pub(crate) const OPENAT: u64 = 56;
     pub(crate) const LANDLOCK_ADD_RULE: u64 = 445;
 }

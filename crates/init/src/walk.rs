@@ -2,7 +2,7 @@
 
 use crate::format::{Header, List, NO_SLOT, Outcome, Program, Span, Step, kind, op};
 use crate::raw::{self, nr};
-use crate::{maps, process_one, reap};
+use crate::{bury, maps, process_one, reap};
 use core::mem::{offset_of, size_of};
 
 const CLONE_PARENT: u64 = 0x8000;
@@ -134,6 +134,7 @@ impl Block {
             op::LIFELINE => lifeline(args[0]),
             op::DEFAULT_SIGNALS => default_signals(),
             op::LANDLOCK_RULE => landlock_rule(args),
+            op::KEEP_CHILDREN => bury::keep(args[0], args[1]),
             op::SEND_SLOTS => self.send_slots(args[0], args[1], args[2]),
             number => {
                 // SAFETY: the parent composed this step for exactly this call; its addresses lie in the block.
@@ -215,6 +216,9 @@ impl Block {
             let program: Program = self.read(offset_of!(Header, program) as u64);
             raw::exit_with(125, program.token)
         }
+        if pid > 0 {
+            self.tell(offset_of!(Outcome, forked), 1_u32);
+        }
         reap::set_job(pid);
         pid.min(0)
     }
@@ -294,7 +298,7 @@ fn copy(to: u64, from: u64) -> i64 {
     }
 }
 
-fn lifeline(socket: u64) -> i64 {
+pub(crate) fn lifeline(socket: u64) -> i64 {
     const EOWNERDEAD: i64 = 130;
     // No events asked for: only that the other end is gone (POLLHUP) is told. A waiting message is none of that.
     let mut watch = socket & 0xffff_ffff;

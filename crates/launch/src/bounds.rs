@@ -1,6 +1,6 @@
 //! The bounds that this process itself is under: setrlimit(2). A job's can be lower, and no higher.
 
-use lazaret_policy::Mode;
+use lazaret_policy::{Limits, Mode};
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::CapabilitySet;
 use std::fs;
@@ -59,6 +59,33 @@ impl Bounds {
     pub fn probe(mode: Mode) -> Self {
         let hard = |(number, resource)| getrlimit(resource).maximum.map(|maximum| (number, maximum));
         Self { core: core(mode), hard: LIMITS.into_iter().filter_map(hard).collect() }
+    }
+
+    /// The limits of each process of a job, at most `tasks` of which its user may have at once. `memory` says that the
+    /// bound on memory is one of each process too.
+    pub fn rlimits(&self, limits: &Limits, tasks: u64, memory: bool) -> Vec<Rlimit> {
+        // What this process may not have, no job may: a lower bound is kept.
+        let limit = |resource, name, value| Rlimit { resource, name, value: self.within(resource, value) };
+        let cpu_seconds = limits.cpu.duration().as_secs() + 1;
+        let mut rlimits = vec![
+            // If it can be, not 0, with which a dump may still be piped to a program: see the filters' own rules.
+            limit(libc::RLIMIT_CORE, "RLIMIT_CORE", u64::from(self.core == CoreLimit::One)),
+            limit(libc::RLIMIT_FSIZE, "RLIMIT_FSIZE", limits.file_size.bytes()),
+            limit(libc::RLIMIT_NOFILE, "RLIMIT_NOFILE", limits.open_files.get().into()),
+            limit(libc::RLIMIT_NPROC, "RLIMIT_NPROC", tasks),
+            limit(libc::RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK", 64 << 10),
+            limit(libc::RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE", 0),
+            limit(libc::RLIMIT_RTPRIO, "RLIMIT_RTPRIO", 0),
+            limit(libc::RLIMIT_NICE, "RLIMIT_NICE", 0),
+            limit(libc::RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING", 1024),
+            // One second past the bound of the whole tree: the supervisor, which counts the whole tree, comes first.
+            limit(libc::RLIMIT_CPU, "RLIMIT_CPU", cpu_seconds),
+        ];
+        if memory {
+            // Not RLIMIT_AS: runtimes reserve far more addresses than they use, WebAssembly's some GiB for each memory.
+            rlimits.push(limit(libc::RLIMIT_DATA, "RLIMIT_DATA", limits.memory.bytes()));
+        }
+        rlimits
     }
 
     /// `wanted`, or the hard limit of `resource` where that is lower.

@@ -44,6 +44,19 @@ pub enum PlanError {
         /// What is wrong with it.
         problem: InputProblem,
     },
+    /// What the policy asks for, this tier has not, on any host.
+    #[error("{tier} cannot give {what} ({asked_by})")]
+    Unmet {
+        /// The tier, as `tier seccomp`.
+        tier: &'static str,
+        /// What is asked for.
+        what: String,
+        /// Where the policy asks for it.
+        asked_by: Source,
+    },
+    /// A layer that the policy requires by name does not hold.
+    #[error("what the policy requires does not hold: {}", list(.0))]
+    Required(Vec<Missing>),
     /// This host lacks a layer that the policy requires; no weaker jail is tried.
     #[error("this host cannot enforce {}", list(.0))]
     Unenforceable(Vec<Missing>),
@@ -100,6 +113,11 @@ impl PlanError {
                 format!("raise it: --limit disk={mib}MiB (and memory, which holds the files of a job)")
             }
             Self::Input { .. } => "name a regular file that this user may read".to_owned(),
+            Self::Unmet { .. } => "use the tier that has it (`--tier jail`), or take it out of the policy".to_owned(),
+            Self::Required(missing) => {
+                let fixes: Vec<&str> = missing.iter().map(|m| m.fix.as_str()).collect();
+                fixes.join("; ")
+            }
             Self::Unenforceable(missing) => {
                 let fixes: Vec<&str> = missing.iter().map(|m| m.fix.as_str()).collect();
                 let layers: Vec<&str> =
@@ -179,6 +197,24 @@ pub enum RunError {
         /// The destination.
         path: PathBuf,
         /// What happened.
+        source: io::Error,
+    },
+    /// Processes of the job may be alive still.
+    #[error("cannot end every process of the job: {what}")]
+    Remains {
+        /// What was tried.
+        what: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The private directory of a job could not be made or removed.
+    #[error("cannot {what} the job's private directory `{}`", path.display())]
+    Directory {
+        /// "make", "remove".
+        what: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// The kernel's answer.
         source: io::Error,
     },
     /// The launch does not fit its block.

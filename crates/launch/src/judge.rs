@@ -133,7 +133,8 @@ impl Evidence {
         let or_signal = |verdict: Option<Verdict>| verdict.unwrap_or_else(|| Verdict::signalled(libc::SIGKILL));
         match (&self.stop, self.ended) {
             (Some(Stop::Violation(verdict)), _) => return verdict.clone(),
-            (Some(Stop::Limit(LimitKey::Output)), _) => return or_signal(limit(LimitKey::Output)),
+            // Found after the end too: what was written past a bound is no success.
+            (Some(Stop::Limit(key @ (LimitKey::Output | LimitKey::Disk))), _) => return or_signal(limit(*key)),
             (Some(Stop::Cancelled), _) if self.cut => return Verdict::Cancelled,
             _ if self.measured.oom_kills > 0 => return or_signal(limit(LimitKey::Memory)),
             // The end came before the supervisor's: then it is the job's own.
@@ -175,9 +176,10 @@ impl Evidence {
 
 /// Every limit that was reached, whether or not the job died of it.
 fn limits_hit(terms: &Terms<'_>, evidence: &Evidence) -> Vec<LimitHit> {
+    let stopped_for = |key| evidence.stop == Some(Stop::Limit(key));
     let reached = [
-        (LimitKey::Memory, evidence.measured.oom_kills > 0),
-        (LimitKey::Processes, evidence.measured.forks_refused > 0),
+        (LimitKey::Memory, evidence.measured.oom_kills > 0 || stopped_for(LimitKey::Memory)),
+        (LimitKey::Processes, evidence.measured.forks_refused > 0 || stopped_for(LimitKey::Processes)),
         (LimitKey::FileSize, evidence.file_at_limit),
         (LimitKey::Disk, evidence.disk_full),
         (LimitKey::Cpu, evidence.cpu_used_up || evidence.stop == Some(Stop::Limit(LimitKey::Cpu))),

@@ -20,6 +20,7 @@ pub mod outcome;
 pub mod program;
 pub mod refusals;
 pub mod report;
+pub mod require;
 pub mod running;
 pub mod shell;
 pub mod sights;

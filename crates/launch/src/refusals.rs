@@ -92,7 +92,8 @@ impl Refusals {
             Answer::Continue => 0,
         };
         let number = notification.number;
-        if let Some(known) = self.kept.iter_mut().find(|kept| kept.number == number && kept.errno == errno) {
+        let same = |kept: &&mut Refusal| (kept.number, kept.errno, &kept.rule) == (number, errno, &rule);
+        if let Some(known) = self.kept.iter_mut().find(same) {
             known.count += 1;
             return None;
         }

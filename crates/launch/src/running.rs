@@ -80,6 +80,10 @@ pub trait Boundary {
     /// `asked` says that [`Boundary::interest`] asked for this look.
     fn look(&mut self, running: &Running, asked: bool) -> Option<LimitKey>;
 
+    /// The limit that a job turns out to have passed when it is over and nothing of it lives, if the kernel did not bound
+    /// it.
+    fn last_look(&mut self, running: &Running) -> Option<LimitKey>;
+
     /// What was seen and counted, after the end. `failed` says that the job did not succeed.
     fn seen(&mut self, running: &Running, failed: bool) -> Seen;
 

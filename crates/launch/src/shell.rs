@@ -160,6 +160,22 @@ impl Shell {
         }
     }
 
+    /// Asks process 1 to end the job and itself, as one does that keeps its children: see `op::KEEP_CHILDREN`.
+    pub fn end(&self) {
+        if self.reaped.is_some() {
+            return;
+        }
+        // It may be making process 1 at this moment, which takes no longer than a few steps.
+        if let Some((_, launcher)) = &self.launcher {
+            while poll(&mut [PollFd::new(launcher, PollFlags::IN)], None) == Err(Errno::INTR) {}
+        }
+        // Its number is its own until it is reaped, below.
+        if let Some(init) = self.init_pid() {
+            let asked = kill_process(init, Signal::TERM);
+            debug_assert!(matches!(asked, Ok(()) | Err(Errno::SRCH)), "a child can be asked");
+        }
+    }
+
     /// Waits until the launcher and process 1 are dead and reaped: then every process of the jail is. Returns how
     /// process 1 ended, if there was one.
     pub fn reap(&mut self) -> Result<Option<Ended>, RunError> {

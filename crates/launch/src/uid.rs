@@ -33,6 +33,13 @@ impl JobUid {
     }
 }
 
+impl Clone for Uids {
+    /// The same ids, by the same locks.
+    fn clone(&self) -> Self {
+        Self::new(self.first, self.count, self.lock_file.clone())
+    }
+}
+
 impl Default for Uids {
     fn default() -> Self {
         Self::new(Self::FIRST, Self::COUNT, Self::LOCK_FILE)

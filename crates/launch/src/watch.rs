@@ -65,6 +65,9 @@ pub fn watch<B: Boundary>(
     // Dead or dying on every way that leads here; whoever is neither must not be waited for.
     let init = watcher.boundary.bury(running)?;
     let ended = Instant::now();
+    if watcher.stop.is_none() {
+        watcher.stop = watcher.boundary.last_look(running).map(Stop::Limit);
+    }
     // The job's processes are dead: what the pipes still hold is all there will ever be.
     watcher.drain(running)?;
     let fatal = match &mut watcher.stop {

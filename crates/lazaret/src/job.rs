@@ -1,10 +1,12 @@
 //! Jobs, put together step by step.
 
 use crate::error::Error;
+use crate::launcher::Launcher;
 use crate::report::Report;
 use crate::rollout;
 use lazaret_jail::RunError;
-use lazaret_jail::run::{Cancel, Launcher, Sink};
+use lazaret_jail::run::{Cancel, Sink};
+use lazaret_launch::observe::{Observe, Observed};
 use lazaret_policy::{EnvValue, FileName, Input, Job as Data, JobError, Output, Policy, Stdin};
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -224,6 +226,24 @@ impl Job {
     pub fn run_with(&self, launcher: &Launcher, policy: &Policy, sink: &Sink<'_>) -> Result<Report, Error> {
         let finished = rollout::run(launcher, policy, self, sink, &self.cancels)?;
         Ok(Report::new(finished))
+    }
+
+    /// Runs the job under `policy` itself, whatever rollout that has, and notes of it what `observe` asks for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Job::run`].
+    pub fn run_observed(
+        &self,
+        launcher: &Launcher,
+        policy: &Policy,
+        observe: &Observe,
+        sink: &Sink<'_>,
+    ) -> Result<(Report, Observed), Error> {
+        let job = self.data_under(policy)?;
+        let mut finished = launcher.run_observed(policy, &job, observe, sink, &self.cancels)?;
+        let observed = std::mem::take(&mut finished.observed);
+        Ok((Report::new(finished), observed))
     }
 
     /// Runs the job without blocking a worker of the Tokio runtime. Dropping the future ends the job.

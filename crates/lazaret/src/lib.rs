@@ -54,6 +54,7 @@
 
 mod error;
 mod job;
+mod launcher;
 mod load;
 mod report;
 pub mod rollout;
@@ -62,12 +63,14 @@ pub mod view;
 
 pub use error::Error;
 pub use job::{Job, launcher};
-pub use lazaret_jail::run::{Ahead, Cancel, Launcher, Sink};
+pub use launcher::Launcher;
+pub use lazaret_jail::run::{Ahead, Cancel, Sink};
 pub use lazaret_jail::{plan, probe, steps, uid};
 pub use lazaret_launch::observe;
 pub use lazaret_policy::{
     Bytes, Control, FileName, Holding, Layer, LimitHit, LimitKey, Limits, Mode, OutputProblem, Policy, PolicyError,
     Source, StartFailure, StartFailureKind, Tier, Usage, Verdict,
 };
+pub use lazaret_seccomp as seccomp;
 pub use load::{Change, change, policy_file, policy_text, profile, profiles};
 pub use report::Report;

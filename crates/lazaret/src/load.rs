@@ -78,6 +78,16 @@ impl Change {
         Ok(self)
     }
 
+    /// Has a layer hold whatever the tier, as `--require` does.
+    ///
+    /// # Errors
+    ///
+    /// An unknown layer, or one that the policy gives up.
+    pub fn require(mut self, layer: &str) -> Result<Self, PolicyError> {
+        self.0.require(layer, Source::Builder)?;
+        Ok(self)
+    }
+
     /// The changed policy.
     pub fn build(self) -> Policy {
         self.0.build()

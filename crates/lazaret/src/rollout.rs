@@ -6,8 +6,8 @@ mod shares;
 pub(crate) use shares::Shares;
 
 use crate::error::Error;
+use crate::launcher::Launcher;
 use crate::vain;
-use lazaret_jail::run::Launcher;
 use lazaret_launch::observe::{Observe, Other};
 use lazaret_launch::{Cancel, Finished, Sink};
 use lazaret_policy::{
@@ -112,7 +112,8 @@ pub(crate) fn run(
     finished.report.rollout = match choice.arm {
         Arm::Enforced => RolloutReport::Enforced(choice.trial),
         Arm::Shadow => {
-            let seen = shadow::Seen { old: &under, new: policy, job: &job, support: launcher.support() };
+            let missing = launcher.missing(policy).map_err(Error::Run)?;
+            let seen = shadow::Seen { old: &under, new: policy, job: &job, missing: &missing };
             RolloutReport::Shadow(seen.tell(choice.trial, &finished))
         }
     };

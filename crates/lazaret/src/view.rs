@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use lazaret_policy::{Policy, ProcView, Root};
+use lazaret_policy::{Bind, EnvValue, PathAccess, Policy, ProcView, Root, Sourced, Tier};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
@@ -43,27 +43,44 @@ const DEVICES: [&str; 9] = ["null", "zero", "full", "random", "urandom", "fd", "
 /// the last one if `follow`.
 #[must_use]
 pub fn at(policy: &Policy, path: &Path, follow: bool) -> Shown {
+    walk(policy, path, follow).0
+}
+
+/// The entries of `policy`, by their paths in the jail, through which `path` leads: several, when there are links.
+#[must_use]
+pub fn through(policy: &Policy, path: &Path, follow: bool) -> Vec<PathBuf> {
+    walk(policy, path, follow).1
+}
+
+fn walk(policy: &Policy, path: &Path, follow: bool) -> (Shown, Vec<PathBuf>) {
+    if policy.tier.value == Tier::Seccomp {
+        return beneath(policy, path, follow);
+    }
     let mut left = MOST_LINKS;
     let mut rest: Vec<OsString> = parts(path);
     rest.reverse();
     let mut reached = PathBuf::from("/");
+    let mut through = Vec::new();
     while let Some(next) = rest.pop() {
         if next == ".." {
             reached.pop();
             continue;
         }
         reached.push(next);
-        let host = match place(policy, &reached) {
-            Place::Backed { host, .. } => host,
+        let (host, by) = match place(policy, &reached) {
+            Place::Backed { host, by, .. } => (host, by),
             // No files of the host, and so no links of the host.
             Place::Way | Place::Own | Place::Given => continue,
-            Place::Nothing => return Shown::Nothing { at: reached },
+            Place::Nothing => return (Shown::Nothing { at: reached }, through),
         };
+        if !through.contains(&by) {
+            through.push(by);
+        }
         if let Ok(target) = std::fs::read_link(&host)
             && (follow || !rest.is_empty())
         {
             if left == 0 {
-                return Shown::Nothing { at: reached };
+                return (Shown::Nothing { at: reached }, through);
             }
             left -= 1;
             if target.is_absolute() {
@@ -74,13 +91,42 @@ pub fn at(policy: &Policy, path: &Path, follow: bool) -> Shown {
             rest.extend(parts(&target).into_iter().rev());
         }
     }
-    match place(policy, &reached) {
+    let shown = match place(policy, &reached) {
         Place::Own => Shown::Own,
         Place::Given | Place::Way => Shown::Given,
         Place::Backed { host, writable, by } => Shown::Host { path: host, writable, by },
         Place::Nothing => Shown::Nothing { at: reached },
+    };
+    (shown, through)
+}
+
+/// The same where the job has the host's file tree, and only what the policy names can be opened: links are followed
+/// whatever shows them, and what counts is where they lead.
+fn beneath(policy: &Policy, path: &Path, follow: bool) -> (Shown, Vec<PathBuf>) {
+    let parent = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    let whole = if follow { path.canonicalize().ok() } else { None };
+    let found = whole.or_else(parent).unwrap_or_else(|| path.to_owned());
+    if found.starts_with("/dev") || found.starts_with("/proc") {
+        let shown = match place(policy, &found) {
+            Place::Given | Place::Way => Shown::Given,
+            Place::Own | Place::Backed { .. } | Place::Nothing => Shown::Nothing { at: found },
+        };
+        return (shown, Vec::new());
+    }
+    let is_own = found.strip_prefix("/tmp").is_ok_and(|within| within.to_string_lossy().starts_with(OWN_DIRECTORY));
+    if is_own || found.starts_with("/job") {
+        return (Shown::Own, Vec::new());
+    }
+    let names = |bind: &&Sourced<Bind>| bind.host.canonicalize().is_ok_and(|host| found.starts_with(host));
+    let through: Vec<PathBuf> = policy.files.read.iter().filter(names).map(|bind| bind.guest.clone()).collect();
+    match through.first().cloned() {
+        Some(by) => (Shown::Host { path: found, writable: false, by }, through),
+        None => (Shown::Nothing { at: found }, through),
     }
 }
+
+/// How the private directories of jobs begin that have the host's file tree.
+const OWN_DIRECTORY: &str = "lazaret-";
 
 fn parts(path: &Path) -> Vec<OsString> {
     let named = |part| match part {
@@ -172,36 +218,91 @@ pub enum Need {
     Change,
 }
 
-/// Why `policy` does not give `path` for `need`. `None`: it does, or nothing is there either way.
-///
-/// Something counts as there when the host has it, looked at as this process's user.
+/// What a policy does not give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    /// The path that would have to be given: the one that was named, or where a link leads to.
+    pub path: PathBuf,
+    /// Why it is not given, for people.
+    pub why: String,
+}
+
+/// Why `policy` does not give `path` for `need`, whether or not something is there. `None`: it does.
 #[must_use]
-pub fn lacks(policy: &Policy, path: &Path, follow: bool, need: Need) -> Option<String> {
+pub fn refuses(policy: &Policy, path: &Path, follow: bool, need: Need) -> Option<Lack> {
+    let lack = |place: &Path, why: String| Some(Lack { path: place.to_owned(), why });
     match at(policy, path, follow) {
         Shown::Own | Shown::Host { writable: true, .. } => None,
         Shown::Given if need == Need::Change && !path.starts_with("/dev") && !path.starts_with("/proc") => {
-            Some("it is the jail's own and cannot be changed".to_owned())
+            lack(path, "it is the jail's own and cannot be changed".to_owned())
         }
-        Shown::Given => None,
-        Shown::Host { path: host, by, .. } if need == Need::Change => {
-            // What is to be made need not be there; the directory around it has to be.
-            let is_there = std::fs::symlink_metadata(&host).is_ok() || host.parent().is_some_and(Path::is_dir);
-            is_there.then(|| format!("`{}` is shown read-only", by.display()))
-        }
-        Shown::Host { .. } => None,
-        Shown::Nothing { at: place } => {
-            let around = place.parent().unwrap_or(Path::new("/"));
-            let is_there = match need {
-                Need::See => std::fs::symlink_metadata(&place).is_ok(),
-                Need::Change => std::fs::symlink_metadata(&place).is_ok() || around.is_dir(),
-            };
-            is_there.then(|| {
-                if place == path {
-                    "it is not shown".to_owned()
-                } else {
-                    format!("it leads to `{}`, which is not shown", place.display())
-                }
-            })
+        Shown::Host { by, .. } if need == Need::Change => lack(path, format!("`{}` is shown read-only", by.display())),
+        Shown::Given | Shown::Host { .. } => None,
+        Shown::Nothing { at } if path.starts_with(&at) => lack(path, "it is not shown".to_owned()),
+        Shown::Nothing { at } => {
+            let why = format!("it leads to `{}`, which is not shown", at.display());
+            lack(&at, why)
         }
     }
+}
+
+/// As [`refuses`], for what the host has, looked at as this process's user; or where, to be changed, it could be made.
+#[must_use]
+pub fn lacks(policy: &Policy, path: &Path, follow: bool, need: Need) -> Option<Lack> {
+    let lack = refuses(policy, path, follow, need)?;
+    let host = match at(policy, path, follow) {
+        Shown::Host { path, .. } => path,
+        _ => lack.path.clone(),
+    };
+    let is_there = std::fs::symlink_metadata(&host).is_ok();
+    let can_be_made = need == Need::Change && host.parent().is_some_and(Path::is_dir);
+    (is_there || can_be_made).then_some(lack)
+}
+
+/// What to write into a policy to give `path` for `need`. `None`: it is not to be given.
+#[must_use]
+pub fn suggestion(path: &Path, need: Need) -> Option<String> {
+    let text = path.to_str()?;
+    let own = ["/job", "/tmp", "/sys", "/run"];
+    if own.iter().any(|own| path.starts_with(own)) || text.contains(['"', '\\']) {
+        return None;
+    }
+    let is_terminal = path.starts_with("/dev/pts") || matches!(text, "/dev/ptmx" | "/dev/tty");
+    Some(match need {
+        _ if path.starts_with("/proc") => "[files] proc = \"full\"".to_owned(),
+        _ if path.starts_with("/dev/shm") => "[files] shm = true".to_owned(),
+        _ if is_terminal => "[files] pts = true".to_owned(),
+        _ if path.starts_with("/dev") => format!("[files] devices = [\"{text}\"]"),
+        Need::See => format!("[files] read = [\"{text}\"]"),
+        Need::Change => format!("[files] cow = [\"{}\"]", path.parent()?.display()),
+    })
+}
+
+/// What a path is used for, as it matters here and as reports say it. `None`: `policy` cannot refuse that, whatever the
+/// path; a job that has the host's file tree can look at everything in it.
+#[must_use]
+pub fn need(policy: &Policy, access: lazaret_inspect::PathAccess) -> Option<(Need, PathAccess)> {
+    use lazaret_inspect::PathAccess as Inspected;
+    if policy.tier.value == Tier::Seccomp && access == Inspected::Metadata {
+        return None;
+    }
+    Some(match access {
+        Inspected::Read | Inspected::List | Inspected::Metadata => (Need::See, PathAccess::Read),
+        Inspected::Execute => (Need::See, PathAccess::Execute),
+        Inspected::Write | Inspected::Create | Inspected::Remove | Inspected::ChangeMetadata => {
+            (Need::Change, PathAccess::Write)
+        }
+    })
+}
+
+/// Where `command` is under `policy`, which looks for it in its PATH unless there is a slash in it.
+#[must_use]
+pub fn program(policy: &Policy, command: &Path) -> Option<PathBuf> {
+    if command.components().count() > 1 || command.is_absolute() {
+        return Some(Path::new("/job").join(command));
+    }
+    let path = policy.environment.iter().find(|variable| variable.name == "PATH")?;
+    let EnvValue::Set(path) = &path.value.value else { return None };
+    let mut candidates = path.split(':').map(|directory| Path::new("/job").join(directory).join(command));
+    candidates.find(|path| matches!(at(policy, path, true), Shown::Host { path, .. } if path.is_file()))
 }

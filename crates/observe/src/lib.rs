@@ -1,1 +1,6 @@
 //! The tools that make an allowlist bearable: learn, check, diff.
+
+#![forbid(unsafe_code)]
+
+pub mod check;
+pub mod tally;

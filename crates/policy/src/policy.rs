@@ -22,6 +22,8 @@ pub struct Policy {
     pub tier: Sourced<Tier>,
     /// The layers that may be missing. [`Policy::degrades`] also knows the layers that these carry.
     pub degrade: Vec<Sourced<Layer>>,
+    /// The layers that must hold whatever the tier. None of them is among `degrade`.
+    pub require: Vec<Sourced<Layer>>,
     /// Files, devices and file systems.
     pub files: Files,
     /// The network, as far as the jail has one.
@@ -38,6 +40,18 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The entry of the policy that requires `layer`, when there is one: the layer's own, or that of a layer that cannot
+    /// hold without it.
+    pub fn requires(&self, layer: Layer) -> Option<&Sourced<Layer>> {
+        let own = self.require.iter().find(|entry| entry.value == layer);
+        own.or_else(|| self.require.iter().find(|entry| layer.carries().contains(&entry.value)))
+    }
+
+    /// A layer that is required and given up, as the two entries that say so.
+    pub fn contradiction(&self) -> Option<(&Sourced<Layer>, &Sourced<Layer>)> {
+        self.require.iter().find_map(|required| Some((required, self.degrades(required.value)?)))
+    }
+
     /// The entry of the policy that lets `layer` be missing, when there is one: the layer's own, or that of a
     /// layer that it cannot hold without.
     pub fn degrades(&self, layer: Layer) -> Option<&Sourced<Layer>> {

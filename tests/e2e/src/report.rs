@@ -6,6 +6,11 @@ use std::ops::Index;
 pub struct Report(pub Value);
 
 impl Report {
+    /// The value at a JSON pointer.
+    pub fn at(&self, pointer: &str) -> &Value {
+        self.0.pointer(pointer).unwrap_or(&Value::Null)
+    }
+
     /// The verdict's `kind`; empty when there is no report.
     pub fn kind(&self) -> &str {
         self["verdict"]["kind"].as_str().unwrap_or_default()

@@ -1,6 +1,7 @@
 //! The launch steps, as text.
 
 use lazaret::plan::Plan;
+use lazaret::seccomp;
 use lazaret::steps::{self, List, Step, Steps};
 use lazaret_policy::Job;
 
@@ -37,10 +38,20 @@ pub(crate) struct StepView {
     call: String,
 }
 
+/// What is launched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Launch<'a> {
+    Jail(&'a Plan),
+    Filter(&'a seccomp::Plan),
+}
+
 /// Every step, list by list.
-pub(crate) fn lists(plan: &Plan, job: &Job) -> Vec<ListView> {
+pub(crate) fn lists(launch: Launch<'_>, job: &Job) -> Vec<ListView> {
     let names: Vec<_> = job.inputs.iter().map(|input| input.name.clone()).collect();
-    let steps = steps::preview(plan, &names);
+    let steps = match launch {
+        Launch::Jail(plan) => steps::preview(plan, &names),
+        Launch::Filter(plan) => seccomp::enter::preview(plan, &names),
+    };
     let view = |(list, name, walked)| {
         let calls = steps.list(list).iter().filter_map(|step| view(&steps, list, step));
         ListView { list: name, walked, steps: calls.collect() }
@@ -69,9 +80,9 @@ fn with_octal_mode(call: &str) -> String {
 }
 
 /// All of it for people.
-pub(crate) fn text(plan: &Plan, job: &Job) -> String {
+pub(crate) fn text(launch: Launch<'_>, job: &Job) -> String {
     let mut text = String::new();
-    for ListView { list, walked, steps } in lists(plan, job) {
+    for ListView { list, walked, steps } in lists(launch, job) {
         text.push_str(&format!("# {list}: {walked}\n"));
         let mut part = "";
         for step in steps {

@@ -13,6 +13,9 @@ pub(crate) fn text(view: &View<'_>) -> String {
     for layer in &policy.degrade {
         text.line(&format!("may do without {} ({})", layer.value, layer.source));
     }
+    for layer in &policy.require {
+        text.line(&format!("requires {} ({})", layer.value, layer.source));
+    }
     for line in view.rollout.iter().flat_map(|rollout| rollout.lines()) {
         text.line(&line);
     }

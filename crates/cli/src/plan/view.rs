@@ -2,8 +2,9 @@
 
 use super::launch::{self, ListView};
 use super::rollout::RolloutView;
-use lazaret::plan::{Entry, Group, INNER_ID, LandlockPlan, Plan};
+use lazaret::plan::{Entry, FilterPlan, Group, INNER_ID, LandlockPlan, Plan};
 use lazaret::probe::{Controller, Hierarchy, Missing};
+use lazaret::seccomp;
 use lazaret::uid::Uids;
 use lazaret::{Control, Holding, Layer, LimitKey, Mode, Policy, Source};
 use lazaret_policy::{CallAction, InputFrom, Job, Stdin};
@@ -63,6 +64,8 @@ pub(crate) struct PolicyView<'a> {
     pub(crate) tier: Setting,
     /// The layers that may be missing.
     pub(crate) degrade: Vec<Setting>,
+    /// The layers that must hold, whatever the tier.
+    pub(crate) require: Vec<Setting>,
 }
 
 /// An optional path that is not there.
@@ -239,24 +242,17 @@ impl<'a> View<'a> {
                 setting("host-name", &policy.network.host_name.value, &policy.network.host_name.source),
             ],
             limits: LimitKey::ALL.iter().map(|key| limit(*key, policy)).collect(),
-            rlimits: rlimits(plan, policy),
+            rlimits: rlimits(&plan.rlimits, policy),
             cgroup: cgroup(plan, policy),
-            filter: filter(plan, policy),
-            landlock: landlock(plan, policy),
-            environment: environment(plan, policy),
-            program: Program {
-                candidates: plan.program.candidates.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
-                arguments: plan.program.arguments.iter().map(|arg| arg.to_string_lossy().into_owned()).collect(),
-            },
+            filter: filter(&plan.filter, policy),
+            landlock: landlock(&plan.room.landlock, policy),
+            environment: environment(&plan.program, policy),
+            program: program(&plan.program),
             inputs: job.inputs.iter().map(input).collect(),
             outputs: job.outputs.iter().map(output).collect(),
-            stdin: match &job.stdin {
-                Stdin::Empty => "empty",
-                Stdin::Bytes(_) => "bytes",
-                Stdin::Inherit => "inherit",
-            },
+            stdin: stdin(job),
             enforcement: plan.controls.iter().map(|control| enforced(control, policy, missing)).collect(),
-            steps: steps.then(|| launch::lists(plan, job)),
+            steps: steps.then(|| launch::lists(launch::Launch::Jail(plan), job)),
             notes: &plan.notes,
             rollout: None,
         }
@@ -266,6 +262,74 @@ impl<'a> View<'a> {
     pub(crate) fn of_rollout(mut self, rollout: Option<RolloutView>) -> Self {
         self.rollout = rollout;
         self
+    }
+
+    /// The same of tier seccomp, which makes no namespace, no group and no file tree.
+    pub(crate) fn of_filter(
+        plan: &'a seccomp::Plan,
+        policy: &'a Policy,
+        job: &Job,
+        missing: &[Missing],
+        steps: bool,
+    ) -> Self {
+        let outside = match plan.mode {
+            Mode::Root => [Uids::FIRST, Uids::FIRST + Uids::COUNT - 1],
+            Mode::Rootless => [plan.caller_ids.0; 2],
+        };
+        Self {
+            schema: "lazaret.plan/1",
+            enforceable: missing.is_empty(),
+            policy: policy_view(policy),
+            identity: Identity { mode: plan.mode, inside: outside[0], outside },
+            namespaces: Vec::new(),
+            files: confined_files(plan, policy),
+            left_out: plan.left_out.iter().map(left_out).collect(),
+            network: Vec::new(),
+            limits: LimitKey::ALL.iter().map(|key| limit(*key, policy)).collect(),
+            rlimits: rlimits(&plan.rlimits, policy),
+            cgroup: Cgroup::Degraded { source: policy.tier.source.to_string() },
+            filter: filter(&plan.filter, policy),
+            landlock: landlock(&plan.landlock, policy),
+            environment: environment(&plan.program, policy),
+            program: program(&plan.program),
+            inputs: job.inputs.iter().map(input).collect(),
+            outputs: job.outputs.iter().map(output).collect(),
+            stdin: stdin(job),
+            enforcement: plan.controls.iter().map(|control| enforced(control, policy, missing)).collect(),
+            steps: steps.then(|| launch::lists(launch::Launch::Filter(plan), job)),
+            notes: &plan.notes,
+            rollout: None,
+        }
+    }
+}
+
+/// What Landlock's rules leave of the host's file tree, and the private directory.
+fn confined_files(plan: &seccomp::Plan, policy: &Policy) -> Vec<File> {
+    let file = |path: &Path, kind, source: &Source, why: &str| {
+        let guest = path.display().to_string();
+        File { of: guest.clone(), guest, kind, source: source.to_string(), why: why.to_owned() }
+    };
+    let there = |path: &Path| !plan.left_out.iter().any(|(left_out, _)| left_out == path);
+    let shown = policy.files.read.iter().filter(|bind| there(&bind.host));
+    let read = shown.map(|bind| file(&bind.host, "read-only", &bind.source, &bind.why));
+    let nodes = policy.files.devices.iter();
+    let devices = nodes.map(|device| file(&device.path, "device", &device.source, &device.why));
+    let disk = &policy.limits.disk.source;
+    let scratch = ["job", "tmp"].map(|name| file(&plan.place.join(name), "scratch", disk, ""));
+    let proc = plan.own_proc.then(|| file(Path::new("/proc/self"), "proc", &policy.files.proc.source, ""));
+    read.chain(devices).chain(proc).chain(scratch).collect()
+}
+
+fn program(program: &lazaret::plan::Program) -> Program {
+    let texts = |texts: &[std::ffi::CString]| texts.iter().map(|text| text.to_string_lossy().into_owned()).collect();
+    Program { candidates: texts(&program.candidates), arguments: texts(&program.arguments) }
+}
+
+fn stdin(job: &Job) -> &'static str {
+    match &job.stdin {
+        Stdin::Empty => "empty",
+        Stdin::Bytes(_) => "bytes",
+        Stdin::Inherit => "inherit",
     }
 }
 
@@ -279,6 +343,7 @@ fn policy_view(policy: &Policy) -> PolicyView<'_> {
         chain: &policy.chain,
         tier: setting("tier", &policy.tier.value, &policy.tier.source),
         degrade: policy.degrade.iter().map(|layer| setting("degrade", &layer.value, &layer.source)).collect(),
+        require: policy.require.iter().map(|layer| setting("require", &layer.value, &layer.source)).collect(),
     }
 }
 
@@ -365,7 +430,7 @@ fn limit(key: LimitKey, policy: &Policy) -> Limit {
     Limit { key, value: policy.limits.get_display(key), bounds: key.summary(), source }
 }
 
-fn rlimits(plan: &Plan, policy: &Policy) -> Vec<Rlimit> {
+fn rlimits(rlimits: &[lazaret::plan::Rlimit], policy: &Policy) -> Vec<Rlimit> {
     let source = |name: &str| {
         let key = match name {
             "RLIMIT_FSIZE" => LimitKey::FileSize,
@@ -379,7 +444,7 @@ fn rlimits(plan: &Plan, policy: &Policy) -> Vec<Rlimit> {
     };
     let view =
         |rlimit: &lazaret::plan::Rlimit| Rlimit { name: rlimit.name, value: rlimit.value, source: source(rlimit.name) };
-    plan.rlimits.iter().map(view).collect()
+    rlimits.iter().map(view).collect()
 }
 
 /// Where the policy gives up a layer; the tier's own place when it does not, and the host lacks it.
@@ -425,7 +490,7 @@ fn controller_name(controller: Controller) -> &'static str {
     }
 }
 
-fn filter<'a>(plan: &Plan, policy: &'a Policy) -> Filter<'a> {
+fn filter<'a>(filter: &FilterPlan, policy: &'a Policy) -> Filter<'a> {
     let calls = &policy.system_calls;
     let rule = |rule: &'a lazaret_policy::Sourced<lazaret_policy::CallRule>| Rule {
         rule: &rule.value.rule,
@@ -436,8 +501,8 @@ fn filter<'a>(plan: &Plan, policy: &'a Policy) -> Filter<'a> {
     Filter {
         default: calls.default.value,
         default_source: calls.default.source.to_string(),
-        instructions: plan.filter.instructions,
-        supervised: plan.filter.supervised,
+        instructions: filter.instructions,
+        supervised: filter.supervised,
         rules: calls.rules.iter().map(rule).collect(),
     }
 }
@@ -465,8 +530,8 @@ fn rights(bits: u64) -> Vec<&'static str> {
     RIGHTS.iter().filter(|(right, _)| bits & right != 0).map(|(_, name)| *name).collect()
 }
 
-fn landlock(plan: &Plan, policy: &Policy) -> Landlock {
-    let LandlockPlan::Rules { abi, files, network, scope, rules } = &plan.room.landlock else {
+fn landlock(plan: &LandlockPlan, policy: &Policy) -> Landlock {
+    let LandlockPlan::Rules { abi, files, network, scope, rules } = plan else {
         return Landlock::Degraded { source: given_up(Layer::Landlock, policy) };
     };
     let rule = |rule: &lazaret::plan::LandlockRule| LandlockRule {
@@ -482,7 +547,7 @@ fn landlock(plan: &Plan, policy: &Policy) -> Landlock {
     }
 }
 
-fn environment(plan: &Plan, policy: &Policy) -> Vec<Setting> {
+fn environment(program: &lazaret::plan::Program, policy: &Policy) -> Vec<Setting> {
     let view = |variable: &std::ffi::CString| {
         let text = variable.to_string_lossy();
         let (name, value) = text.split_once('=').unwrap_or((&text, ""));
@@ -490,7 +555,7 @@ fn environment(plan: &Plan, policy: &Policy) -> Vec<Setting> {
         let source = asked.map_or_else(|| "the job".to_owned(), |known| known.source.to_string());
         Setting { name: name.to_owned(), value: value.to_owned(), source }
     };
-    plan.program.environment.iter().map(view).collect()
+    program.environment.iter().map(view).collect()
 }
 
 fn input(input: &lazaret_policy::Input) -> Input {

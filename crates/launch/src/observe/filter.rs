@@ -24,7 +24,7 @@ pub struct Watching {
 const ADDRESS_CALLS: [&str; 3] = ["bind", "connect", "sendto"];
 
 /// What process 1 does between filter and exec, and if that fails.
-const LAUNCH_CALLS: [&str; 4] = ["execve", "faccessat", "exit_group", "exit"];
+const LAUNCH_CALLS: [&str; 3] = ["execve", "faccessat", "exit_group"];
 
 impl Watching {
     /// What `observe` asks for. `None`: nothing.

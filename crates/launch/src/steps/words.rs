@@ -73,6 +73,12 @@ impl Steps {
             "CLONE_INIT" if arg(1).is_some() => {
                 format!("start process 1 in new namespaces: {}; map its ids", say_namespaces(&shown(0)))
             }
+            "CLONE_INIT" if shown(0) == "0" => "start process 1".to_owned(),
+            "KEEP_CHILDREN" => "end whatever descends from this process before itself".to_owned(),
+            "setfsuid" => format!("make and open files as user {}", number(0)),
+            "setfsgid" => format!("make and open files as group {}", number(0)),
+            "kill" => "kill every process of this user".to_owned(),
+            "capset" if shown(1) != "{no capability}" => format!("keep no capability but {}", shown(1)),
             "CLONE_INIT" => format!("start process 1 in new namespaces: {}", say_namespaces(&shown(0))),
             "AWAIT_IDS" => "wait until the ids are mapped".to_owned(),
             "LIFELINE" => "end if the caller is gone".to_owned(),
@@ -140,6 +146,7 @@ impl Steps {
             ("PR_SET_SECUREBITS", _) => "give user id 0 no privileges, and lock that".to_owned(),
             ("PR_CAP_AMBIENT", _) => "pass no capability on to programs".to_owned(),
             ("PR_SET_NO_NEW_PRIVS", _) => "let no program gain privileges by being executed".to_owned(),
+            ("PR_SET_CHILD_SUBREAPER", _) => "become the parent of all below that lose theirs".to_owned(),
             (option, value) => format!("set {option} to {value}"),
         }
     }

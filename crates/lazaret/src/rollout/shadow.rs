@@ -1,18 +1,19 @@
 //! What a new policy would have refused a job that ran under the old one.
 
 use crate::view::{self, Need};
-use lazaret_jail::probe::Support;
 use lazaret_launch::Finished;
+use lazaret_launch::Missing;
 use lazaret_launch::observe::{Observed, PathKey, PathNote};
-use lazaret_policy::{EnvVar, Job, LimitHit, LimitKey, PathAccess, PathNeed, Policy, Report, Shadow, Sourced, Trial};
-use std::path::{Path, PathBuf};
+use lazaret_policy::{EnvVar, Job, LimitHit, LimitKey, PathNeed, Policy, Report, Shadow, Sourced, Trial};
+use std::path::Path;
 
 /// Both policies, the job, and the host that it ran on.
 pub(super) struct Seen<'a> {
     pub(super) old: &'a Policy,
     pub(super) new: &'a Policy,
     pub(super) job: &'a Job,
-    pub(super) support: &'a Support,
+    /// What the host lacks of what the new policy requires.
+    pub(super) missing: &'a [Missing],
 }
 
 impl Seen<'_> {
@@ -36,53 +37,35 @@ impl Seen<'_> {
 
     /// Paths that the old policy gives, as far as they are there, and the new one does not.
     fn paths(&self, observed: &Observed) -> Vec<PathNeed> {
-        let program = self.program().map(|path| {
+        let program = view::program(self.old, Path::new(&self.job.command)).map(|path| {
             let key = PathKey { path, access: lazaret_inspect::PathAccess::Execute, follow: true };
             (key, PathNote { call: "execve".to_owned(), count: 1 })
         });
         let seen = observed.paths.iter().map(|(key, note)| (key.clone(), note.clone()));
         let mut needs: Vec<PathNeed> = Vec::new();
         for (key, note) in program.into_iter().chain(seen) {
-            let (need, access) = need(key.access);
-            if view::lacks(self.old, &key.path, key.follow, need).is_some() || !is_there(self.old, &key, need) {
+            let Some((need, access)) = view::need(self.new, key.access) else { continue };
+            if view::refuses(self.old, &key.path, key.follow, need).is_some() || !is_there(self.old, &key, need) {
                 continue;
             }
-            let Some(why) = self.lacks(&key, need) else { continue };
+            let Some(lack) = view::refuses(self.new, &key.path, key.follow, need) else { continue };
             let path = view::escape(&key.path);
             match needs.iter_mut().find(|known| known.path == path && known.access == access) {
                 Some(known) => known.count += note.count,
                 None => {
-                    let suggestion = suggestion(&key.path, need);
-                    needs.push(PathNeed { path, access, call: note.call, why, count: note.count, suggestion });
+                    let suggestion = view::suggestion(&lack.path, need);
+                    needs.push(PathNeed {
+                        path,
+                        access,
+                        call: note.call,
+                        why: lack.why,
+                        count: note.count,
+                        suggestion,
+                    });
                 }
             }
         }
         needs
-    }
-
-    /// Why the new policy does not give something that the old one gives, as the old one has it.
-    fn lacks(&self, key: &PathKey, need: Need) -> Option<String> {
-        match view::at(self.new, &key.path, key.follow) {
-            view::Shown::Nothing { at } if at == key.path => Some("it is not shown".to_owned()),
-            view::Shown::Nothing { at } => Some(format!("it leads to `{}`, which is not shown", at.display())),
-            view::Shown::Host { writable: false, by, .. } if need == Need::Change => {
-                Some(format!("`{}` is shown read-only", by.display()))
-            }
-            view::Shown::Host { .. } | view::Shown::Own | view::Shown::Given => None,
-        }
-    }
-
-    /// Where the command is under the old policy.
-    fn program(&self) -> Option<PathBuf> {
-        let command = Path::new(&self.job.command);
-        if command.components().count() > 1 || command.is_absolute() {
-            return Some(Path::new("/job").join(command));
-        }
-        let path = self.old.environment.iter().find(|variable| variable.name == "PATH")?;
-        let lazaret_policy::EnvValue::Set(path) = &path.value.value else { return None };
-        let mut candidates = path.split(':').map(|directory| Path::new("/job").join(directory).join(command));
-        candidates
-            .find(|path| matches!(view::at(self.old, path, true), view::Shown::Host { path, .. } if path.is_file()))
     }
 
     /// Limits of the new policy that the job went beyond.
@@ -122,7 +105,7 @@ impl Seen<'_> {
         if observed.loopback && self.old.network.loopback.value && !self.new.network.loopback.value {
             found.push("an address of the loopback interface was used, which would not be up".to_owned());
         }
-        for lack in self.support.missing(self.new) {
+        for lack in self.missing {
             found.push(format!("the job would not have been run: this host cannot enforce `{}`", lack.layer));
         }
         found
@@ -167,37 +150,6 @@ fn is_there(policy: &Policy, key: &PathKey, need: Need) -> bool {
         view::Shown::Given => key.path.symlink_metadata().is_ok() || key.path.starts_with("/proc"),
         view::Shown::Nothing { .. } => false,
     }
-}
-
-fn need(access: lazaret_inspect::PathAccess) -> (Need, PathAccess) {
-    use lazaret_inspect::PathAccess as Inspected;
-    match access {
-        Inspected::Read | Inspected::List | Inspected::Metadata => (Need::See, PathAccess::Read),
-        Inspected::Execute => (Need::See, PathAccess::Execute),
-        Inspected::Write | Inspected::Create | Inspected::Remove | Inspected::ChangeMetadata => {
-            (Need::Change, PathAccess::Write)
-        }
-    }
-}
-
-/// What to write to give a path.
-fn suggestion(path: &Path, need: Need) -> Option<String> {
-    let text = path.to_str()?;
-    let own = ["/job", "/tmp", "/sys", "/run"];
-    if own.iter().any(|own| path.starts_with(own)) || text.contains(['"', '\\']) {
-        return None;
-    }
-    let line = match need {
-        _ if path.starts_with("/proc") => "[files] proc = \"full\"".to_owned(),
-        _ if path.starts_with("/dev/shm") => "[files] shm = true".to_owned(),
-        _ if path.starts_with("/dev/pts") || text == "/dev/ptmx" || text == "/dev/tty" => {
-            "[files] pts = true".to_owned()
-        }
-        _ if path.starts_with("/dev") => format!("[files] devices = [\"{text}\"]"),
-        Need::See => format!("[files] read = [\"{text}\"]"),
-        Need::Change => format!("[files] cow = [\"{}\"]", path.parent()?.display()),
-    };
-    Some(line)
 }
 
 fn variables_that_differ(old: &Policy, new: &Policy) -> Vec<String> {

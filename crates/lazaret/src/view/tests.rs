@@ -29,7 +29,7 @@ impl Scene {
     }
 
     fn lacks(&self, path: &str, need: Need) -> Option<String> {
-        lacks(&self.policy, Path::new(path), true, need)
+        lacks(&self.policy, Path::new(path), true, need).map(|lack| lack.why)
     }
 }
 
@@ -100,4 +100,28 @@ fn links_in_a_circle_end() {
     symlink("circle", scene.directory.join("data/circle")).expect("it can be made");
 
     assert_eq!(scene.at("/data/circle"), Shown::Nothing { at: PathBuf::from("/data/circle") });
+}
+
+#[test]
+fn what_lies_behind_a_link_has_to_be_given() {
+    let scene = Scene::new("behind");
+    let lack = refuses(&scene.policy, Path::new("/data/link"), true, Need::See).expect("it is not shown");
+
+    assert_eq!(lack.path, Path::new("/hidden"));
+    assert_eq!(lack.why, "it leads to `/hidden`, which is not shown");
+    assert_eq!(through(&scene.policy, Path::new("/data/link"), true), [PathBuf::from("/data")]);
+}
+
+#[test]
+fn a_suggestion_names_the_key_that_gives_it() {
+    for (path, need, line) in [
+        ("/srv/fonts/a.ttf", Need::See, Some("[files] read = [\"/srv/fonts/a.ttf\"]")),
+        ("/srv/state/db", Need::Change, Some("[files] cow = [\"/srv/state\"]")),
+        ("/proc/cpuinfo", Need::See, Some("[files] proc = \"full\"")),
+        ("/dev/shm/x", Need::Change, Some("[files] shm = true")),
+        ("/dev/kvm", Need::Change, Some("[files] devices = [\"/dev/kvm\"]")),
+        ("/run/docker.sock", Need::Change, None),
+    ] {
+        assert_eq!(suggestion(Path::new(path), need).as_deref(), line, "{path}");
+    }
 }

@@ -21,6 +21,7 @@ pub(super) struct Draft {
     pub(super) extends: Option<(String, Range<usize>)>,
     pub(super) tier: Option<Sourced<Tier>>,
     pub(super) degrade: Vec<Sourced<Layer>>,
+    pub(super) require: Vec<Sourced<Layer>>,
     pub(super) files: DraftFiles,
     pub(super) loopback: Option<Sourced<bool>>,
     pub(super) host_name: Option<Sourced<String>>,
@@ -83,6 +84,7 @@ pub(super) struct Removal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum List {
     Degrade,
+    Require,
     Read,
     Cow,
     Devices,
@@ -95,6 +97,7 @@ impl List {
     /// The keys of `[remove]`.
     pub(super) const KEYS: &[&'static str] = &[
         "degrade",
+        "require",
         "read",
         "cow",
         "devices",
@@ -111,6 +114,7 @@ impl List {
     pub(super) fn from_key(key: &str) -> Option<Self> {
         match key {
             "degrade" => Some(Self::Degrade),
+            "require" => Some(Self::Require),
             "read" => Some(Self::Read),
             "cow" => Some(Self::Cow),
             "devices" => Some(Self::Devices),
@@ -123,6 +127,7 @@ impl List {
     const fn name(self) -> &'static str {
         match self {
             Self::Degrade => "degrade",
+            Self::Require => "require",
             Self::Read => "read",
             Self::Cow => "cow",
             Self::Devices => "devices",
@@ -194,6 +199,7 @@ impl Draft {
             extends,
             tier,
             degrade,
+            require,
             files,
             loopback,
             host_name,
@@ -213,6 +219,7 @@ impl Draft {
             extends,
             tier: tier.or(base.tier),
             degrade: merged(base.degrade, degrade, |layer| *layer),
+            require: merged(base.require, require, |layer| *layer),
             files: DraftFiles {
                 root: root.or(base.files.root),
                 read: merged(base.files.read, read, |bind| bind.guest.clone()),
@@ -241,6 +248,9 @@ impl Draft {
         match removal.list {
             List::Degrade => {
                 take(&mut self.degrade, removal, |layer| layer.name().to_owned(), |layer| layer.name() == what)
+            }
+            List::Require => {
+                take(&mut self.require, removal, |layer| layer.name().to_owned(), |layer| layer.name() == what)
             }
             List::Read => {
                 take(&mut self.files.read, removal, |bind| bind.guest.display().to_string(), |bind| bind.guest == path)

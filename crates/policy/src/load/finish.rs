@@ -17,6 +17,7 @@ impl Draft {
             extends: _,
             tier,
             degrade,
+            require,
             files,
             loopback,
             host_name,
@@ -65,6 +66,7 @@ impl Draft {
                 chain,
                 tier: tier?,
                 degrade,
+                require,
                 files,
                 network: Network { loopback: loopback?, host_name: host_name? },
                 environment,
@@ -85,6 +87,7 @@ impl Draft {
             })
         };
         match complete() {
+            Some(policy) if policy.contradiction().is_some() => Err(contradiction(&policy)),
             Some(mut policy) => {
                 expand_fonts(&mut policy);
                 expand_locale(&mut policy);
@@ -96,6 +99,19 @@ impl Draft {
             )),
         }
     }
+}
+
+/// What is required cannot be done without: both places are told.
+pub(crate) fn contradiction(policy: &Policy) -> Problem {
+    let said = policy.contradiction().map(|(required, degraded)| {
+        let layer = required.value;
+        let through = if degraded.value == layer { String::new() } else { format!(" with `{}`", degraded.value) };
+        format!("`{layer}` is required ({}) and given up{through} ({})", required.source, degraded.source)
+    });
+    Problem::new(
+        said.unwrap_or_default(),
+        "take one of the two out: `[remove] require = […]` or `[remove] degrade = […]`",
+    )
 }
 
 /// The keys that no text has set.

@@ -6,6 +6,8 @@ mod finish;
 mod rollout;
 mod walk;
 
+pub(crate) use finish::contradiction;
+
 use std::io;
 use std::ops::Range;
 use std::path::Path;

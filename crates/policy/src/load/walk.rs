@@ -34,6 +34,7 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
             "extends",
             "tier",
             "degrade",
+            "require",
             "files",
             "network",
             "environment",
@@ -91,6 +92,15 @@ impl Walk<'_> {
                         let known = self.draft.degrade.iter().any(|entry| entry.name() == name);
                         if let Some(layer) = self.unique(layer, known, &name, &span) {
                             self.draft.degrade.push(layer);
+                        }
+                    }
+                }
+                "require" => {
+                    for (name, span) in self.strings("require", value) {
+                        let layer = name.parse::<Layer>().map_err(Fault::from);
+                        let known = self.draft.require.iter().any(|entry| entry.name() == name);
+                        if let Some(layer) = self.unique(layer, known, &name, &span) {
+                            self.draft.require.push(layer);
                         }
                     }
                 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::layer::Tier;
 use crate::limits::{LimitKey, Limits};
 use crate::policy::{Bind, CallAction, Policy, ProcView};
 use crate::source::{Source, Sourced};
@@ -51,10 +52,12 @@ impl Policy {
             let bind = Bind { host: path.clone(), guest: path, optional: true, why };
             loose.files.read.push(Sourced::new(bind, source.clone()));
         }
-        loose.files.proc = Sourced::new(ProcView::Full, source.clone());
-        loose.files.pts = Sourced::new(true, source.clone());
-        loose.files.shm = Sourced::new(true, source.clone());
-        loose.network.loopback = Sourced::new(true, source.clone());
+        if loose.tier.value == Tier::Jail {
+            loose.files.proc = Sourced::new(ProcView::Full, source.clone());
+            loose.files.pts = Sourced::new(true, source.clone());
+            loose.files.shm = Sourced::new(true, source.clone());
+            loose.network.loopback = Sourced::new(true, source.clone());
+        }
         loose.system_calls.default = Sourced::new(CallAction::Allow, source.clone());
         loose.system_calls.rules.clear();
         loosen(&mut loose.limits, source);

@@ -187,3 +187,21 @@ fn what_is_loosened_has_no_rule_and_no_limit_below_the_policys_own() {
     assert!(loose.files.read.iter().any(|bind| bind.guest == Path::new("/home") && bind.optional));
     assert_eq!(loose.environment, policy.environment);
 }
+
+#[test]
+fn what_is_set_on_top_is_on_top_of_the_old_policy_too() {
+    let text = "extends = \"default\"\n[rollout]\nenforce = \"5%\"\nshadow = \"95%\"\nold = \"imagemagick\"";
+    let mut builder = load(text).expect("the policy is good").builder();
+    builder.limit("wall=3s", Source::Builder).expect("a good limit");
+    builder.degrade("cgroup", Source::Builder).expect("a layer that can be");
+
+    let policy = builder.build();
+
+    match policy.rollout.expect("there is one").old.value {
+        Old::Policy(old) => {
+            assert_eq!(old.limits.wall.to_string(), "3s");
+            assert!(old.degrades(crate::Layer::Cgroup).is_some());
+        }
+        Old::None => panic!("there is an old policy"),
+    }
+}

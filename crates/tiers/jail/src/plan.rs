@@ -17,10 +17,11 @@ pub use tree::{Entry, Tree};
 
 use crate::cgroup::{Controller, GroupLimits, Groups};
 use crate::error::{Missing, PlanError};
-use crate::probe::{Bounds, CoreLimit, Identity, PathFacts, Support};
+use crate::probe::{Bounds, Identity, PathFacts, Support};
 use lazaret_filter::Action;
 use lazaret_launch::filter::OwnRules;
-use lazaret_policy::{Control, Job, Layer, Limits, Mode, Policy};
+use lazaret_launch::require;
+use lazaret_policy::{Control, Job, Layer, Limits, Mode, Policy, Tier};
 use std::sync::Arc;
 
 /// The user and group id that a job sees itself as.
@@ -127,6 +128,10 @@ impl Place {
     ///
     /// When a path of the policy is wrong, or the host lacks a layer that the policy requires.
     pub fn new(policy: &Policy, support: &Support, facts: &PathFacts) -> Result<Self, PlanError> {
+        if policy.tier.value != Tier::Jail {
+            let (what, asked_by) = (format!("the tier `{}`", policy.tier.value), policy.tier.source.clone());
+            return Err(PlanError::Unmet { tier: "a launcher of jails", what, asked_by });
+        }
         let missing = support.missing(policy);
         if !missing.is_empty() {
             return Err(PlanError::Unenforceable(missing));
@@ -171,6 +176,7 @@ impl Plan {
         let program = Program::new(policy, job)?;
         let group = group(policy, support, &room.tree);
         let controls = controls::all(policy, support, &filter, &room.landlock, &room.tree);
+        require::check(policy, &controls)?;
         Ok(Self {
             policy: policy.name.clone(),
             shell,
@@ -242,28 +248,7 @@ fn rlimits(limits: &Limits, group: &Group, bounds: &Bounds) -> Vec<Rlimit> {
     // With a group one more, so that it is the group that refuses, and counts what it refused.
     let more = u64::from(matches!(group, Group::Limited { .. }));
     let tasks = u64::from(limits.processes.get()) + OWN_TASKS + more;
-    // What this process may not have, no job may: a lower bound is kept.
-    let limit = |resource, name, value| Rlimit { resource, name, value: bounds.within(resource, value) };
-    let cpu_seconds = limits.cpu.duration().as_secs() + 1;
-    let mut rlimits = vec![
-        // If it can be, not 0, with which a dump may still be piped to a program: see the filter's own rules.
-        limit(libc::RLIMIT_CORE, "RLIMIT_CORE", u64::from(bounds.core == CoreLimit::One)),
-        limit(libc::RLIMIT_FSIZE, "RLIMIT_FSIZE", limits.file_size.bytes()),
-        limit(libc::RLIMIT_NOFILE, "RLIMIT_NOFILE", limits.open_files.get().into()),
-        limit(libc::RLIMIT_NPROC, "RLIMIT_NPROC", tasks),
-        limit(libc::RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK", 64 << 10),
-        limit(libc::RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE", 0),
-        limit(libc::RLIMIT_RTPRIO, "RLIMIT_RTPRIO", 0),
-        limit(libc::RLIMIT_NICE, "RLIMIT_NICE", 0),
-        limit(libc::RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING", 1024),
-        // One second past the bound of the whole tree: the supervisor, which counts the whole tree, comes first.
-        limit(libc::RLIMIT_CPU, "RLIMIT_CPU", cpu_seconds),
-    ];
-    if matches!(group, Group::Degraded) || !has_memory(group) {
-        // Not RLIMIT_AS: runtimes reserve far more addresses than they use, WebAssembly's some GiB for each memory.
-        rlimits.push(limit(libc::RLIMIT_DATA, "RLIMIT_DATA", limits.memory.bytes()));
-    }
-    rlimits
+    bounds.rlimits(limits, tasks, matches!(group, Group::Degraded) || !has_memory(group))
 }
 
 fn has_memory(group: &Group) -> bool {

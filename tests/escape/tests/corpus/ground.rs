@@ -218,7 +218,7 @@ pub(crate) fn policy_text(under: Under, bin: &Path) -> String {
 }
 
 /// The groups of calls, each by name, so that what the default profile refuses by name is allowed again.
-const WIDE: &str = r#"
+pub(crate) const WIDE: &str = r#"
     "@default", "@file-read", "@file-write", "@file-metadata", "@process", "@threads", "@memory", "@time", "@timer",
     "@signal", "@ipc", "@socket", "@network-local", "@network", "@event", "@terminal", "@sync", "@aio", "@credentials",
     "@resources", "@chown", "@sandbox", "@setuid", "@keyring", "@namespace", "@debug", "@mount", "@module", "@raw-io",

@@ -1,4 +1,4 @@
-//! Runs in the jail, where no attack may work.
+//! Runs in a tier, where no attack may work.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,15 +14,17 @@ use crate::launch::{self, Ended, Started};
 use crate::probe::{Effect, Fate, Probe, Scene, Under};
 use crate::scene;
 use crate::stage::Stage;
+use crate::tier::{self, Tier};
 
 /// Longer than any limit of the table, with time to spare on a busy machine.
 const BOUND: Duration = Duration::from_secs(45);
 
-/// Runs `probe` in the jail of `account` and tells everything that should not be.
-pub(crate) fn run(ground: &Ground, account: &Account, probe: &Probe, under: Under) -> Result<(), String> {
+/// Runs `probe` in `tier` as a job of `account` and tells everything that should not be.
+pub(crate) fn run(ground: &Ground, account: &Account, probe: &Probe, under: Under, tier: Tier) -> Result<(), String> {
     let lazaret = ground.lazaret.as_ref().map_err(Clone::clone)?;
     let mut stage = Stage::new(ground, account)?;
-    let jail = Jail { lazaret, policy: policy(&stage, probe, under)?, report: stage.work().join("report.json") };
+    let jail =
+        Jail { lazaret, policy: policy(&stage, probe, under, tier)?, tier, report: stage.work().join("report.json") };
     let before = Before::look(&stage, probe.shows);
     let (ended, came_in) = act(&stage, &jail, probe)?;
     // At once: what is alive now was alive when the sandbox ended.
@@ -42,8 +44,9 @@ pub(crate) fn run(ground: &Ground, account: &Account, probe: &Probe, under: Unde
                 | Effect::SurroundingsKilled
         )
     };
+    let uncounted = tier == Tier::Seccomp || account.is_without_cgroup();
     let fate = match probe.fate_without_cgroup {
-        Some(fate) if account.is_without_cgroup() => fate,
+        Some(fate) if uncounted => fate,
         _ => probe.fate,
     };
     for effect in never.into_iter().chain(probe.shows.iter().copied().filter(about_the_outside)) {
@@ -77,6 +80,7 @@ pub(crate) fn run(ground: &Ground, account: &Account, probe: &Probe, under: Unde
 struct Jail<'g> {
     lazaret: &'g Path,
     policy: PathBuf,
+    tier: Tier,
     report: PathBuf,
 }
 
@@ -87,8 +91,9 @@ impl Jail<'_> {
         words.push(self.policy.display().to_string());
         words.extend_from_slice(&stage.account.degraded);
         words.extend_from_slice(options);
-        words.extend(["--".to_owned(), format!("{INSIDE}/attack")]);
-        words.extend_from_slice(job);
+        let bin = if self.tier == Tier::Seccomp { own_bin(stage) } else { INSIDE.to_owned() };
+        words.extend(["--".to_owned(), format!("{bin}/attack")]);
+        words.extend(job.iter().map(|word| self.tier.place(word)));
         words
     }
 
@@ -99,6 +104,7 @@ impl Jail<'_> {
             options.extend(["--out".to_owned(), format!("out:{}", fetched(stage).display())]);
         }
         let mut job = vec![probe.name.to_owned(), "--tag".to_owned(), stage.name.clone()];
+        job.extend(self.tier.further(probe.name));
         job.extend(stage.fill_all(probe.args));
         let words = self.words(stage, &options, &job);
         within(stage, &stage.ground.attack.display().to_string(), &[probe.around], &words)
@@ -117,7 +123,18 @@ fn fetched(stage: &Stage<'_>) -> PathBuf {
     stage.directory.join("work/fetched")
 }
 
-fn policy(stage: &Stage<'_>, probe: &Probe, under: Under) -> Result<PathBuf, String> {
+/// Where tier seccomp sees the attacks: where they are.
+fn own_bin(stage: &Stage<'_>) -> String {
+    stage.ground.bin().display().to_string()
+}
+
+fn policy(stage: &Stage<'_>, probe: &Probe, under: Under, tier: Tier) -> Result<PathBuf, String> {
+    if tier == Tier::Seccomp {
+        let file = stage.directory.join("policy.toml");
+        let text = tier::policy_text(under, &stage.ground.bin());
+        fs::write(&file, text).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+        return Ok(file);
+    }
     if !probe.shows.contains(&Effect::Changed("{copy}")) {
         return Ok(stage.ground.policy(under));
     }

@@ -61,6 +61,10 @@ impl Boundary for Walls {
         None
     }
 
+    fn last_look(&mut self, _running: &Running) -> Option<LimitKey> {
+        None
+    }
+
     fn seen(&mut self, running: &Running, failed: bool) -> Seen {
         Seen {
             measured: self.group.as_ref().map(JobGroup::measure).unwrap_or_default(),

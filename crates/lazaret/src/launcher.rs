@@ -1,0 +1,120 @@
+//! One launcher for every tier: the policy of each job says which.
+
+use lazaret_jail::run::Ahead;
+use lazaret_launch::error::{Missing, RunError};
+use lazaret_launch::observe::Observe;
+use lazaret_launch::uid::Uids;
+use lazaret_launch::{Cancel, Error, Finished, Sink};
+use lazaret_policy::{Job, Policy, Tier};
+use std::sync::OnceLock;
+
+/// Launches jobs. Make one and keep it: it knows the host, and what it needs of each tier.
+#[derive(Debug)]
+pub struct Launcher {
+    uids: Uids,
+    ahead: Ahead,
+    jails: OnceLock<lazaret_jail::Launcher>,
+    filters: OnceLock<lazaret_seccomp::Launcher>,
+}
+
+impl Launcher {
+    /// Looks at the host and prepares for many jails, with the default range of user ids.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors run out.
+    pub fn new() -> Result<Self, RunError> {
+        Self::with(Uids::default(), Ahead::Always)
+    }
+
+    /// Looks at the host and prepares for jails. A launcher keeps one thread, which prepares `ahead` and cleans up behind.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors run out.
+    pub fn with(uids: Uids, ahead: Ahead) -> Result<Self, RunError> {
+        let launcher = Self::when_asked(uids, ahead);
+        launcher.jails()?;
+        Ok(launcher)
+    }
+
+    /// Prepares nothing before a job asks for its tier.
+    pub fn when_asked(uids: Uids, ahead: Ahead) -> Self {
+        Self { uids, ahead, jails: OnceLock::new(), filters: OnceLock::new() }
+    }
+
+    /// The launcher of tier jail.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors run out.
+    pub fn jails(&self) -> Result<&lazaret_jail::Launcher, RunError> {
+        if let Some(launcher) = self.jails.get() {
+            return Ok(launcher);
+        }
+        let made = lazaret_jail::Launcher::with(self.uids.clone(), self.ahead)?;
+        Ok(self.jails.get_or_init(|| made))
+    }
+
+    /// The launcher of tier seccomp.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors run out.
+    pub fn filters(&self) -> Result<&lazaret_seccomp::Launcher, RunError> {
+        if let Some(launcher) = self.filters.get() {
+            return Ok(launcher);
+        }
+        let made = lazaret_seccomp::Launcher::with(self.uids.clone(), lazaret_seccomp::plan::BASE)?;
+        Ok(self.filters.get_or_init(|| made))
+    }
+
+    /// Decides how `job` would be run in a jail, without running anything.
+    ///
+    /// # Errors
+    ///
+    /// When the policy asks for another tier, or for what this host cannot enforce, or the job is wrong.
+    pub fn plan(&self, policy: &Policy, job: &Job) -> Result<lazaret_jail::Plan, Error> {
+        Ok(self.jails()?.plan(policy, job)?)
+    }
+
+    /// Runs `job` in the tier that `policy` says. When this returns, none of its processes lives and nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// Lazaret's own failures. The job's failures are in the report.
+    pub fn run(&self, policy: &Policy, job: &Job, sink: &Sink<'_>, cancels: &[Cancel]) -> Result<Finished, Error> {
+        self.run_observed(policy, job, &Observe::Nothing, sink, cancels)
+    }
+
+    /// The same, and notes of the job what `observe` asks for. What is enforced is the same: see [`crate::observe`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Launcher::run`]. What could not be observed is told in [`Finished::observed`].
+    pub fn run_observed(
+        &self,
+        policy: &Policy,
+        job: &Job,
+        observe: &Observe,
+        sink: &Sink<'_>,
+        cancels: &[Cancel],
+    ) -> Result<Finished, Error> {
+        match policy.tier.value {
+            Tier::Jail => self.jails()?.run_observed(policy, job, observe, sink, cancels),
+            Tier::Seccomp => self.filters()?.run_observed(policy, job, observe, sink, cancels),
+        }
+    }
+
+    /// The layers that `policy` requires and this host cannot enforce.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors run out.
+    pub fn missing(&self, policy: &Policy) -> Result<Vec<Missing>, RunError> {
+        Ok(match policy.tier.value {
+            Tier::Jail => self.jails()?.support().missing(policy),
+            Tier::Seccomp => self.filters()?.support().missing(policy),
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! The policy's files, as Landlock's rules: the same paths, and nothing is put anywhere.
+
+use crate::probe::{SCOPE_ABI, Support};
+use lazaret_launch::error::PlanError;
+use lazaret_launch::landlock::{LandlockPlan, LandlockRule};
+use lazaret_policy::{Policy, Source};
+use lazaret_sys::landlock::{NETWORK_KNOWN, SCOPE_KNOWN, access};
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+const READ: u64 = access::READ_FILE | access::READ_DIR | access::EXECUTE;
+const READ_ONE: u64 = access::READ_FILE | access::EXECUTE;
+const DEVICE: u64 = access::WRITE_FILE | access::READ_FILE | access::TRUNCATE | access::IOCTL_DEV;
+
+/// Devices that every job may use.
+const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+
+type LeftOut = Vec<(PathBuf, Source)>;
+
+/// The rules, and the optional paths that are not there.
+pub(super) fn decide(policy: &Policy, support: &Support, place: &Path) -> Result<(LandlockPlan, LeftOut), PlanError> {
+    let abi = support.landlock.as_ref().copied().unwrap_or(0);
+    let files = access::known(abi);
+    let mut left_out = Vec::new();
+    let mut rules = Vec::new();
+    let mut grant =
+        |path: &Path, rights: u64| rules.push(LandlockRule { path: path.to_owned(), rights: rights & files });
+    for bind in &policy.files.read {
+        let (path, source) = (&bind.host, &bind.source);
+        let bad = |problem| PlanError::BadPath { path: path.clone(), asked_by: source.clone(), problem };
+        if path == Path::new("/") || ["/proc", "/sys", "/dev"].iter().any(|kernel| path.starts_with(kernel)) {
+            return Err(bad("without a file tree of the job's own it cannot be shown"));
+        }
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => grant(path, READ),
+            Ok(found) if found.is_file() => grant(path, READ_ONE),
+            Ok(_) => return Err(bad("it is neither a directory nor a regular file")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // A link that leads nowhere shows nothing in a jail either.
+                let is_link = path.symlink_metadata().is_ok();
+                if !bind.optional && !is_link {
+                    return Err(PlanError::MissingPath { path: path.clone(), asked_by: source.clone() });
+                }
+                left_out.push((path.clone(), source.clone()));
+            }
+            Err(_) if bind.optional => left_out.push((path.clone(), source.clone())),
+            Err(_) => return Err(bad("it cannot be looked at by this user")),
+        }
+    }
+    for device in DEVICES {
+        if Path::new(device).exists() {
+            grant(Path::new(device), DEVICE);
+        }
+    }
+    for device in &policy.files.devices {
+        let path = &device.path;
+        match fs::metadata(path) {
+            Ok(found) if found.file_type().is_char_device() => grant(path, DEVICE),
+            Ok(_) => {
+                let problem = "it is no character device";
+                return Err(PlanError::BadPath { path: path.clone(), asked_by: device.source.clone(), problem });
+            }
+            Err(_) => {
+                return Err(PlanError::MissingPath { path: path.clone(), asked_by: device.source.clone() });
+            }
+        }
+    }
+    let write = files & !(access::MAKE_CHAR | access::MAKE_BLOCK | access::MAKE_SOCK | access::IOCTL_DEV);
+    for directory in ["job", "tmp"] {
+        grant(&place.join(directory), write);
+    }
+    if abi == 0 {
+        return Ok((LandlockPlan::Degraded, left_out));
+    }
+    let network = if abi >= 4 { NETWORK_KNOWN } else { 0 };
+    let scope = if abi >= SCOPE_ABI { SCOPE_KNOWN } else { 0 };
+    Ok((LandlockPlan::Rules { abi, files, network, scope, rules }, left_out))
+}

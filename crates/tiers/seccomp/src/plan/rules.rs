@@ -1,0 +1,131 @@
+//! Rules behind those of every policy, because there is no namespace around the job.
+
+use lazaret_filter::Action;
+use lazaret_launch::filter::OwnRules;
+use lazaret_policy::Mode;
+
+const EPERM: u16 = 1;
+const ENOSYS: u16 = 38;
+
+macro_rules! refuse {
+    ($($rule:literal),* $(,)?) => { [$(($rule, Action::Refuse(EPERM))),*] };
+}
+
+/// What every job of the tier is refused.
+///
+/// Sockets: no filter sees where a path leads, so that a job with sockets could talk to every service of the host that
+/// listens at one (D-Bus, container engines, agents). A pair is connected already; a pair of datagrams can be sent
+/// elsewhere. io_uring makes sockets and sets attributes past the filter. Keys, System V objects and message queues have
+/// no owner but a user, or none at all. Calls that name a process by its number reach whatever has the job's user; those
+/// that ptrace(2) guards are Landlock's to refuse. inotify(7), fanotify(7) and extended attributes are beyond Landlock.
+/// New namespaces would give the job capabilities within, and hide processes from whoever ends them. Memory files and
+/// leases count for nobody. Core dumps: as in the jail.
+const COMMON: [(&str, Action); 69] = [
+    ("prlimit64(resource == 4, new != 0)", Action::Errno(0)),
+    ("setrlimit(resource == 4)", Action::Errno(0)),
+    ("memfd_create", Action::Refuse(ENOSYS)),
+    ("memfd_secret", Action::Refuse(ENOSYS)),
+    ("io_uring_setup", Action::Refuse(ENOSYS)),
+    ("io_uring_enter", Action::Refuse(ENOSYS)),
+    ("io_uring_register", Action::Refuse(ENOSYS)),
+    ("socket", Action::Refuse(EPERM)),
+    ("socketpair(domain != AF_UNIX)", Action::Refuse(EPERM)),
+    ("socketpair(type & 0xf == SOCK_DGRAM)", Action::Refuse(EPERM)),
+    ("socketpair(type & 0xf == SOCK_RAW)", Action::Refuse(EPERM)),
+    ("connect", Action::Refuse(EPERM)),
+    ("bind", Action::Refuse(EPERM)),
+    ("listen", Action::Refuse(EPERM)),
+    ("sendto(addr != 0)", Action::Refuse(EPERM)),
+    ("shmget", Action::Refuse(EPERM)),
+    ("shmat", Action::Refuse(EPERM)),
+    ("shmctl", Action::Refuse(EPERM)),
+    ("msgget", Action::Refuse(EPERM)),
+    ("msgsnd", Action::Refuse(EPERM)),
+    ("msgrcv", Action::Refuse(EPERM)),
+    ("msgctl", Action::Refuse(EPERM)),
+    ("semget", Action::Refuse(EPERM)),
+    ("semop", Action::Refuse(EPERM)),
+    ("semtimedop", Action::Refuse(EPERM)),
+    ("semctl", Action::Refuse(EPERM)),
+    ("mq_open", Action::Refuse(EPERM)),
+    ("mq_unlink", Action::Refuse(EPERM)),
+    ("mq_notify", Action::Refuse(EPERM)),
+    ("keyctl", Action::Refuse(EPERM)),
+    ("add_key", Action::Refuse(EPERM)),
+    ("request_key", Action::Refuse(EPERM)),
+    ("prlimit64(pid != 0)", Action::Refuse(EPERM)),
+    ("sched_setscheduler(pid != 0)", Action::Refuse(EPERM)),
+    ("sched_setparam(pid != 0)", Action::Refuse(EPERM)),
+    ("sched_setattr(pid != 0)", Action::Refuse(EPERM)),
+    ("sched_setaffinity(pid != 0)", Action::Refuse(EPERM)),
+    ("setpriority(which != 0)", Action::Refuse(EPERM)),
+    ("setpriority(who != 0)", Action::Refuse(EPERM)),
+    ("ioprio_set(which != 1)", Action::Refuse(EPERM)),
+    ("ioprio_set(who != 0)", Action::Refuse(EPERM)),
+    ("process_madvise", Action::Refuse(EPERM)),
+    ("process_mrelease", Action::Refuse(EPERM)),
+    ("move_pages", Action::Refuse(EPERM)),
+    ("migrate_pages", Action::Refuse(EPERM)),
+    ("ptrace", Action::Refuse(EPERM)),
+    ("process_vm_readv", Action::Refuse(EPERM)),
+    ("process_vm_writev", Action::Refuse(EPERM)),
+    ("pidfd_getfd", Action::Refuse(EPERM)),
+    ("kcmp", Action::Refuse(EPERM)),
+    ("perf_event_open", Action::Refuse(EPERM)),
+    ("bpf", Action::Refuse(EPERM)),
+    ("userfaultfd", Action::Refuse(EPERM)),
+    ("inotify_add_watch", Action::Refuse(EPERM)),
+    ("fanotify_init", Action::Refuse(EPERM)),
+    ("fanotify_mark", Action::Refuse(EPERM)),
+    ("setxattr", Action::Refuse(EPERM)),
+    ("lsetxattr", Action::Refuse(EPERM)),
+    ("fsetxattr", Action::Refuse(EPERM)),
+    ("removexattr", Action::Refuse(EPERM)),
+    ("lremovexattr", Action::Refuse(EPERM)),
+    ("fremovexattr", Action::Refuse(EPERM)),
+    ("fcntl(cmd == 1024)", Action::Refuse(EPERM)),
+    ("fcntl(cmd == 1026)", Action::Refuse(EPERM)),
+    ("unshare", Action::Refuse(EPERM)),
+    ("setns", Action::Refuse(EPERM)),
+    ("clone(flags & 0x7e020000 != 0)", Action::Refuse(EPERM)),
+    ("clone3", Action::Errno(ENOSYS)),
+    ("prctl(option == PR_SET_DUMPABLE)", Action::Refuse(EPERM)),
+];
+
+/// What a job is refused beside that has the caller's id: whatever changes a file by its owner's right, which Landlock does
+/// not ask for. Not by descriptor either: one that is open for reading is enough.
+const ROOTLESS: [(&str, Action); 12] = refuse![
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "chown",
+    "fchown",
+    "lchown",
+    "fchownat",
+    "utime",
+    "utimes",
+    "futimesat",
+    "utimensat",
+];
+
+const fn joined() -> [(&'static str, Action); COMMON.len() + ROOTLESS.len()] {
+    let mut all = [("", Action::Errno(0)); COMMON.len() + ROOTLESS.len()];
+    let mut index = 0;
+    while index < all.len() {
+        all[index] = if index < COMMON.len() { COMMON[index] } else { ROOTLESS[index - COMMON.len()] };
+        index += 1;
+    }
+    all
+}
+
+static WITH_OWN_ID: &[(&str, Action)] = &COMMON;
+static WITH_THE_CALLERS_ID: &[(&str, Action)] = &joined();
+
+/// The rules behind those of a policy, for jobs of `mode`.
+pub fn own_rules(mode: Mode) -> OwnRules {
+    match mode {
+        Mode::Root => WITH_OWN_ID,
+        Mode::Rootless => WITH_THE_CALLERS_ID,
+    }
+}

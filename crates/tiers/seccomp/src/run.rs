@@ -1,0 +1,152 @@
+//! Runs a plan: launch, watch, collect, clear up. Decides nothing.
+
+mod fence;
+mod place;
+mod tree;
+
+use crate::enter;
+use crate::plan::{BASE, Plan, own_rules};
+use crate::probe::{Support, tasks};
+use fence::Fence;
+use lazaret_launch::error::{PlanError, RunError};
+use lazaret_launch::filter::FilterCache;
+use lazaret_launch::observe::Observe;
+use lazaret_launch::report::{Account, Times};
+use lazaret_launch::running::{self, Boundary as _, Moment, Terms};
+use lazaret_launch::shell::Shell;
+use lazaret_launch::uid::Uids;
+use lazaret_launch::{Cancel, Error, Finished, Sink, collect, image, inputs, judge, report, watch};
+use lazaret_policy::{Job, Mode, Policy, Tier};
+use place::Place;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Launches jobs under the tier. Make one and keep it: it knows the host and holds the program that becomes process 1.
+#[derive(Debug)]
+pub struct Launcher {
+    support: Support,
+    uids: Uids,
+    image: OwnedFd,
+    filters: FilterCache,
+    base: PathBuf,
+    processors: u32,
+}
+
+impl Launcher {
+    /// Looks at the host, with the default range of user ids, and private directories in /tmp.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors run out.
+    pub fn new() -> Result<Self, RunError> {
+        Self::with(Uids::default(), BASE)
+    }
+
+    /// Looks at the host. Private directories are made in `base`; those that killed callers left there are removed.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors run out.
+    pub fn with(uids: Uids, base: impl Into<PathBuf>) -> Result<Self, RunError> {
+        let support = Support::probe();
+        let filters = FilterCache::new(own_rules(support.mode));
+        let processors = rustix::thread::sched_getaffinity(None).map_or(u32::MAX, |set| set.count());
+        let base = base.into();
+        place::sweep(&base);
+        Ok(Self { support, uids, image: image::image()?, filters, base, processors })
+    }
+
+    /// What this host can enforce.
+    pub fn support(&self) -> &Support {
+        &self.support
+    }
+
+    /// Decides how `job` would be run under `policy`, without running anything.
+    ///
+    /// # Errors
+    ///
+    /// See [`Plan::new`].
+    pub fn plan(&self, policy: &Policy, job: &Job) -> Result<Plan, PlanError> {
+        self.plan_at(&self.base.join("lazaret-NAME"), policy, job, &Observe::Nothing)
+    }
+
+    fn plan_at(&self, place: &Path, policy: &Policy, job: &Job, observe: &Observe) -> Result<Plan, PlanError> {
+        let file_size = policy.limits.file_size.bytes();
+        let filter = self.filters.get(&policy.system_calls, self.support.notifier, file_size, observe)?;
+        let tasks = tasks(&self.support);
+        Plan::new(policy, job, &self.support, place, tasks, filter)
+    }
+
+    /// Runs `job` under `policy`. When this returns, none of the job's processes lives and its directory is gone.
+    ///
+    /// # Errors
+    ///
+    /// Lazaret's own failures. The job's failures are in the report.
+    pub fn run(&self, policy: &Policy, job: &Job, sink: &Sink<'_>, cancels: &[Cancel]) -> Result<Finished, Error> {
+        self.run_observed(policy, job, &Observe::Nothing, sink, cancels)
+    }
+
+    /// The same, and notes of the job what `observe` asks for. What is enforced is the same: see
+    /// [`lazaret_launch::observe`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Launcher::run`]. What could not be observed is told in [`Finished::observed`].
+    pub fn run_observed(
+        &self,
+        policy: &Policy,
+        job: &Job,
+        observe: &Observe,
+        sink: &Sink<'_>,
+        cancels: &[Cancel],
+    ) -> Result<Finished, Error> {
+        let begun = Instant::now();
+        let since = Moment::now();
+        let name = place::name();
+        let plan = self.plan_at(&self.base.join(&name), policy, job, observe)?;
+        let inputs = inputs::open_inputs(job, &plan.limits)?;
+        let destinations = collect::prepare(job)?;
+        let planned = begun.elapsed();
+        let uid = match plan.mode {
+            Mode::Root => Some(self.uids.take()?),
+            Mode::Rootless => None,
+        };
+        let id = uid.as_ref().map_or(plan.caller_ids.0, |uid| uid.get());
+        let owner = uid.as_ref().map(|uid| uid.get());
+        let place = Place::make(&self.base, &name, owner)?;
+        let shell = Shell::start(self.image.as_fd(), uid, enter::shell(plan.mode), 0)?;
+        let make = |settings: &_| enter::job(&plan, id, settings);
+        let mut running = running::admit(since, shell, job, sink, &inputs, (&[], &[]), make)?;
+        let mut fence = Fence::new(&plan, self.image.as_fd(), &place);
+        let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
+        let watched = watch::watch(&terms, &mut running, &mut fence, sink, self.processors, || {});
+        let ended = Instant::now();
+        let mut watched = match watched {
+            Ok(watched) => watched,
+            Err(error) => {
+                fence.bury(&mut running)?;
+                return Err(error.into());
+            }
+        };
+        let fate = judge::judge(&terms, &running, &watched, &mut fence);
+        if *observe != Observe::Nothing {
+            watched.refusals.observed.peaks = fence.peaks(&running);
+            watched.refusals.observed.problem = plan.filter.unwatched().map(str::to_owned);
+        }
+        let collected = collect::collect(&terms, &running, destinations, &fate, job)?;
+        let times = Times { planned, collecting: ended.elapsed(), teardown: Instant::now() };
+        place.remove()?;
+        let account = Account {
+            policy: plan.policy.clone(),
+            tier: Tier::Seccomp,
+            mode: plan.mode,
+            program: &plan.program,
+            controls: plan.controls.clone(),
+            notes: plan.notes.clone(),
+            changes: Vec::new(),
+            own_tasks: 0,
+        };
+        Ok(report::finish(account, &mut running, watched, fate, collected, &times))
+    }
+}

@@ -1,0 +1,149 @@
+//! Nothing of a job outlives it, whatever it does and whoever dies.
+
+use crate::confined;
+use lazaret_e2e::{Runner, as_root_and_user};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+as_root_and_user![
+    a_daemon_is_gone_with_its_job,
+    a_daemon_that_ignores_signals_is_gone_with_its_job,
+    a_chain_of_processes_that_each_fork_and_exit_is_ended,
+    a_fork_bomb_is_ended,
+    an_adopter_of_processes_does_not_hide_them,
+    stopped_processes_are_ended,
+    nothing_is_left_when_lazaret_is_killed,
+    nothing_of_a_fork_bomb_is_left_when_lazaret_is_killed,
+    a_cancelled_job_is_gone,
+];
+
+/// Longer than anything here takes; the sleepers of a test are told from others by it.
+fn mark() -> String {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("{}{:03}", 100 + std::process::id() % 100_000, NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Whether a process lives that has `mark` among its words.
+fn lives(mark: &str) -> bool {
+    let found =
+        Command::new("pgrep").args(["-f", &format!("(sleep|perl).*{mark}")]).output().expect("pgrep can be started");
+    !found.stdout.is_empty()
+}
+
+fn gone_within(mark: &str, patience: Duration) -> bool {
+    let begun = Instant::now();
+    while lives(mark) {
+        if begun.elapsed() > patience {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
+fn a_daemon_is_gone_with_its_job(runner: &Runner) {
+    let mark = mark();
+    let ended = confined(runner).shell(&format!("setsid sh -c 'sleep {mark} & sleep 0.1' & sleep 0.3; exit 3")).run();
+
+    assert_eq!((ended.kind(), ended.number("/verdict/code")), ("exit", 3));
+    assert!(!lives(&mark));
+}
+
+fn a_daemon_that_ignores_signals_is_gone_with_its_job(runner: &Runner) {
+    let mark = mark();
+    let program = format!(
+        "$SIG{{$_}} = 'IGNORE' for keys %SIG; use POSIX; \
+         fork and exit; POSIX::setsid(); fork and exit; $0 = 'perl {mark}'; sleep 1 while 1"
+    );
+    let ended = confined(runner).perl(&program).run();
+
+    ended.expect("ok", 0);
+    assert!(!lives(&mark));
+}
+
+fn a_chain_of_processes_that_each_fork_and_exit_is_ended(runner: &Runner) {
+    let mark = mark();
+    let program = format!(
+        "use POSIX; $0 = 'perl {mark}'; while (1) {{ my $p = fork; next if !defined $p; exit if $p; POSIX::setsid() }}"
+    );
+    let ended = confined(runner).limit("wall=20s").perl(&program).run();
+
+    ended.expect("ok", 0);
+    assert!(ended.took < Duration::from_secs(15), "{:?}", ended.took);
+    assert!(!lives(&mark));
+}
+
+fn a_fork_bomb_is_ended(runner: &Runner) {
+    let mark = mark();
+    let program = format!("$0 = 'perl {mark}'; $SIG{{CHLD}} = 'IGNORE'; fork while 1");
+    let ended = confined(runner).limit("wall=1s").perl(&program).run();
+
+    assert!(["timeout", "process-limit"].contains(&ended.kind()), "{}", ended.kind());
+    assert!(ended.took < Duration::from_secs(15), "{:?}", ended.took);
+    assert!(!lives(&mark));
+}
+
+fn an_adopter_of_processes_does_not_hide_them(runner: &Runner) {
+    let mark = mark();
+    // PR_SET_CHILD_SUBREAPER (36): whoever loses its parent below it becomes its child, and is reaped at once.
+    let program = format!(
+        "use POSIX; $0 = 'perl {mark}'; syscall(157, 36, 1, 0, 0, 0); syscall(167, 36, 1, 0, 0, 0); $SIG{{CHLD}} = 'IGNORE'; \
+         for (1..5) {{ fork or do {{ while (1) {{ my $p = fork; next if !defined $p; exit if $p; POSIX::setsid() }} }} }} \
+         fork and exit; sleep 1 while 1"
+    );
+    let ended = confined(runner).limit("wall=2s").perl(&program).run();
+
+    assert!(ended.took < Duration::from_secs(15), "{:?}", ended.took);
+    assert!(!lives(&mark));
+}
+
+fn stopped_processes_are_ended(runner: &Runner) {
+    let mark = mark();
+    let ended =
+        confined(runner).limit("wall=500ms").shell(&format!("sleep {mark} & kill -STOP $!; kill -STOP $$")).run();
+
+    ended.expect_limit("timeout", 124, "wall", "500ms");
+    assert!(!lives(&mark));
+}
+
+fn nothing_is_left_when_lazaret_is_killed(runner: &Runner) {
+    let mark = mark();
+    let mut started = confined(runner).shell(&format!("setsid sleep {mark} & sleep {mark}; :")).start();
+    while !lives(&mark) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+
+    started.signal("KILL");
+    drop(started.child.wait());
+
+    assert!(gone_within(&mark, Duration::from_secs(5)));
+}
+
+fn nothing_of_a_fork_bomb_is_left_when_lazaret_is_killed(runner: &Runner) {
+    let mark = mark();
+    let program = format!("$0 = 'perl {mark}'; $SIG{{CHLD}} = 'IGNORE'; fork while 1");
+    let mut started = confined(runner).perl(&program).start();
+    while !lives(&mark) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+
+    started.signal("KILL");
+    drop(started.child.wait());
+
+    assert!(gone_within(&mark, Duration::from_secs(12)));
+}
+
+fn a_cancelled_job_is_gone(runner: &Runner) {
+    let mark = mark();
+    let started = confined(runner).shell(&format!("setsid sleep {mark} & sleep {mark}; :")).start();
+    while !lives(&mark) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+
+    started.signal("TERM");
+    let ended = started.finish();
+
+    assert_eq!(ended.kind(), "cancelled");
+    assert!(!lives(&mark));
+}

@@ -1,0 +1,127 @@
+//! Files of the host and of the job.
+
+use crate::confined;
+use lazaret_e2e::{Runner, as_root_and_user};
+use std::fs;
+use std::path::Path;
+
+as_root_and_user![
+    inputs_and_outputs_go_through_the_private_directory,
+    an_output_that_is_a_link_is_not_taken,
+    files_of_the_host_cannot_be_read_or_changed,
+    attributes_of_the_callers_files_cannot_be_changed,
+    the_private_directory_is_gone_whatever_the_job_left,
+    only_the_first_process_reads_its_own_directory_of_proc,
+    the_environment_names_the_private_directory,
+    no_socket_can_be_made,
+    a_pair_of_stream_sockets_works,
+    memory_files_and_system_v_objects_are_refused,
+];
+
+fn inputs_and_outputs_go_through_the_private_directory(runner: &Runner) {
+    runner.put("list.txt", "b\na\n");
+    let ended = confined(runner)
+        .options(["--in", "list.txt", "--out", "sorted.txt"])
+        .command(["sort", "-o", "sorted.txt", "list.txt"])
+        .run();
+
+    ended.expect("ok", 0);
+    assert_eq!(runner.read("sorted.txt"), b"a\nb\n");
+}
+
+fn an_output_that_is_a_link_is_not_taken(runner: &Runner) {
+    let ended = confined(runner).options(["--out", "out"]).shell("ln -s /etc/hostname out").run();
+
+    assert_eq!(ended.kind(), "output-missing");
+    assert!(!runner.path("out").exists());
+}
+
+fn files_of_the_host_cannot_be_read_or_changed(runner: &Runner) {
+    let file = runner.put("mine", "secret");
+    let script = format!(
+        "cat {0} /etc/passwd; (echo x > {0}); rm -f {0}; mv {0} here; ln {0} here; ls /home /root /tmp; touch /tmp/made-here; \
+         mkdir /var/tmp/made-here; true",
+        file.display()
+    );
+    let ended = confined(runner).shell(&script).run();
+
+    ended.expect("ok", 0);
+    assert!(ended.stdout.is_empty(), "{}", String::from_utf8_lossy(&ended.stdout));
+    assert_eq!(fs::read(&file).expect("it is there"), b"secret");
+    assert!(!Path::new("/tmp/made-here").exists() && !Path::new("/var/tmp/made-here").exists());
+}
+
+/// Landlock asks for no right to change them: an ordinary user's job would be the files' owner.
+fn attributes_of_the_callers_files_cannot_be_changed(runner: &Runner) {
+    let file = runner.put("mine", "");
+    let before = fs::metadata(&file).expect("it is there");
+    let path = file.display();
+    let script = format!(
+        "chmod 777 {path}; chmod 700 {}; touch -d 2001-01-01 {path}; setfattr -n user.x -v y {path}; chgrp 0 {path}; true",
+        runner.work().display()
+    );
+    let ended = confined(runner).shell(&script).run();
+
+    ended.expect("ok", 0);
+    let after = fs::metadata(&file).expect("it is there");
+    assert_eq!(after.permissions(), before.permissions());
+    assert_eq!(after.modified().expect("a time"), before.modified().expect("a time"));
+}
+
+fn the_private_directory_is_gone_whatever_the_job_left(runner: &Runner) {
+    let program = "print $ENV{HOME}; for (1..400) { mkdir 'deeper'; chdir 'deeper' } open F, '>file'; \
+                   mkdir 'closed'; mkdir 'closed/in'; chmod 0, 'closed'; chdir $ENV{HOME}; chmod 0, 'deeper'; chmod 0, '.'";
+    let ended = confined(runner).perl(program).run();
+
+    ended.expect("ok", 0);
+    let home = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let place = Path::new(&home).parent().expect("it has one above");
+    assert!(place.starts_with("/tmp") && place.components().count() == 3, "{place:?}");
+    assert!(!place.exists());
+}
+
+fn only_the_first_process_reads_its_own_directory_of_proc(runner: &Runner) {
+    let script = "read -r line < /proc/self/comm && echo \"first $line\"; (read -r line < /proc/self/comm && echo second); \
+                  read -r line < /proc/self/net/dev && echo net; read -r line < /proc/self/mountinfo && echo mounts; \
+                  read -r line < /proc/1/comm && echo one; read -r line < /proc/uptime && echo uptime; true";
+    let ended = confined(runner).shell(script).run();
+
+    assert_eq!(String::from_utf8_lossy(&ended.stdout), "first sh\n");
+}
+
+fn the_environment_names_the_private_directory(runner: &Runner) {
+    let ended = confined(runner).shell("[ \"$HOME\" = \"$PWD\" ] && : > \"$TMPDIR/x\" && [ ! -e x ]").run();
+
+    ended.expect("ok", 0);
+}
+
+fn no_socket_can_be_made(runner: &Runner) {
+    // socket(2) of AF_UNIX, AF_INET and AF_NETLINK, on x86-64 and on arm64.
+    let program = "for my $n (41, 198) { for my $f (1, 2, 16) { exit 1 if syscall($n, $f, 1, 0) >= 0 } }";
+    let ended = confined(runner).perl(program).run();
+
+    ended.expect("ok", 0);
+    let refused = ended.report.at("/refusals").as_array().cloned().unwrap_or_default();
+    assert!(refused.iter().any(|refusal| refusal["call"] == "socket" && refusal["errno"] == 1), "{refused:?}");
+}
+
+fn a_pair_of_stream_sockets_works(runner: &Runner) {
+    let policy = "extends = \"default\"\ntier = \"seccomp\"\n[system-calls]\nallow = [\"socketpair\", \"getsockname\"]";
+    let program = "use Socket; socketpair(A, B, AF_UNIX, SOCK_STREAM, 0) or exit 1; syswrite(A, 'x'); \
+                   sysread(B, $x, 1) == 1 or exit 2; socketpair(A, B, AF_UNIX, SOCK_DGRAM, 0) and exit 3";
+    let ended = confined(runner).policy(policy).perl(program).run();
+
+    ended.expect("ok", 0);
+}
+
+fn memory_files_and_system_v_objects_are_refused(runner: &Runner) {
+    let policy = "extends = \"default\"\ntier = \"seccomp\"\n[system-calls]\nallow = [\"memfd_create\", \"shmget\", \"msgget\", \
+                  \"semget\", \"keyctl\", \"add_key\", \"inotify_add_watch\", \"mq_open\"]";
+    // IPC::SysV's calls are perl's own; memfd_create on x86-64 and arm64.
+    let program = "exit 1 if defined shmget(77, 100, 0644 | 01000); exit 2 if defined msgget(77, 0644 | 01000); \
+                   exit 3 if defined semget(77, 1, 0644 | 01000); \
+                   my $n = 'x'; exit 4 if syscall(319, $n, 0) >= 0 || syscall(279, $n, 0) >= 0";
+    let ended = confined(runner).policy(policy).perl(program).run();
+
+    ended.expect("ok", 0);
+}
