@@ -2,6 +2,7 @@
 
 use crate::program::{arguments, compile, functions, policy, refusal, run};
 use lazaret_e2e::{PATIENCE, Ran, Runner, as_root_and_user, finish};
+use std::os::unix::fs::PermissionsExt as _;
 
 as_root_and_user![
     a_dynamic_program_is_followed_into_its_functions,
@@ -14,6 +15,7 @@ as_root_and_user![
     the_line_that_is_suggested_allows_the_call,
     an_interpreter_is_followed_too,
     a_policy_with_userfaultfd_has_its_calls_explained_without_a_look,
+    the_seccomp_tier_explains_as_the_jail_does,
     where_no_thread_may_be_stopped_the_stack_is_followed_from_what_is_known,
 ];
 
@@ -178,4 +180,36 @@ fn where_no_thread_may_be_stopped_the_stack_is_followed_from_what_is_known(runne
     assert!(explanation["stack_note"].as_str().is_some_and(|note| note.contains("not be stopped")), "{explanation:#}");
     assert_eq!(functions(explanation)[..2], ["mount", "ask"], "{explanation:#}");
     assert_eq!(arguments(explanation)[1], "target=\"/tmp/a b\"");
+}
+
+fn the_seccomp_tier_explains_as_the_jail_does(runner: &Runner) {
+    if !compile(runner, "refused.c", "dynamic", &[]) {
+        return;
+    }
+    // Not below /tmp, which is a job's own.
+    let outside = tempfile::Builder::new().prefix("lazaret-e2e-").tempdir_in("/var/tmp").expect("a directory");
+    std::fs::set_permissions(outside.path(), std::fs::Permissions::from_mode(0o755)).expect("our own");
+    let programs = outside.path().display().to_string();
+    let copied = std::process::Command::new("cp").arg(runner.path("programs/dynamic")).arg(&programs).status();
+    assert!(copied.expect("cp can be started").success());
+    runner.put("tier.toml", format!("extends = \"default\"\n[files]\nread = [\"{programs}\"]\n"));
+    let program = format!("{programs}/dynamic");
+
+    let ran = finish(
+        runner.command(runner.program()).args(["run", "--tier", "seccomp", "--policy", "tier.toml"]).args([
+            "--report",
+            "report.json",
+            "--",
+            &program,
+        ]),
+        b"",
+        PATIENCE,
+    );
+
+    assert_eq!((ran.stdout().as_str(), ran.status), ("errno 1\n", Some(0)), "{ran}");
+    let report: serde_json::Value = serde_json::from_slice(&runner.read("report.json")).expect("a report");
+    let explanation = &report["refusals"][0]["explanation"];
+    assert_eq!(arguments(explanation)[1], "target=\"/tmp/a b\"", "{explanation:#}");
+    assert!(functions(explanation).contains(&"mount") && functions(explanation).len() > 4, "{explanation:#}");
+    assert_eq!(report["refusals"][0]["count"], 3);
 }

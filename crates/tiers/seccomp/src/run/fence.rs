@@ -112,6 +112,8 @@ struct Look {
     file_size: u64,
     bytes: u64,
     entries: u64,
+    /// The size of the largest file.
+    largest: u64,
     file_at_limit: bool,
     largest: u64,
     /// There is more than the bound; or what cannot be looked at, and is taken for more.
