@@ -239,6 +239,10 @@ impl RunError {
             Self::Cgroup { .. } => Some(
                 "delegate a cgroup subtree to this user (`lazaret doctor` tells how), or --degrade cgroup".to_owned(),
             ),
+            Self::Directory { what: "make", .. } => Some(
+                "the directory above must be writable: in a container with a read-only root mount one at /tmp"
+                    .to_owned(),
+            ),
             Self::Deliver { .. } => Some("the file that was there before, if any, is untouched".to_owned()),
             _ => None,
         }

@@ -6,6 +6,7 @@ use lazaret_launch::observe::Observe;
 use lazaret_launch::uid::Uids;
 use lazaret_launch::{Cancel, Error, Finished, Sink};
 use lazaret_policy::{Job, Policy, Tier};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 /// Launches jobs. Make one and keep it: it knows the host, and what it needs of each tier.
@@ -13,6 +14,7 @@ use std::sync::OnceLock;
 pub struct Launcher {
     uids: Uids,
     ahead: Ahead,
+    base: PathBuf,
     jails: OnceLock<lazaret_jail::Launcher>,
     filters: OnceLock<lazaret_seccomp::Launcher>,
 }
@@ -40,7 +42,15 @@ impl Launcher {
 
     /// Prepares nothing before a job asks for its tier.
     pub fn when_asked(uids: Uids, ahead: Ahead) -> Self {
-        Self { uids, ahead, jails: OnceLock::new(), filters: OnceLock::new() }
+        let base = PathBuf::from(lazaret_seccomp::plan::BASE);
+        Self { uids, ahead, base, jails: OnceLock::new(), filters: OnceLock::new() }
+    }
+
+    /// Has tier seccomp make the private directories of jobs in `base`, in place of /tmp.
+    #[must_use]
+    pub fn with_directories_in(mut self, base: impl Into<PathBuf>) -> Self {
+        self.base = base.into();
+        self
     }
 
     /// The launcher of tier jail.
@@ -65,7 +75,7 @@ impl Launcher {
         if let Some(launcher) = self.filters.get() {
             return Ok(launcher);
         }
-        let made = lazaret_seccomp::Launcher::with(self.uids.clone(), lazaret_seccomp::plan::BASE)?;
+        let made = lazaret_seccomp::Launcher::with(self.uids.clone(), &self.base)?;
         Ok(self.filters.get_or_init(|| made))
     }
 

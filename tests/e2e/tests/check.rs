@@ -16,6 +16,7 @@ as_root_and_user![
     arguments_without_a_meaning_are_errors,
     junit_is_read_by_an_xml_parser,
     rules_that_no_run_used_are_named,
+    both_tiers_are_checked,
     runs_beside_each_other_come_out_as_one_after_the_other,
 ];
 
@@ -219,4 +220,21 @@ fn runs_beside_each_other_come_out_as_one_after_the_other(runner: &Runner) {
         json(&many)["runs"].as_array().expect("a list").iter().filter_map(|run| run["wall_us"].as_u64()).sum();
     assert!(many.took.as_micros() < of_runs.into(), "they were not beside each other: {:?} of {of_runs}", many.took);
     assert!(Path::new(&runner.path("corpus/f0")).exists());
+}
+
+fn both_tiers_are_checked(runner: &Runner) {
+    corpus(runner, &["a"]);
+    let run = |tier: &str, command: &[&str]| check(runner, &[&["--tier", tier, "--json", "--"], command].concat());
+
+    for tier in ["jail", "seccomp"] {
+        let good = run(tier, &["cat", "{}"]);
+        let path = run(tier, &["sh", "-c", "cat {} /etc/fstab"]);
+        let call = run(tier, &["unshare", "-U", "cat", "{}"]);
+
+        assert_eq!((good.status, path.status, call.status), (Some(0), Some(1), Some(1)), "{good}\n{path}\n{call}");
+        let needs = json(&path)["runs"][0]["paths"].clone();
+        assert!(needs.as_array().expect("a list").iter().any(|need| need["path"] == "/etc/fstab"), "{path}");
+        let calls = json(&call)["runs"][0]["calls"].clone();
+        assert!(calls.as_array().expect("a list").iter().any(|one| one["call"] == "unshare"), "{call}");
+    }
 }

@@ -77,7 +77,8 @@ fn every_field_of_a_plan_is_documented_and_every_documented_one_is_there(runner:
     runner.put("policy.toml", optional);
     let plan = ["plan", "--json", "--steps", "--policy", "policy.toml", "--in", "in.txt", "--out", "out.txt"];
     let limited = [&plan[..], &["--", "true"]].concat();
-    let degraded = [&plan[..], &["--degrade", "cgroup", "--degrade", "landlock", "--", "true"]].concat();
+    let degraded =
+        [&plan[..], &["--degrade", "cgroup", "--degrade", "landlock", "--require", "seccomp", "--", "true"]].concat();
 
     let printed = printed(runner, &[&limited, &degraded]);
 

@@ -17,6 +17,7 @@ as_root_and_user![
     a_plan_shows_which_way_the_job_goes,
     the_same_key_stays_among_the_enforced_when_the_share_grows,
     reports_are_summed_up,
+    the_tier_without_namespaces_has_a_shadow_too,
 ];
 
 /// Writes `new.toml`, which refuses getpriority, files of more than 100 KiB and more than 10 bytes of output, and `old.toml`,
@@ -250,4 +251,23 @@ fn reports_are_summed_up(runner: &Runner) {
     assert_eq!(json["policies"]["new.toml"]["shadow"], 3);
     assert_eq!(json["policies"]["new.toml"]["shadow_clean"], 1);
     assert_eq!(none.status, Some(125));
+}
+
+fn the_tier_without_namespaces_has_a_shadow_too(runner: &Runner) {
+    runner.put("old.toml", "extends = \"default\"\ntier = \"seccomp\"\n[files]\nread = [\"/var/lib\"]\n");
+    let new = "extends = \"default\"\ntier = \"seccomp\"\n[system-calls]\nrefuse = [\"getpriority\"]\n[limits]\n\
+               file-size = \"100KiB\"\n[rollout]\n";
+    runner.put("new.toml", format!("{new}{SHADOW}\n"));
+
+    let ran = run(
+        runner,
+        "ls /var/lib >/dev/null && head -c 200000 /dev/zero > big && perl -e 'getpriority 0, 0'; cat /boot/x; true",
+    );
+
+    assert_eq!((ran.status, &ran.report["tier"]), (Some(0), &"seccomp".into()), "{ran}");
+    assert_eq!(listed(&ran, "would_refuse", "call"), ["getpriority"]);
+    assert!(listed(&ran, "would_refuse_paths", "path").contains(&"/var/lib".to_owned()), "{ran}");
+    assert_eq!(listed(&ran, "would_hit", "key"), ["file-size"]);
+    let plan = runner.lazaret(&["plan", "--policy", "new.toml", "--job-key", "customer-17", "--", "true"]);
+    assert!(plan.stdout().contains("is in shadow: it runs under old.toml"), "{plan}");
 }

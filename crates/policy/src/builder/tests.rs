@@ -126,3 +126,26 @@ fn devices_lie_beneath_dev_and_are_not_the_jails_own() {
         assert!(builder.device(device(path), Source::Builder).is_err(), "{path}");
     }
 }
+
+#[test]
+fn a_layer_is_required_or_given_up_whichever_is_said_first() {
+    let mut requiring = builder();
+    requiring.require("cgroup", Source::option("--require cgroup")).unwrap();
+    let mut degrading = builder();
+    degrading.degrade("cgroup", Source::option("--degrade cgroup")).unwrap();
+
+    let first = requiring.degrade("cgroup", Source::option("--degrade cgroup")).unwrap_err();
+    let second = degrading.require("cgroup", Source::option("--require cgroup")).unwrap_err();
+
+    for error in [first, second] {
+        let said = error.to_string();
+        assert!(said.contains("`cgroup` is required (--require cgroup) and given up (--degrade cgroup)"), "{said}");
+    }
+}
+
+#[test]
+fn an_unknown_layer_cannot_be_required() {
+    let error = builder().require("pid-namepsace", Source::option("--require pid-namepsace")).unwrap_err();
+
+    assert!(error.to_string().contains("pid-namespace"), "{error}");
+}

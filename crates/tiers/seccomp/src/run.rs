@@ -102,7 +102,6 @@ impl Launcher {
         cancels: &[Cancel],
     ) -> Result<Finished, Error> {
         let begun = Instant::now();
-        let since = Moment::now();
         let name = place::name();
         let plan = self.plan_at(&self.base.join(&name), policy, job, observe)?;
         let inputs = inputs::open_inputs(job, &plan.limits)?;
@@ -115,6 +114,7 @@ impl Launcher {
         let id = uid.as_ref().map_or(plan.caller_ids.0, |uid| uid.get());
         let owner = uid.as_ref().map(|uid| uid.get());
         let place = Place::make(&self.base, &name, owner)?;
+        let since = Moment::now();
         let shell = Shell::start(self.image.as_fd(), uid, enter::shell(plan.mode), 0)?;
         let make = |settings: &_| enter::job(&plan, id, settings);
         let mut running = running::admit(since, shell, job, sink, &inputs, (&[], &[]), make)?;

@@ -1,9 +1,11 @@
 //! Files of the host and of the job.
 
 use crate::confined;
+use crate::job::eventually;
 use lazaret_e2e::{Runner, as_root_and_user};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 as_root_and_user![
     inputs_and_outputs_go_through_the_private_directory,
@@ -11,6 +13,9 @@ as_root_and_user![
     files_of_the_host_cannot_be_read_or_changed,
     attributes_of_the_callers_files_cannot_be_changed,
     the_private_directory_is_gone_whatever_the_job_left,
+    what_a_killed_lazaret_left_is_removed_by_the_next,
+    a_directory_that_cannot_be_looked_into_counts_as_full,
+    modes_of_its_own_files_are_a_jobs_to_change_where_it_has_an_id_of_its_own,
     only_the_first_process_reads_its_own_directory_of_proc,
     the_environment_names_the_private_directory,
     no_socket_can_be_made,
@@ -78,6 +83,41 @@ fn the_private_directory_is_gone_whatever_the_job_left(runner: &Runner) {
     let place = Path::new(&home).parent().expect("it has one above");
     assert!(place.starts_with("/tmp") && place.components().count() == 3, "{place:?}");
     assert!(!place.exists());
+}
+
+fn what_a_killed_lazaret_left_is_removed_by_the_next(runner: &Runner) {
+    let mut started = confined(runner).command(["sleep", "60"]).start();
+    let prefix = format!("lazaret-{}-", started.child.id());
+    let left = || {
+        let names = fs::read_dir("/tmp").expect("it can be listed").flatten().map(|entry| entry.file_name());
+        names.filter(|name| name.to_string_lossy().starts_with(&prefix)).count()
+    };
+    assert!(eventually(Duration::from_secs(20), || left() == 1));
+
+    started.signal("KILL");
+    drop(started.child.wait());
+    // Process 1 may be at it still, and a job's files are removed when nobody makes any.
+    let gone = eventually(Duration::from_secs(20), || {
+        confined(runner).command(["true"]).run().expect("ok", 0);
+        left() == 0
+    });
+
+    assert!(gone);
+}
+
+/// To root nothing is closed.
+fn a_directory_that_cannot_be_looked_into_counts_as_full(runner: &Runner) {
+    let script = "umask 0477; mkdir hidden; i=0; while [ $i -lt 40 ]; do head -c 1000000 /dev/zero > hidden/$i; \
+                  i=$((i+1)); done; sleep 5";
+    let ended = confined(runner).limit("disk=16MiB").limit("wall=20s").shell(script).run();
+
+    ended.expect_limit("disk-limit", 123, "disk", "16MiB");
+}
+
+fn modes_of_its_own_files_are_a_jobs_to_change_where_it_has_an_id_of_its_own(runner: &Runner) {
+    let ended = confined(runner).shell("echo x > a && chmod 755 a && cp -p a b && touch -d 2001-01-01 b").run();
+
+    assert_eq!(ended.kind() == "ok", runner.is_root(), "{}", ended.stderr);
 }
 
 fn only_the_first_process_reads_its_own_directory_of_proc(runner: &Runner) {

@@ -142,3 +142,28 @@ hint: did you mean `/usr`?"
     assert!(explain_on_default("[remove]\nlimits = [\"cpus\"]").contains("the base has no limit `cpus`"));
     assert!(explain_on_default("[remove]\nkill = [\"bpf\"]").contains("its `kill` is empty: drop this entry"));
 }
+
+const REQUIRING: &str = "extends = \"default\"\nrequire = [\"pid-namespace\", \"cgroup-memory\"]";
+
+#[test]
+fn required_layers_are_inherited_appended_and_removed() {
+    let top = "extends = \"./base.toml\"\nrequire = [\"job-uid\"]\n[remove]\nrequire = [\"cgroup-memory\"]";
+    let policy = files(&[("base.toml", REQUIRING), ("top.toml", top)]).file(Path::new("top.toml")).unwrap();
+
+    let required: Vec<_> = policy.require.iter().map(|entry| (entry.value, entry.source.to_string())).collect();
+    assert_eq!(required, [(Layer::PidNamespace, "base.toml:2".to_owned()), (Layer::JobUid, "top.toml:2".to_owned())]);
+}
+
+#[test]
+fn a_layer_that_the_base_requires_cannot_be_given_up_unless_that_is_removed() {
+    let top = "extends = \"./base.toml\"\ndegrade = [\"cgroup\"]";
+    let error = files(&[("base.toml", REQUIRING), ("top.toml", top)]).file(Path::new("top.toml")).unwrap_err();
+
+    let text = error.to_string();
+    assert!(
+        text.contains("`cgroup-memory` is required (base.toml:2) and given up with `cgroup` (top.toml:2)"),
+        "{text}"
+    );
+    let removed = format!("{top}\n[remove]\nrequire = [\"cgroup-memory\"]");
+    assert!(files(&[("base.toml", REQUIRING), ("top.toml", &removed)]).file(Path::new("top.toml")).is_ok());
+}

@@ -19,8 +19,9 @@ macro_rules! refuse {
 /// no owner but a user, or none at all. Calls that name a process by its number reach whatever has the job's user; those
 /// that ptrace(2) guards are Landlock's to refuse. inotify(7), fanotify(7) and extended attributes are beyond Landlock.
 /// New namespaces would give the job capabilities within, and hide processes from whoever ends them. Memory files and
-/// leases count for nobody. Core dumps: as in the jail.
-const COMMON: [(&str, Action); 69] = [
+/// leases count for nobody. Three requests of ioctl(2) change the flags of a file that is open for reading: FS_IOC_SETFLAGS,
+/// FS_IOC_FSSETXATTR and FS_IOC_SETVERSION. Core dumps: as in the jail.
+const COMMON: [(&str, Action); 72] = [
     ("prlimit64(resource == 4, new != 0)", Action::Errno(0)),
     ("setrlimit(resource == 4)", Action::Errno(0)),
     ("memfd_create", Action::Refuse(ENOSYS)),
@@ -85,6 +86,9 @@ const COMMON: [(&str, Action); 69] = [
     ("fremovexattr", Action::Refuse(EPERM)),
     ("fcntl(cmd == 1024)", Action::Refuse(EPERM)),
     ("fcntl(cmd == 1026)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x40086602)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x401c5820)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x40087602)", Action::Refuse(EPERM)),
     ("unshare", Action::Refuse(EPERM)),
     ("setns", Action::Refuse(EPERM)),
     ("clone(flags & 0x7e020000 != 0)", Action::Refuse(EPERM)),

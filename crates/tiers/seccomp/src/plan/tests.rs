@@ -1,4 +1,5 @@
 use super::*;
+use lazaret_filter::{Action, Arch, Call, table};
 use lazaret_launch::bounds::{Bounds, CoreLimit};
 use lazaret_policy::{Holding, Layer, Loader};
 
@@ -106,4 +107,60 @@ fn the_users_other_tasks_count_to_a_rootless_jobs_bound_alone() {
     };
 
     assert_eq!((bound(Mode::Root), bound(Mode::Rootless)), (Some(10), Some(18)));
+}
+
+/// What the filter of a policy that allows everything makes of `name` with these arguments.
+fn decided(mode: Mode, name: &str, args: [u64; 6]) -> Action {
+    let policy = policy("[system-calls]\ndefault = \"allow\"");
+    let plan = plan(&policy, &support(mode)).expect("the host has everything");
+    let arch = Arch::native().expect("there is a table");
+    let nr = table::number(arch, name).expect("the call is known");
+    plan.filter.filter.decide(&Call { audit_arch: arch.audit(), nr, args }).action
+}
+
+#[test]
+fn what_reaches_beyond_the_job_is_refused_whatever_the_policy_allows() {
+    let (unix, stream, datagram) = (1, 1, 2);
+    for (name, args) in [
+        ("socket", [unix, stream, 0, 0, 0, 0]),
+        ("socketpair", [unix, datagram, 0, 0, 0, 0]),
+        ("socketpair", [unix, datagram | 0o2_000_000, 0, 0, 0, 0]),
+        ("connect", [3, 0, 0, 0, 0, 0]),
+        ("sendto", [3, 0, 0, 0, 0x1000, 16]),
+        ("prlimit64", [1234, 7, 0x1000, 0, 0, 0]),
+        ("sched_setaffinity", [1234, 8, 0x1000, 0, 0, 0]),
+        ("setpriority", [0, 1234, 19, 0, 0, 0]),
+        ("setpriority", [2, 0, 19, 0, 0, 0]),
+        ("clone", [0x1000_0000 | 17, 0, 0, 0, 0, 0]),
+        ("ioctl", [3, 0x4008_6602, 0x1000, 0, 0, 0]),
+        ("inotify_add_watch", [3, 0x1000, 2, 0, 0, 0]),
+        ("fsetxattr", [3, 0x1000, 0x1000, 1, 0, 0]),
+    ] {
+        for mode in [Mode::Root, Mode::Rootless] {
+            assert!(matches!(decided(mode, name, args), Action::Refuse(1)), "{name} {args:?} {mode:?}");
+        }
+    }
+}
+
+#[test]
+fn what_stays_within_the_job_is_the_policys_to_allow() {
+    for (name, args) in [
+        ("socketpair", [1, 1, 0, 0, 0, 0]),
+        ("socketpair", [1, 5 | 0o2_000_000, 0, 0, 0, 0]),
+        ("sendto", [3, 0x1000, 1, 0, 0, 0]),
+        ("prlimit64", [0, 7, 0x1000, 0, 0, 0]),
+        ("setpriority", [0, 0, 19, 0, 0, 0]),
+        ("clone", [17, 0, 0, 0, 0, 0]),
+        ("kill", [1234, 15, 0, 0, 0, 0]),
+    ] {
+        assert_eq!(decided(Mode::Rootless, name, args), Action::Allow, "{name} {args:?}");
+    }
+}
+
+#[test]
+fn attributes_of_files_are_beyond_a_job_that_is_their_owner_alone() {
+    for name in ["fchmod", "fchmodat", "utimensat"] {
+        assert_eq!(decided(Mode::Rootless, name, [3, 0x1000, 0, 0, 0, 0]), Action::Refuse(1), "{name}");
+        assert_eq!(decided(Mode::Root, name, [3, 0x1000, 0, 0, 0, 0]), Action::Allow, "{name}");
+    }
 }
