@@ -18,7 +18,7 @@ DEBUG := $(TARGET)/debug/lazaret
 # Rust links with the system's C compiler.
 BUILD_PACKAGES := gcc libc6-dev
 DEMO_PACKAGES := imagemagick gnome-backgrounds
-BENCH_PACKAGES := bubblewrap crun firejail imagemagick gnome-backgrounds
+BENCH_PACKAGES := bubblewrap crun firejail imagemagick gnome-backgrounds gcc libc6-dev libseccomp-dev
 TEST_PACKAGES = $(shell sed 's/\#.*//' tests/packages.txt 2>/dev/null)
 TEST_ACCOUNT := lazaret-test
 
@@ -54,6 +54,8 @@ help:
 	@echo 'make bench     compare with other sandboxes and with none'
 	@echo 'make build     build target/release/lazaret'
 	@echo 'make install   install program, completions and manual below PREFIX ($(PREFIX))'
+	@echo 'make capi         build the library for C and C++'
+	@echo 'make install-capi install header, shared and static library and lazaret.pc below PREFIX'
 	@echo 'make clean     remove what was built'
 
 .PHONY: toolchain
@@ -121,7 +123,7 @@ bench: toolchain
 	@$(call packages,$(BENCH_PACKAGES))
 	$(CARGO) build --release --locked -p lazaret-bench
 	@$(MAKE) build
-	for part in compare phases soak thumbnail; do LAZARET_BIN=$(RELEASE) $(TARGET)/release/lazaret-bench $$part; done
+	for part in compare phases soak thumbnail filter; do LAZARET_BIN=$(RELEASE) $(TARGET)/release/lazaret-bench $$part; done
 
 # Under sudo, what the user built is installed as it is: root may have no toolchain.
 .PHONY: install
@@ -134,6 +136,34 @@ install:
 	$(RELEASE) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_lazaret
 	$(RELEASE) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/lazaret.fish
 	$(RELEASE) man $(DESTDIR)$(PREFIX)/share/man/man1
+
+# The library for C and C++. Its binary interface has the number of crates/capi/build.rs.
+CAPI_PROFILE ?= release
+CAPI_BUILT := $(TARGET)/$(CAPI_PROFILE)/liblazaret_capi
+CAPI_ABI := 0
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+LIBDIR ?= $(PREFIX)/lib
+# What the Rust standard library needs of the C library where that is still several; the compiler adds its own.
+CAPI_LIBS_PRIVATE := -lpthread -ldl -lrt -lutil -lm
+
+.PHONY: capi
+capi: toolchain
+	$(CARGO) build $(if $(filter release,$(CAPI_PROFILE)),--release) --locked -p lazaret-capi
+
+.PHONY: install-capi
+install-capi:
+	@if [ -z "$${SUDO_USER:-}" ] || [ ! -f $(CAPI_BUILT).so ]; then $(MAKE) capi; fi
+	install -D -m 644 crates/capi/include/lazaret.h $(DESTDIR)$(PREFIX)/include/lazaret.h
+	install -D -m 755 $(CAPI_BUILT).so $(DESTDIR)$(LIBDIR)/liblazaret.so.$(VERSION)
+	strip --strip-unneeded $(DESTDIR)$(LIBDIR)/liblazaret.so.$(VERSION)
+	ln -sf liblazaret.so.$(VERSION) $(DESTDIR)$(LIBDIR)/liblazaret.so.$(CAPI_ABI)
+	ln -sf liblazaret.so.$(CAPI_ABI) $(DESTDIR)$(LIBDIR)/liblazaret.so
+	install -D -m 644 $(CAPI_BUILT).a $(DESTDIR)$(LIBDIR)/liblazaret.a
+	strip --strip-debug $(DESTDIR)$(LIBDIR)/liblazaret.a
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|; s|@LIBS_PRIVATE@|$(CAPI_LIBS_PRIVATE)|' \
+		crates/capi/lazaret.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/lazaret.pc
+	chmod 644 $(DESTDIR)$(LIBDIR)/pkgconfig/lazaret.pc
 
 .PHONY: clean
 clean:

@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Phases(Phases),
     /// A photograph to a thumbnail, bare and jailed
     Thumbnail(Thumbnail),
+    /// What a system-call filter costs: none, Lazaret's, libseccomp's
+    Filter(Filter),
     /// A process that is told what to run, and times it. For the other commands
     #[command(hide = true)]
     Agent(Agent),
@@ -107,6 +109,16 @@ pub(crate) struct Thumbnail {
     /// The picture; by default the largest of gnome-backgrounds
     #[arg(long, value_name = "FILE")]
     pub(crate) picture: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Filter {
+    /// How often each filter takes its turn
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Where results are kept
+    #[arg(long, value_name = "DIRECTORY", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
+    pub(crate) results: PathBuf,
 }
 
 #[derive(Debug, Args)]

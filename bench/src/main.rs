@@ -5,6 +5,7 @@
 mod agent;
 mod args;
 mod compare;
+mod filter;
 mod host;
 mod order;
 mod output;
@@ -37,6 +38,7 @@ fn run() -> Result<()> {
         Command::Compare(args) => compare::compare(&args),
         Command::Soak(args) => soak::soak(&args),
         Command::Phases(args) => phases::phases(&args),
+        Command::Filter(args) => filter::filter(&args),
         Command::Thumbnail(args) => thumbnail::thumbnail(&args),
         Command::Agent(args) => agent::serve(&args),
     }

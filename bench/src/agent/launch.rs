@@ -23,7 +23,7 @@ pub(super) struct Launch<'a> {
 #[derive(Debug)]
 enum Way<'a> {
     Process { argv: &'a [String], filter: Option<&'a Path>, forks: bool, said: File },
-    Library { job: Job, policy: Box<Policy> },
+    Library { job: Box<Job>, policy: Box<Policy> },
 }
 
 impl<'a> Launch<'a> {
@@ -40,7 +40,7 @@ impl<'a> Launch<'a> {
                 let policy = Box::new(policy.policy()?);
                 // The launcher looks at the host once in a process's life.
                 lazaret::launcher()?;
-                Way::Library { job: Job::new(command).args(args), policy }
+                Way::Library { job: Box::new(Job::new(command).args(args)), policy }
             }
         };
         Ok(Self { way })

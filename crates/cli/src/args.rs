@@ -1,7 +1,12 @@
 //! What can be typed. Completions and the manual page are made from this.
 
+mod exchange;
+
+pub(crate) use exchange::{Diff, Export, FailOn, Import, Language, Machine, Seccomp};
+
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Run risky commands in fresh sandboxes
@@ -28,13 +33,32 @@ pub(crate) enum Command {
     /// Takes the options of `run`. Every value is shown with the place that it comes from. Needs no privileges. When this
     /// host cannot enforce a layer, all that it can is shown all the same, and the exit status is 125 as that of `run`.
     Plan(Plan),
+    /// Run a command on every file of a corpus, and tell what it needs that the policy does not give
+    ///
+    /// Each file is copied into /job of a sandbox of its own, and its name takes the place of `{}` in the command. Exit
+    /// status: 0 when every run got what it needed and succeeded; 1 when not; 125 for an error of Lazaret's own.
+    Check(Check),
+    /// Sum up the reports of a policy that is being rolled out: what it would have refused, and how often
+    Rollout(Rollout),
     /// Try what this host can enforce, and tell how to get what is missing
     ///
     /// Everything is tried, by processes of their own that end at once; nothing is changed. Exit status: 0; 1 when a
     /// profile or policy is given and this host cannot enforce it; 125 for an error of Lazaret's own.
     Doctor(Doctor),
+    /// Say what a job was refused, where it asked for it, and what would allow it
+    ///
+    /// Reads a report that `run --report` wrote. Each refused system call is shown with its arguments, the thread and the
+    /// stack that it came from, the rule that refused it, and the line of a policy that would allow it.
+    Explain(Explain),
     /// List the built-in profiles, or show one
     Profiles(Profiles),
+    /// Compare two policies as rights that were added and removed, with their risk
+    ///
+    /// Exit status: 0 when they give the same rights; 1 when they do not; 125 for an error of Lazaret's own.
+    Diff(Diff),
+    /// Exchange system-call filters with containers (OCI, Docker) and systemd
+    #[command(subcommand)]
+    Seccomp(Seccomp),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -48,7 +72,7 @@ pub(crate) enum Command {
 }
 
 /// What `run` and `plan` share: a policy and a job.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct JobArgs {
     /// A built-in profile
     #[arg(long, value_name = "NAME", default_value = "default", conflicts_with = "policy")]
@@ -74,6 +98,9 @@ pub(crate) struct JobArgs {
     /// Set a limit: wall, cpu, memory, processes, file-size, disk, output, open-files, cpus, io-rate
     #[arg(long = "limit", value_name = "KEY=VALUE")]
     pub(crate) limits: Vec<String>,
+    /// What a rollout goes by: jobs of one key go the same way; the customer's number, say
+    #[arg(long, value_name = "KEY")]
+    pub(crate) job_key: Option<OsString>,
     /// Pass standard input to the command
     #[arg(long)]
     pub(crate) stdin: bool,
@@ -95,6 +122,9 @@ pub(crate) struct Run {
     /// Write the report as JSON to a file, or to standard output for `-`
     #[arg(long, value_name = "FILE|-")]
     pub(crate) report: Option<PathBuf>,
+    /// Also find out which paths the command asked for in vain although they exist outside (slower)
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// No summary on the terminal
     #[arg(long)]
     pub(crate) quiet: bool,
@@ -113,6 +143,43 @@ pub(crate) struct Plan {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Check {
+    #[command(flatten)]
+    pub(crate) job: JobArgs,
+    /// The directory with the files to run the command on, and those below it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) corpus: PathBuf,
+    /// How many runs there are at once; as many as there are processors otherwise
+    #[arg(long, value_name = "N")]
+    pub(crate) parallel: Option<NonZeroUsize>,
+    /// Also name what of the policy no run used: slower, as every system call is noted
+    #[arg(long)]
+    pub(crate) stale: bool,
+    /// Accept runs that fail without the policy too
+    #[arg(long)]
+    pub(crate) allow_failures: bool,
+    /// Count paths that a successful run looked for and did without
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Write the outcome as JUnit XML to a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rollout {
+    /// Reports, or directories of them
+    #[arg(required = true, value_name = "REPORT")]
+    pub(crate) reports: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Doctor {
     /// Say whether this built-in profile can be enforced here
     #[arg(long, value_name = "NAME", conflicts_with = "policy")]
@@ -120,6 +187,16 @@ pub(crate) struct Doctor {
     /// Say whether this policy file can be enforced here
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The report, or standard input for `-`
+    #[arg(value_name = "REPORT|-")]
+    pub(crate) report: PathBuf,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

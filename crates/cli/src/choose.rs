@@ -3,7 +3,7 @@
 use crate::args::JobArgs;
 use crate::message::Failure;
 use lazaret::{Job, Policy, Source};
-use lazaret_policy::EnvValue;
+use lazaret_policy::{EnvValue, Old};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -34,12 +34,24 @@ pub(crate) fn policy(args: &JobArgs) -> Result<Policy, Failure> {
     Ok(builder.build())
 }
 
+/// The policy, and the one that it replaces.
+fn policies(policy: &Policy) -> impl Iterator<Item = &Policy> {
+    let old = policy.rollout.as_ref().and_then(|rollout| match &rollout.old.value {
+        Old::Policy(old) => Some(old.as_ref()),
+        Old::None => None,
+    });
+    std::iter::once(policy).chain(old)
+}
+
 /// The job that the arguments describe. Variables that the policy passes come from this process's environment.
 pub(crate) fn job(args: &JobArgs, policy: &Policy) -> Result<Job, Failure> {
     let (command, rest) =
         args.command.split_first().ok_or_else(|| Failure::message("there is no command", "write it behind `--`"))?;
     let mut job = Job::new(command).args(rest);
-    for variable in &policy.environment {
+    if let Some(key) = &args.job_key {
+        job = job.key(key.as_bytes());
+    }
+    for variable in policies(policy).flat_map(|policy| &policy.environment) {
         if variable.value.value == EnvValue::FromCaller
             && let Some(value) = std::env::var_os(&variable.value.name)
         {
@@ -49,7 +61,7 @@ pub(crate) fn job(args: &JobArgs, policy: &Policy) -> Result<Job, Failure> {
                     "set it with --env",
                 )
             })?;
-            job = job.env(&variable.value.name, value);
+            job = job.pass(&variable.value.name, value);
         }
     }
     for input in &args.inputs {
@@ -85,7 +97,7 @@ fn split(text: &OsStr, exists: impl Fn(&OsStr) -> bool) -> (OsString, Option<OsS
 }
 
 /// `NAME:HOST` at its first colon.
-fn split_first(text: &OsStr) -> (OsString, Option<OsString>) {
+pub(crate) fn split_first(text: &OsStr) -> (OsString, Option<OsString>) {
     let bytes = text.as_bytes();
     match bytes.iter().position(|byte| *byte == b':') {
         Some(colon) => {

@@ -3,12 +3,17 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod check;
 mod choose;
+mod diff;
 mod doctor;
+mod explain;
 mod message;
 mod plan;
 mod profiles;
+mod rollout;
 mod run;
+mod seccomp;
 mod shell;
 
 use args::{Command, Program};
@@ -37,8 +42,13 @@ fn dispatch(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(run) => run::run(&run),
         Command::Plan(plan) => plan::plan(&plan),
+        Command::Check(check) => check::check(&check),
+        Command::Rollout(rollout) => rollout::rollout(&rollout),
         Command::Doctor(doctor) => doctor::doctor(&doctor),
+        Command::Explain(explain) => explain::explain(&explain),
         Command::Profiles(profiles) => profiles::profiles(&profiles),
+        Command::Diff(diff) => diff::diff(&diff),
+        Command::Seccomp(seccomp) => seccomp::seccomp(&seccomp),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { directory } => shell::man(directory.as_deref()),
     }

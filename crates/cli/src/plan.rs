@@ -1,6 +1,7 @@
 //! `lazaret plan`.
 
 mod launch;
+mod rollout;
 mod text;
 mod view;
 
@@ -9,61 +10,99 @@ use crate::choose;
 use crate::message::{self, Failure};
 use crate::profiles::json;
 use launch::Launch;
-use lazaret::plan::{FilterPlan, OWN_RULES, Place, Plan};
+use lazaret::observe::Observe;
+use lazaret::plan::{FilterPlan, OWN_RULES, OwnRules, Place, Plan};
 use lazaret::probe::{Missing, PathFacts, Support};
 use lazaret::seccomp;
 use lazaret::{Policy, Source, Tier};
 use lazaret_policy::Job;
+use rollout::RolloutView;
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use view::View;
 
+/// What was asked for: the policy that the job would run under, and what of it would be observed.
+struct Asked<'a> {
+    args: &'a Args,
+    policy: &'a Policy,
+    job: &'a Job,
+    observe: &'a Observe,
+    rollout: Option<RolloutView>,
+}
+
 pub(crate) fn plan(args: &Args) -> Result<u8, Failure> {
-    let policy = choose::policy(&args.job)?;
-    let job = choose::job(&args.job, &policy)?;
-    let job = job.data()?;
+    let new = choose::policy(&args.job)?;
+    let job = choose::job(&args.job, &new)?;
+    let choice = lazaret::rollout::choose(&new, job.data()?, job.given_key());
+    let rollout = RolloutView::new(&new, &choice);
+    let (policy, observe) = match &choice {
+        Ok(Some(choice)) => choice.policy(&new),
+        Ok(None) | Err(_) => (Cow::Borrowed(&new), Observe::Nothing),
+    };
+    let job = job.data_under(&policy)?;
+    let asked = Asked { args, policy: &policy, job: &job, observe: &observe, rollout };
     match policy.tier.value {
-        Tier::Jail => of_jail(args, &policy, job),
-        Tier::Seccomp => of_filter(args, &policy, job),
+        Tier::Jail => asked.of_jail()?,
+        Tier::Seccomp => asked.of_filter()?,
     }
+    choice?;
+    Ok(0)
 }
 
-fn of_jail(args: &Args, policy: &Policy, job: &Job) -> Result<u8, Failure> {
-    let support = Support::probe();
-    let missing = support.missing(policy);
-    let size = policy.limits.file_size.bytes();
-    let filter =
-        FilterPlan::bounded(&policy.system_calls, OWN_RULES, support.notifier, size).map_err(lazaret::Error::Plan)?;
-    let filter = Arc::new(filter);
-    let facts = PathFacts::gather(policy);
-    let make = |policy: &Policy| {
-        let place = Place::new(policy, &support, &facts);
-        let plan = place.and_then(|place| Plan::new(policy, job, &support, place, Arc::clone(&filter)));
-        plan.map_err(|error| Failure::from(lazaret::Error::Plan(error)))
-    };
-    let shown = make(&without(policy, &missing)?)?;
-    let view = |steps| View::new(&shown, policy, job, &missing, steps);
-    print(args, view, Launch::Jail(&shown), job)?;
-    make(policy).map(|_enforceable| 0)
-}
+impl Asked<'_> {
+    fn of_jail(self) -> Result<(), Failure> {
+        let (policy, job) = (self.policy, self.job);
+        let support = Support::probe();
+        let missing = support.missing(policy);
+        let filter = self.filter(OWN_RULES, support.notifier)?;
+        let facts = PathFacts::gather(policy);
+        let make = |policy: &Policy| {
+            let place = Place::new(policy, &support, &facts);
+            let plan = place.and_then(|place| Plan::new(policy, job, &support, place, Arc::clone(&filter)));
+            plan.map_err(|error| Failure::from(lazaret::Error::Plan(error)))
+        };
+        let shown = make(&without(policy, &missing)?)?;
+        let view = |steps| View::new(&shown, policy, job, &missing, steps);
+        self.print(view, Launch::Jail(&shown))?;
+        make(policy).map(drop)
+    }
 
-fn of_filter(args: &Args, policy: &Policy, job: &Job) -> Result<u8, Failure> {
-    let support = seccomp::probe::Support::probe();
-    let missing = support.missing(policy);
-    let (own, size) = (seccomp::plan::own_rules(support.mode), policy.limits.file_size.bytes());
-    let filter =
-        FilterPlan::bounded(&policy.system_calls, own, support.notifier, size).map_err(lazaret::Error::Plan)?;
-    let filter = Arc::new(filter);
-    let place = Path::new(seccomp::plan::BASE).join("lazaret-NAME");
-    let tasks = seccomp::probe::tasks(&support);
-    let make = |policy: &Policy| {
-        let plan = seccomp::Plan::new(policy, job, &support, &place, tasks, Arc::clone(&filter));
-        plan.map_err(|error| Failure::from(lazaret::Error::Plan(error)))
-    };
-    let shown = make(&without(policy, &missing)?)?;
-    let view = |steps| View::of_filter(&shown, policy, job, &missing, steps);
-    print(args, view, Launch::Filter(&shown), job)?;
-    make(policy).map(|_enforceable| 0)
+    fn of_filter(self) -> Result<(), Failure> {
+        let (policy, job) = (self.policy, self.job);
+        let support = seccomp::probe::Support::probe();
+        let missing = support.missing(policy);
+        let filter = self.filter(seccomp::plan::own_rules(support.mode), support.notifier)?;
+        let place = Path::new(seccomp::plan::BASE).join("lazaret-NAME");
+        let tasks = seccomp::probe::tasks(&support);
+        let make = |policy: &Policy| {
+            let plan = seccomp::Plan::new(policy, job, &support, &place, tasks, Arc::clone(&filter));
+            plan.map_err(|error| Failure::from(lazaret::Error::Plan(error)))
+        };
+        let shown = make(&without(policy, &missing)?)?;
+        let view = |steps| View::of_filter(&shown, policy, job, &missing, steps);
+        self.print(view, Launch::Filter(&shown))?;
+        make(policy).map(drop)
+    }
+
+    fn filter(&self, own: OwnRules, notifier: bool) -> Result<Arc<FilterPlan>, Failure> {
+        let size = self.policy.limits.file_size.bytes();
+        let filter = FilterPlan::bounded(&self.policy.system_calls, own, notifier, size)
+            .and_then(|filter| filter.observed(self.observe, own))
+            .map_err(lazaret::Error::Plan)?;
+        Ok(Arc::new(filter))
+    }
+
+    fn print<'b>(self, view: impl Fn(bool) -> View<'b>, launch: Launch<'_>) -> Result<(), Failure> {
+        let text = if self.args.json {
+            json(&view(self.args.steps).of_rollout(self.rollout))?
+        } else if self.args.steps {
+            launch::text(launch, self.job)
+        } else {
+            text::text(&view(false).of_rollout(self.rollout))
+        };
+        message::print(&text)
+    }
 }
 
 /// What this host can do without the layers that it lacks, to be shown before the error.
@@ -75,15 +114,4 @@ fn without(policy: &Policy, missing: &[Missing]) -> Result<Policy, Failure> {
         builder.degrade(lack.layer.name(), Source::option("--degrade"))?;
     }
     Ok(builder.build())
-}
-
-fn print<'a>(args: &Args, view: impl Fn(bool) -> View<'a>, launch: Launch<'_>, job: &Job) -> Result<(), Failure> {
-    let text = if args.json {
-        json(&view(args.steps))?
-    } else if args.steps {
-        launch::text(launch, job)
-    } else {
-        text::text(&view(false))
-    };
-    message::print(&text)
 }

@@ -2,6 +2,7 @@
 
 use crate::args::Run;
 use crate::choose;
+use crate::explain;
 use crate::message::{self, Failure};
 use lazaret::uid::Uids;
 use lazaret::{Ahead, Cancel, Launcher, Report, Sink, Tier};
@@ -24,7 +25,7 @@ pub(crate) fn run(args: &Run) -> Result<u8, Failure> {
         launcher.jails().map_err(lazaret::Error::Run)?;
     }
     let policy = choose::policy(&args.job)?;
-    let job = choose::job(&args.job, &policy)?.cancelled_by(&cancel);
+    let job = choose::job(&args.job, &policy)?.cancelled_by(&cancel).explain_paths(args.explain);
     let (stdout, stderr, stdin) = (std::io::stdout(), std::io::stderr(), std::io::stdin());
     let sink = Sink::Forward { stdout: stdout.as_fd(), stderr: stderr.as_fd(), stdin: stdin.as_fd() };
     let destination = args.report.as_deref().map(Destination::open).transpose()?;
@@ -98,16 +99,37 @@ fn summary(report: &Report) -> String {
     }
     for refusal in report.refusals.iter().filter(|refusal| refusal.errno != 0).take(REFUSALS_SHOWN) {
         add(format_args!("refused {} time(s): {}", refusal.count, refusal.call));
-        if let Some(suggestion) = &refusal.suggestion {
-            add(format_args!("  to allow it: {suggestion}"));
+        let explanation = refusal.explanation.as_deref();
+        if let Some(frame) = explanation.and_then(|explanation| explanation.stack.iter().find(|f| is_telling(f))) {
+            add(format_args!("  from {}", explain::harmless(&explain::frame_text(frame))));
+        }
+        if let Some(line) =
+            explanation.and_then(|explanation| explanation.allow.as_ref()).or(refusal.suggestion.as_ref())
+        {
+            add(format_args!("  to allow it: {line}"));
         }
     }
     let hidden = report.refusals.len().saturating_sub(REFUSALS_SHOWN);
     if hidden > 0 {
-        add(format_args!("and {hidden} more refused calls; --report - shows all"));
+        add(format_args!("and {hidden} more refused calls"));
+    }
+    for refusal in report.path_refusals.iter().flatten().take(REFUSALS_SHOWN) {
+        add(format_args!("{} ({}) exists outside", refusal.path, refusal.error));
+        if let Some(line) = &refusal.allow {
+            add(format_args!("  to allow it: {line}"));
+        }
+    }
+    if report.refusals.iter().any(|refusal| refusal.errno != 0) {
+        add(format_args!("--report FILE and `lazaret explain FILE` tell all of it"));
     }
     for note in &report.notes {
         add(format_args!("note: {note}"));
     }
     text
+}
+
+/// Whether a frame says more than which function of the C library makes the call.
+fn is_telling(frame: &lazaret_policy::FrameText) -> bool {
+    let name = frame.module.as_deref().and_then(|module| module.rsplit('/').next()).unwrap_or_default();
+    !name.starts_with("libc.so")
 }

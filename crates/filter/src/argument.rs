@@ -10,7 +10,7 @@ use crate::table::CallId;
 
 /// How much of an argument's register the kernel reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Width {
+pub enum Width {
     /// The low 32 bits: `int`, `unsigned int`, and what the kernel truncates to those.
     Int,
     /// All 64 bits: pointers, `size_t`, `off_t`.
@@ -39,6 +39,12 @@ fn documented(call: CallId) -> impl Iterator<Item = (&'static str, Width)> {
         Some(name) if argument.ends_with('*') => (name, Width::Long),
         Some(name) => (name, Width::Either),
     })
+}
+
+/// The documented arguments of the call named `call`, in order, with their widths. Empty for calls whose arguments have
+/// no names here, and for calls that do not exist.
+pub fn of(call: &str) -> impl Iterator<Item = (&'static str, Width)> {
+    CallId::named(call).into_iter().flat_map(documented)
 }
 
 /// An argument of a call, found by name.
@@ -77,6 +83,11 @@ pub(crate) fn at(call: CallId, index: u8) -> Argument {
 /// The documented name of the argument of `call` at `index`, if it has one.
 pub(crate) fn name(call: CallId, index: u8) -> Option<&'static str> {
     documented(call).nth(usize::from(index)).map(|(name, _)| name)
+}
+
+/// The documented names of the arguments of the call `name`, in order; none where they are not documented here.
+pub fn argument_names(name: &str) -> impl Iterator<Item = &'static str> {
+    CallId::named(name).into_iter().flat_map(documented).map(|(name, _)| name)
 }
 
 /// The names by which rules may speak of the arguments of `call`.

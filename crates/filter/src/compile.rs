@@ -16,8 +16,10 @@ mod tests;
 use crate::arch::Arch;
 use crate::filter::{Action, Alternative, ENOSYS, Filter};
 use crate::program::{Program, ret};
+use crate::rule::Rule;
 use crate::table::{self, CallId};
-use graph::{Branch, Graph, NodeId, WORD_ARCH, WORD_NUMBER};
+use crate::watch::Watch;
+use graph::{Branch, Graph, NodeId, TooLong, WORD_ARCH, WORD_NUMBER};
 
 /// The highest errno that the kernel returns from a filter (`MAX_ERRNO`).
 const MAX_ERRNO: u16 = 4095;
@@ -68,8 +70,20 @@ pub enum CompileError {
         rule: Option<usize>,
     },
     /// The program would be longer than the kernel takes.
-    #[error("the filter needs more than {} instructions", Program::MAX_LEN)]
-    TooLong,
+    #[error("the filter needs more than {} instructions, the most that the kernel takes", Program::MAX_LEN)]
+    TooLong {
+        /// The rules that take most, three at most, the costliest first.
+        costliest: Vec<RuleCost>,
+    },
+}
+
+/// What a rule takes of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleCost {
+    /// The index of the rule.
+    pub rule: usize,
+    /// The tests of 32-bit words that its conditions come to when nothing is shared with other rules.
+    pub tests: usize,
 }
 
 impl Filter {
@@ -79,17 +93,51 @@ impl Filter {
     ///
     /// When a rule permits io_uring, an errno is out of range, or the program would exceed [`Program::MAX_LEN`].
     pub fn compile(&self, arch: Arch, backend: Backend) -> Result<Program, CompileError> {
+        self.compile_watched(arch, backend, Watch::Nothing)
+    }
+
+    /// As [`Filter::compile`], with a supervisor that is also told of the permitted calls that `watch` names. What is
+    /// not simply allowed comes out exactly as without it: see [`Watch`].
+    pub(crate) fn compile_watched(
+        &self,
+        arch: Arch,
+        backend: Backend,
+        watch: Watch<'_>,
+    ) -> Result<Program, CompileError> {
         self.check()?;
+        if let Watch::Unless(filter) = watch {
+            filter.check()?;
+        }
+        self.program(arch, backend, watch)
+            .map_err(|_too_long| CompileError::TooLong { costliest: self.costliest(arch) })
+    }
+
+    fn program(&self, arch: Arch, backend: Backend, watch: Watch<'_>) -> Result<Program, TooLong> {
         let mut graph = Graph::default();
         let unknown = graph.ret(backend.returns(Action::Refuse(ENOSYS)))?;
-        let by_number = self.alternatives_by_number(arch);
-        let mut rest = &by_number[..];
+        let mut enforced = Alternatives::of(self, arch);
+        let mut watching = match watch {
+            Watch::Unless(filter) => Some((filter, Alternatives::of(filter, arch))),
+            Watch::Nothing => None,
+        };
+        let plain = graph.ret(ret::ALLOW)?;
         let mut ranges = search::Ranges::default();
         for number in 0..=table::newest(arch) {
-            let (alternatives, later) = rest.split_at(rest.partition_point(|(of, _)| *of <= number));
-            rest = later;
+            let alternatives = enforced.next(number);
+            let watched = watching.as_mut().map(|(filter, alternatives)| (*filter, alternatives.next(number)));
             let outcome = match CallId::numbered(arch, number) {
-                Some(call) => self.outcome(&mut graph, call, alternatives, arch, backend)?,
+                Some(call) => {
+                    // The one graph goes on where the other allows, and only there.
+                    let allowed = match watched {
+                        Some((filter, alternatives)) => {
+                            let leaves = Leaves { allowed: plain, other: |_| ret::USER_NOTIF };
+                            filter.outcome(&mut graph, call, alternatives, arch, &leaves)?
+                        }
+                        None => plain,
+                    };
+                    let leaves = Leaves { allowed, other: |action| backend.returns(action) };
+                    self.outcome(&mut graph, call, alternatives, arch, &leaves)?
+                }
                 None => unknown,
             };
             ranges.push(number, outcome);
@@ -100,6 +148,7 @@ impl Filter {
         emit::program(&graph, root)
     }
 
+    /// Whether it can be compiled, but for its length.
     fn check(&self) -> Result<(), CompileError> {
         let actions = self.rules().iter().enumerate().map(|(index, (_, action))| (Some(index), *action));
         for (rule, action) in actions.chain([(None, self.default_action())]) {
@@ -117,6 +166,22 @@ impl Filter {
             }
         }
         Ok(())
+    }
+
+    /// The rules that take most instructions.
+    fn costliest(&self, arch: Arch) -> Vec<RuleCost> {
+        let cost = |(rule, (of, action)): (usize, &(Rule, Action))| {
+            let conditions = of.members().iter().filter(|member| member.call.number(arch).is_some());
+            let conditions = conditions.flat_map(|member| &member.conditions);
+            RuleCost {
+                rule,
+                tests: conditions.map(|condition| lower::tests(&condition.resolve(arch, action.leaning()))).sum(),
+            }
+        };
+        let mut costs: Vec<_> = self.rules().iter().enumerate().map(cost).filter(|cost| cost.tests > 0).collect();
+        costs.sort_by_key(|cost| std::cmp::Reverse(cost.tests));
+        costs.truncate(3);
+        costs
     }
 
     /// What could match each call of `arch`, by ascending number; for one call in order, as [`Filter::alternatives`].
@@ -143,19 +208,19 @@ impl Filter {
         call: CallId,
         alternatives: &[(u32, Alternative<'_>)],
         arch: Arch,
-        backend: Backend,
-    ) -> Result<NodeId, CompileError> {
+        leaves: &Leaves<impl Fn(Action) -> u32>,
+    ) -> Result<NodeId, TooLong> {
         // What stands before an unconditional alternative never decides.
         let unconditional = alternatives.iter().rposition(|(_, alternative)| alternative.member.conditions.is_empty());
         let (fallback, rest) = match unconditional {
             Some(position) => (alternatives[position].1.action, &alternatives[position + 1..]),
             None => (self.fallback(call).action, alternatives),
         };
-        let mut node = graph.ret(backend.returns(fallback))?;
+        let mut node = leaves.node(graph, fallback)?;
         let mut set = lower::Set::default();
         for (_, alternative) in rest {
             let leaning = alternative.action.leaning();
-            let decided = graph.ret(backend.returns(alternative.action))?;
+            let decided = leaves.node(graph, alternative.action)?;
             let conditions: Vec<_> =
                 alternative.member.conditions.iter().map(|condition| condition.resolve(arch, leaning)).collect();
             if set.absorb(&conditions, decided) {
@@ -167,5 +232,39 @@ impl Filter {
             }
         }
         set.lower(graph, node)
+    }
+}
+
+/// Where the decision about a call leads to.
+struct Leaves<F> {
+    /// When the call is allowed.
+    allowed: NodeId,
+    /// What is returned for every other action.
+    other: F,
+}
+
+impl<F: Fn(Action) -> u32> Leaves<F> {
+    fn node(&self, graph: &mut Graph, action: Action) -> Result<NodeId, TooLong> {
+        if action == Action::Allow { Ok(self.allowed) } else { graph.ret((self.other)(action)) }
+    }
+}
+
+/// What could match each call, taken number after number.
+struct Alternatives<'a> {
+    by_number: Vec<(u32, Alternative<'a>)>,
+    taken: usize,
+}
+
+impl<'a> Alternatives<'a> {
+    fn of(filter: &'a Filter, arch: Arch) -> Self {
+        Self { by_number: filter.alternatives_by_number(arch), taken: 0 }
+    }
+
+    /// Those of `number`, which is above all that were asked for before.
+    fn next(&mut self, number: u32) -> &[(u32, Alternative<'a>)] {
+        let rest = &self.by_number[self.taken..];
+        let these = rest.partition_point(|(of, _)| *of <= number);
+        self.taken += these;
+        &rest[..these]
     }
 }

@@ -5,6 +5,8 @@ mod ioctl;
 mod process;
 mod socket;
 
+use crate::arch::Arch;
+
 /// A constant: its name and its value per architecture.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
@@ -24,6 +26,19 @@ const THEMES: [&[Row]; 4] = [file::ROWS, ioctl::ROWS, process::ROWS, socket::ROW
 /// The constant named `name`.
 pub(crate) fn find(name: &str) -> Option<&'static Row> {
     THEMES.iter().find_map(|rows| rows.binary_search_by(|row| row.name.cmp(name)).ok().map(|at| &rows[at]))
+}
+
+/// The constants whose names begin with `prefix`, theme by theme, sorted by name within each.
+pub(crate) fn beginning(prefix: &str) -> impl Iterator<Item = &'static Row> {
+    THEMES.iter().flat_map(move |rows| {
+        let start = rows.partition_point(|row| row.name < prefix);
+        rows[start..].iter().take_while(move |row| row.name.starts_with(prefix))
+    })
+}
+
+/// Every constant with its value on `arch`, in no order.
+pub fn iter(arch: Arch) -> impl Iterator<Item = (&'static str, i64)> {
+    THEMES.iter().flat_map(move |rows| rows.iter().map(move |row| (row.name, row.values[arch.column()])))
 }
 
 /// The names of all constants.

@@ -23,20 +23,29 @@
 #[cfg(test)]
 mod arbitrary;
 mod arch;
-mod argument;
 mod compile;
-mod constant;
+mod cube;
 mod filter;
+mod permits;
 mod program;
 mod rule;
+mod watch;
 
+pub mod argument;
+pub mod compare;
+pub mod constant;
+pub mod constants;
+pub mod errno;
 pub mod groups;
 pub mod interpret;
 pub mod oci;
+pub mod systemd;
 pub mod table;
 
 pub use arch::Arch;
-pub use compile::{Backend, CompileError};
+pub use argument::argument_names;
+pub use compile::{Backend, CompileError, RuleCost};
 pub use filter::{Action, Call, Decision, Filter, Reason};
 pub use program::{Instruction, Program};
 pub use rule::{ParseError, ParseErrorKind, Rule};
+pub use watch::{Sight, Watch};

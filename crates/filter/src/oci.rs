@@ -6,7 +6,6 @@
 //!
 //! Source: config-linux.md of the OCI runtime specification 1.2, and the behaviour of runc, moby and libseccomp.
 
-mod cube;
 mod read;
 #[cfg(test)]
 mod tests;

@@ -103,8 +103,13 @@ pub(crate) mod nr {
 
 /// Ends the process.
 pub(crate) fn exit(code: u64) -> ! {
+    exit_with(code, 0)
+}
+
+/// The same, with `token` in the sixth register.
+pub(crate) fn exit_with(code: u64, token: u32) -> ! {
     loop {
         // SAFETY: exit_group takes a number and does not return.
-        unsafe { call(nr::EXIT_GROUP, [code, 0, 0, 0, 0, 0]) };
+        unsafe { call(nr::EXIT_GROUP, [code, 0, 0, 0, 0, u64::from(token)]) };
     }
 }

@@ -213,7 +213,8 @@ impl Block {
             if self.walk(List::Enter).is_ok() {
                 self.execute();
             }
-            raw::exit(125)
+            let program: Program = self.read(offset_of!(Header, program) as u64);
+            raw::exit_with(125, program.token)
         }
         if pid > 0 {
             self.tell(offset_of!(Outcome, forked), 1_u32);
@@ -226,14 +227,15 @@ impl Block {
     fn execute(&self) {
         let program: Program = self.read(offset_of!(Header, program) as u64);
         self.tell(offset_of!(Outcome, reached_exec), 1_u32);
+        let token = u64::from(program.token);
         let (mut errno, mut which) = (-ENOENT, 0);
         for i in 0..program.candidates.count {
             let path: u64 = self.read(u64::from(program.candidates.at) + u64::from(i) * 8);
             let (argv, envp) = (self.address(program.argv_at.into()), self.address(program.envp_at.into()));
             // SAFETY: path, argv and envp are NUL-terminated and lie in the block.
-            let answer = unsafe { raw::call(nr::EXECVE, [path, argv, envp, 0, 0, 0]) };
+            let answer = unsafe { raw::call(nr::EXECVE, [path, argv, envp, 0, 0, token]) };
             let missing = answer == ENOENT || answer == ENOTDIR;
-            if !missing || exists(path) {
+            if !missing || exists(path, token) {
                 (errno, which) = (-answer, i);
                 self.tell(offset_of!(Outcome, exec_exists), 1_u32);
                 if answer != -13 {
@@ -273,10 +275,10 @@ impl Block {
     }
 }
 
-fn exists(path: u64) -> bool {
+fn exists(path: u64, token: u64) -> bool {
     const AT_FDCWD: u64 = -100_i64 as u64;
     // SAFETY: `path` is NUL-terminated and lies in the block; mode F_OK.
-    unsafe { raw::call(nr::FACCESSAT, [AT_FDCWD, path, 0, 0, 0, 0]) == 0 }
+    unsafe { raw::call(nr::FACCESSAT, [AT_FDCWD, path, 0, 0, 0, token]) == 0 }
 }
 
 /// The structure is packed: 8 bytes of rights, 4 of descriptor.

@@ -107,7 +107,10 @@ impl PlanError {
             Self::Job(error) => error.hint(),
             Self::MissingPath { .. } => "create it, mark it `optional = true`, or take it out with [remove]".to_owned(),
             Self::BadPath { .. } => "name another path with `at`, or take it out with [remove]".to_owned(),
-            Self::Filter { .. } => "use fewer argument conditions, or groups".to_owned(),
+            Self::Filter { .. } => {
+                "change the rules that it names: an order or a mask in place of a long list, or the call without conditions"
+                    .to_owned()
+            },
             Self::Input { problem: InputProblem::Size { size, .. }, .. } => {
                 let mib = (size >> 20) + 64;
                 format!("raise it: --limit disk={mib}MiB (and memory, which holds the files of a job)")

@@ -1,8 +1,9 @@
 //! The system-call filter of a plan.
 
 use crate::error::PlanError;
-use lazaret_filter::{Action, Arch, Backend, Call, Filter, Rule, table};
-use lazaret_policy::{CallAction, SystemCalls};
+use crate::observe::{Observe, Watching};
+use lazaret_filter::{Action, Arch, Backend, Call, CompileError, Decision, Filter, Reason, Rule, RuleCost, table};
+use lazaret_policy::{CallAction, Source, SystemCalls};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The filter, as rules and compiled.
@@ -18,6 +19,12 @@ pub struct FilterPlan {
     pub instructions: u16,
     /// Rules from this one on only tell the supervisor of calls that go beyond the bound of a file.
     beyond: usize,
+    /// Where the policy has each of its rules, which are the first.
+    sources: Vec<Source>,
+    /// Where it has its default.
+    default_source: Source,
+    /// What is noted beside, if it can be.
+    watching: Result<Option<Watching>, String>,
 }
 
 const EPERM: u16 = 1;
@@ -46,31 +53,120 @@ impl FilterPlan {
     }
 
     fn make(calls: &SystemCalls, own: OwnRules, supervised: bool, file_size: Option<u64>) -> Result<Self, PlanError> {
-        let mut filter = Filter::new(action(calls.default.value));
-        for rule in &calls.rules {
-            let parsed = Rule::parse(&rule.rule)
-                .map_err(|e| PlanError::Filter { problem: format!("`{}` ({}): {e}", rule.rule, rule.source) })?;
-            filter.push(parsed, action(rule.action));
-        }
-        for (rule, action) in own {
-            let parsed = Rule::parse(rule).map_err(|e| PlanError::Filter { problem: format!("`{rule}`: {e}") })?;
-            filter.push(parsed, *action);
-        }
-        let beyond = filter.rules().len();
-        for rule in file_size.filter(|_| supervised).map(rules_of_bound).into_iter().flatten() {
-            // Permitting and telling must not permit more than the policy does.
-            if permits_always(calls, &filter, rule.0) {
-                let parsed = Rule::parse(&rule.1).map_err(|e| PlanError::Filter { problem: e.to_string() })?;
-                filter.push(parsed, Action::Log);
-            }
-        }
+        let (filter, beyond) = rules(calls, own, file_size.filter(|_| supervised))?;
         let backend = if supervised { Backend::Supervised } else { Backend::Alone };
         let arch = Arch::native()
             .ok_or_else(|| PlanError::Filter { problem: "there is no table for this architecture".to_owned() })?;
-        let program = filter.compile(arch, backend).map_err(|e| PlanError::Filter { problem: e.to_string() })?;
-        let instructions =
-            u16::try_from(program.len()).map_err(|_too_long| PlanError::Filter { problem: "too long".to_owned() })?;
-        Ok(Self { program: program.as_bytes(), instructions, filter, supervised, beyond })
+        let program = filter
+            .compile(arch, backend)
+            .map_err(|error| PlanError::Filter { problem: problem(&error, calls, &filter) })?;
+        let instructions = length(&program)?;
+        let sources = calls.rules.iter().map(|rule| rule.source.clone()).collect();
+        let (program, default_source, watching) = (program.as_bytes(), calls.default.source.clone(), Ok(None));
+        Ok(Self { program, instructions, filter, supervised, beyond, sources, default_source, watching })
+    }
+
+    /// The same filter, of which permitted calls are told too, as far as `observe` asks for them. What it refuses it
+    /// refuses as before. Where that cannot be had the filter stays, and [`FilterPlan::unwatched`] says why.
+    ///
+    /// # Errors
+    ///
+    /// When the rules of another policy that `observe` names cannot be parsed.
+    pub fn observed(mut self, observe: &Observe, own: OwnRules) -> Result<Self, PlanError> {
+        let Some(watching) = Watching::new(observe, own)? else { return Ok(self) };
+        if !self.supervised {
+            self.watching = Err("this host cannot report system calls (the layer `notifier`)".to_owned());
+            return Ok(self);
+        }
+        if *observe == Observe::Paths && lazaret_inspect::memory_may_block(&self.filter) {
+            let why = "the policy permits userfaultfd, with which a job holds up whoever reads its memory";
+            self.watching = Err(why.to_owned());
+            return Ok(self);
+        }
+        let compiled = Arch::native().map(|arch| watching.compile(&self.filter, arch));
+        match compiled {
+            Some(Ok(program)) => {
+                self.instructions = length(&program)?;
+                self.program = program.as_bytes();
+                self.watching = Ok(Some(watching));
+            }
+            Some(Err(e)) => self.watching = Err(format!("both filters cannot be one program: {e}")),
+            None => self.watching = Err("there is no table for this architecture".to_owned()),
+        }
+        Ok(self)
+    }
+
+    /// What is noted beside what is refused.
+    pub fn watching(&self) -> Option<&Watching> {
+        self.watching.as_ref().ok()?.as_ref()
+    }
+
+    /// Why nothing is noted although it was asked for.
+    pub fn unwatched(&self) -> Option<&str> {
+        self.watching.as_ref().err().map(String::as_str)
+    }
+}
+
+/// Of no policy.
+fn own() -> (String, bool) {
+    ("Lazaret".to_owned(), true)
+}
+
+fn length(program: &lazaret_filter::Program) -> Result<u16, PlanError> {
+    u16::try_from(program.len()).map_err(|_too_long| PlanError::Filter { problem: "too long".to_owned() })
+}
+
+/// The rules of a policy with a tier's `own` behind them, and with those that tell of calls beyond `file_size` bytes in a
+/// file: the number of the first of these.
+pub(crate) fn rules(calls: &SystemCalls, own: OwnRules, file_size: Option<u64>) -> Result<(Filter, usize), PlanError> {
+    let mut filter = Filter::new(action(calls.default.value));
+    for rule in &calls.rules {
+        let parsed = Rule::parse(&rule.rule)
+            .map_err(|e| PlanError::Filter { problem: format!("`{}` ({}): {e}", rule.rule, rule.source) })?;
+        filter.push(parsed, action(rule.action));
+    }
+    for (rule, action) in own {
+        let parsed = Rule::parse(rule).map_err(|e| PlanError::Filter { problem: format!("`{rule}`: {e}") })?;
+        filter.push(parsed, *action);
+    }
+    let beyond = filter.rules().len();
+    for rule in file_size.map(rules_of_bound).into_iter().flatten() {
+        // Permitting and telling must not permit more than the policy does.
+        if permits_always(calls, &filter, rule.0) {
+            let parsed = Rule::parse(&rule.1).map_err(|e| PlanError::Filter { problem: e.to_string() })?;
+            filter.push(parsed, Action::Log);
+        }
+    }
+    Ok((filter, beyond))
+}
+
+/// What the compiler says, with the rules that it speaks of and where they stand.
+fn problem(error: &CompileError, calls: &SystemCalls, filter: &Filter) -> String {
+    // A rule of the policy has the same position in both.
+    let shown = |at: usize| match (calls.rules.get(at), filter.rules().get(at)) {
+        (Some(rule), _) => format!("`{}` ({})", shortened(&rule.rule), rule.source),
+        (None, Some((rule, _))) => format!("`{rule}` (Lazaret's own)"),
+        (None, None) => "the default action".to_owned(),
+    };
+    let costs = |costs: &[RuleCost]| {
+        let lines = costs.iter().map(|cost| format!("{}: {} tests", shown(cost.rule), cost.tests));
+        lines.collect::<Vec<_>>().join("; ")
+    };
+    match error {
+        CompileError::TooLong { costliest } => format!("{error}; most are for {}", costs(costliest)),
+        CompileError::IoUring { rule, .. } | CompileError::Errno { rule: Some(rule), .. } => {
+            format!("{error}: {}", shown(*rule))
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// A rule's text, cut where it is too long for a message.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -101,6 +197,15 @@ impl FilterPlan {
         rule.is_some_and(|rule| rule >= self.beyond)
     }
 
+    /// Where a decision comes from, and whether it is Lazaret's own and not the policy's.
+    pub(crate) fn author(&self, decision: &Decision) -> (String, bool) {
+        match (decision.rule, decision.reason) {
+            (Some(rule), _) => self.sources.get(rule).map_or_else(own, |source| (source.to_string(), false)),
+            (None, Reason::Default) => (self.default_source.to_string(), false),
+            (None, _) => own(),
+        }
+    }
+
     /// Whether there are calls for which the kernel itself kills, so that nobody learns of the call.
     pub fn kills_untold(&self) -> bool {
         let mut actions = self.filter.rules().iter().map(|(_, action)| *action).chain([self.filter.default_action()]);
@@ -112,7 +217,15 @@ impl FilterPlan {
 #[derive(Debug)]
 pub struct FilterCache {
     own: OwnRules,
-    known: Mutex<Vec<(SystemCalls, u64, Arc<FilterPlan>)>>,
+    known: Mutex<Vec<Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    calls: SystemCalls,
+    file_size: u64,
+    observe: Observe,
+    filter: Arc<FilterPlan>,
 }
 
 /// How many policies a cache remembers.
@@ -124,24 +237,35 @@ impl FilterCache {
         Self { own, known: Mutex::new(Vec::new()) }
     }
 
-    /// The filter for `calls` and files of `file_size` bytes, compiled now or before.
+    /// The filter for `calls` and files of `file_size` bytes with what `observe` asks for, compiled now or before.
     ///
     /// # Errors
     ///
     /// See [`FilterPlan::new`].
-    pub fn get(&self, calls: &SystemCalls, supervised: bool, file_size: u64) -> Result<Arc<FilterPlan>, PlanError> {
+    pub fn get(
+        &self,
+        calls: &SystemCalls,
+        supervised: bool,
+        file_size: u64,
+        observe: &Observe,
+    ) -> Result<Arc<FilterPlan>, PlanError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |(of, size, filter): &&(SystemCalls, u64, Arc<FilterPlan>)| {
-            *size == file_size && filter.supervised == supervised && of == calls
+        let same = |known: &&Known| {
+            known.file_size == file_size
+                && known.filter.supervised == supervised
+                && known.observe == *observe
+                && known.calls == *calls
         };
-        if let Some((.., filter)) = known.iter().find(same) {
-            return Ok(Arc::clone(filter));
+        if let Some(known) = known.iter().find(same) {
+            return Ok(Arc::clone(&known.filter));
         }
-        let filter = Arc::new(FilterPlan::bounded(calls, self.own, supervised, file_size)?);
+        let filter = FilterPlan::bounded(calls, self.own, supervised, file_size)?.observed(observe, self.own)?;
+        let filter = Arc::new(filter);
         if known.len() >= REMEMBERED {
             known.remove(0);
         }
-        known.push((calls.clone(), file_size, Arc::clone(&filter)));
+        let observe = observe.clone();
+        known.push(Known { calls: calls.clone(), file_size, observe, filter: Arc::clone(&filter) });
         Ok(filter)
     }
 }

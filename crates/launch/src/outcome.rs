@@ -1,6 +1,7 @@
 //! What comes of running a job: a report, or why there is none.
 
 use crate::error::{PlanError, RunError};
+use crate::observe::Observed;
 use lazaret_policy::{FileName, Report};
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ pub struct Finished {
     pub report: Report,
     /// The outputs that were asked for without a destination.
     pub outputs: Vec<(FileName, Vec<u8>)>,
+    /// What was noted, where that was asked for.
+    pub observed: Observed,
 }
 
 /// Why there is no report.

@@ -2,6 +2,8 @@
 
 use crate::error::RunError;
 use crate::filter::FilterPlan;
+use crate::observe::Observed;
+use crate::sights::Sights;
 use lazaret_filter::{Action, Arch, Call, Filter, groups, table};
 use lazaret_policy::{Refusal, Verdict};
 use lazaret_sys::seccomp::{self, Answer, Notification};
@@ -21,8 +23,12 @@ pub struct Refusals {
     pub dropped: u64,
     /// Whether a call was seen that goes beyond the bound of a file, which the kernel refuses.
     pub beyond_file: bool,
+    /// What was noted of permitted calls, where that was asked for.
+    pub observed: Observed,
     /// The call that the job must die for.
     pub violation: Option<Verdict>,
+    /// The looks at refused calls.
+    pub sights: Sights,
 }
 
 impl Refusals {
@@ -47,41 +53,86 @@ impl Refusals {
             // Allowed either way: the answer decides nothing, it lets the call happen after it was noted.
             Action::Allow | Action::Log => Answer::Continue,
             Action::Kill | Action::Trap => {
+                // It is never answered, so it is never made; and made again after the look, it is not either.
+                if self.violation.is_none() && !self.sights.was_interrupted(&notification) {
+                    self.sights.look(listener, &notification, (call, decision), plan, None);
+                }
                 self.violation = Some(violation(&notification, rule));
                 return Ok(());
             }
         };
-        if plan.is_beyond(decision.rule) {
+        if let Some(watching) = plan.watching().filter(|_| answer == Answer::Continue) {
+            self.observed.note(listener, &notification, &call, decision, watching);
+        }
+        if decision.action == Action::Allow {
+            // Told of for the sake of the note alone.
+        } else if plan.is_beyond(decision.rule) {
             self.beyond_file |= is_of_file(&notification);
-        } else {
-            self.record(&notification, answer, rule, &plan.filter);
+        } else if self.sights.was_interrupted(&notification) {
+            // Counted when it was looked at.
+        } else if let Some(new) = self.record(&notification, answer, rule, &plan.filter) {
+            let waits = self.sights.look(listener, &notification, (call, decision), plan, Some(new));
+            if !waits {
+                return Ok(());
+            }
         }
         seccomp::answer(listener, notification.id, answer).map_err(failed)
     }
 
-    fn record(&mut self, notification: &Notification, answer: Answer, rule: Option<String>, filter: &Filter) {
+    /// Counts a call. Returns the number of a refusal that is new.
+    fn record(
+        &mut self,
+        notification: &Notification,
+        answer: Answer,
+        rule: Option<String>,
+        filter: &Filter,
+    ) -> Option<usize> {
         let errno = match answer {
             Answer::Errno(errno) => errno,
             Answer::Continue => 0,
         };
         let number = notification.number;
-        if let Some(known) = self.kept.iter_mut().find(|kept| kept.number == number && kept.errno == errno) {
+        let same = |kept: &&mut Refusal| (kept.number, kept.errno, &kept.rule) == (number, errno, &rule);
+        if let Some(known) = self.kept.iter_mut().find(same) {
             known.count += 1;
-            return;
+            return None;
         }
         if self.kept.len() >= KEPT {
             self.dropped += 1;
-            return;
+            return None;
         }
         let call = call_name(notification);
         let suggestion = (errno != 0).then(|| suggestion(&call, filter)).flatten();
-        self.kept.push(Refusal { call, number, args: notification.args, errno, count: 1, rule, suggestion });
+        self.kept.push(Refusal {
+            call,
+            number,
+            args: notification.args,
+            errno,
+            count: 1,
+            rule,
+            suggestion,
+            explanation: None,
+        });
+        (errno != 0).then(|| self.kept.len() - 1)
+    }
+
+    /// Explains what was refused, and `fatal`, the call that the job was ended for. The job is dead.
+    pub(crate) fn explain(&mut self, plan: &FilterPlan, fatal: Option<&mut Verdict>) {
+        let mut fatal = fatal;
+        for (refusal, explanation) in self.sights.explain(plan) {
+            let explanation = Some(Box::new(explanation));
+            match (refusal.and_then(|at| self.kept.get_mut(at)), fatal.as_deref_mut()) {
+                (Some(refusal), _) => refusal.explanation = explanation,
+                (None, Some(Verdict::Violation { explanation: place, .. })) => *place = explanation,
+                (None, _) => {}
+            }
+        }
     }
 }
 
 /// Whether the first argument of a call that is waiting is the descriptor of a regular file that is open for writing, and
 /// the numbers behind it are not negative: other calls are refused for other reasons.
-fn is_of_file(notification: &Notification) -> bool {
+pub(crate) fn is_of_file(notification: &Notification) -> bool {
     let [descriptor, first, second, third, ..] = notification.args;
     let path = format!("/proc/{}/fd/{descriptor}", notification.pid);
     // ftruncate has one more argument, fallocate and pwrite64 have three. No address in a process reads as negative.
@@ -99,17 +150,18 @@ fn violation(notification: &Notification, rule: Option<String>) -> Verdict {
         args: notification.args,
         rule,
         arch: Arch::from_audit(notification.arch).map_or_else(|| "foreign".to_owned(), |arch| arch.to_string()),
+        explanation: None,
     }
 }
 
-fn call_name(notification: &Notification) -> String {
+pub(crate) fn call_name(notification: &Notification) -> String {
     let arch = Arch::from_audit(notification.arch);
     let name = arch.and_then(|arch| table::name(arch, notification.number));
     name.map_or_else(|| format!("#{}", notification.number), str::to_owned)
 }
 
 /// The line of TOML that would allow it: the smallest group that has it, or the call itself.
-fn suggestion(call: &str, filter: &Filter) -> Option<String> {
+pub(crate) fn suggestion(call: &str, filter: &Filter) -> Option<String> {
     if call.starts_with('#') || call.starts_with("io_uring") {
         return None;
     }

@@ -101,11 +101,13 @@ pub fn finish(
         changes: account.changes,
         refusals: watched.refusals.kept,
         refusals_dropped: watched.refusals.dropped,
+        path_refusals: None,
+        rollout: lazaret_policy::RolloutReport::None,
         notes,
         stdout,
         stderr,
     };
-    Finished { report, outputs: collected.held }
+    Finished { report, outputs: collected.held, observed: watched.refusals.observed }
 }
 
 /// From the launch to the last mark, which is before the filter, the job's last step but its exec.

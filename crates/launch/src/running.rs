@@ -4,6 +4,7 @@ use crate::cancel::Cancel;
 use crate::error::RunError;
 use crate::inputs::OpenInput;
 use crate::judge::Seen;
+use crate::observe::Peaks;
 use crate::shell::Shell;
 use crate::steps::job::{Settings, Slots};
 use crate::steps::{Slot, Steps};
@@ -85,6 +86,11 @@ pub trait Boundary {
 
     /// What was seen and counted, after the end. `failed` says that the job did not succeed.
     fn seen(&mut self, running: &Running, failed: bool) -> Seen;
+
+    /// The most that the job held, after the end, for who observes it. A tier that does not look says nothing.
+    fn peaks(&mut self, _running: &Running) -> Peaks {
+        Peaks::default()
+    }
 }
 
 /// A moment, on two scales.

@@ -201,6 +201,8 @@ pub struct Steps {
     temporaries: [Option<Slot>; 2],
     /// What the last list executes.
     pub program: ProgramVectors,
+    /// What the calls between filter and exec hold in their sixth register.
+    pub(crate) token: u32,
 }
 
 /// What to execute, as execve(2) takes it.
@@ -261,6 +263,7 @@ impl Default for Steps {
             marks: Vec::new(),
             temporaries: [None; 2],
             program: ProgramVectors::default(),
+            token: 0,
         }
     }
 }

@@ -70,6 +70,11 @@ pub fn watch<B: Boundary>(
     }
     // The job's processes are dead: what the pipes still hold is all there will ever be.
     watcher.drain(running)?;
+    let fatal = match &mut watcher.stop {
+        Some(Stop::Violation(verdict)) => Some(verdict),
+        _ => None,
+    };
+    watcher.refusals.explain(terms.filter, fatal);
     match running.shell.failure() {
         Some(failure) if watcher.stop.is_none() => Err(failure),
         _ => Ok(Watched { stop: watcher.stop, refusals: watcher.refusals, init, ended }),

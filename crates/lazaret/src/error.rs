@@ -19,6 +19,21 @@ pub enum Error {
     /// The job could not be run, or not to its end. It is dead, and what it left is gone.
     #[error(transparent)]
     Run(RunError),
+    /// The policy is being rolled out by a key, and none was given.
+    #[error("the policy is being rolled out by the job's key ({source_of}), and the job has none")]
+    NoKey {
+        /// Where the policy asks for it.
+        source_of: String,
+    },
+    /// The job's key is empty.
+    #[error("the job's key is empty")]
+    EmptyKey,
+    /// The file with the shares of a rollout cannot be used, and was not good before.
+    #[error("{problem}")]
+    Shares {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The runtime that an asynchronous job was on is shutting down.
     #[error("the asynchronous runtime is shutting down")]
     Runtime,
@@ -31,6 +46,13 @@ impl Error {
             // Part of its text already.
             Self::Policy(_) | Self::Runtime => None,
             Self::Job(error) => Some(error.hint()),
+            Self::NoKey { .. } => Some(
+                "give one with --job-key or Job::key, such as the customer's number; or set key = \"command\" under \
+                 [rollout]"
+                    .to_owned(),
+            ),
+            Self::EmptyKey => Some("jobs without a key of their own would all go the same way".to_owned()),
+            Self::Shares { .. } => Some("it holds two lines, such as enforce = \"5%\" and shadow = \"95%\"".to_owned()),
             Self::Plan(error) => Some(error.hint()),
             Self::Run(error) => error.hint(),
         }

@@ -3,9 +3,12 @@
 use crate::error::Error;
 use crate::launcher::Launcher;
 use crate::report::Report;
+use crate::rollout;
 use lazaret_jail::RunError;
 use lazaret_jail::run::{Cancel, Sink};
-use lazaret_policy::{FileName, Input, Job as Data, JobError, Output, Policy, Stdin};
+use lazaret_launch::observe::{Observe, Observed};
+use lazaret_policy::{EnvValue, FileName, Input, Job as Data, JobError, Output, Policy, Stdin};
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -18,12 +21,22 @@ pub struct Job {
     data: Data,
     problem: Option<JobError>,
     cancels: Vec<Cancel>,
+    key: Option<Vec<u8>>,
+    passing: Vec<(String, String)>,
+    explains_paths: bool,
 }
 
 impl Job {
     /// A job that runs `command`, which is looked for in the policy's PATH unless it has a slash.
     pub fn new(command: impl Into<OsString>) -> Self {
-        Self { data: Data::new(command), problem: None, cancels: Vec::new() }
+        Self {
+            data: Data::new(command),
+            problem: None,
+            cancels: Vec::new(),
+            key: None,
+            passing: Vec::new(),
+            explains_paths: false,
+        }
     }
 
     /// Adds an argument.
@@ -47,6 +60,13 @@ impl Job {
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.data.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Offers a variable of the caller's own environment: the job has it if the policy that it runs under passes it.
+    #[must_use]
+    pub fn pass(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.passing.push((name.into(), value.into()));
         self
     }
 
@@ -127,6 +147,32 @@ impl Job {
         self
     }
 
+    /// What a rollout of a policy goes by: jobs of one key go the same way, whatever the share. The customer's number, say.
+    #[must_use]
+    pub fn key(mut self, key: impl Into<Vec<u8>>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Has the report say which paths the job asked for in vain although they exist outside:
+    /// [`path_refusals`](lazaret_policy::Report::path_refusals). Every call of the job that names a path is then seen before
+    /// it is made, which costs some microseconds each.
+    #[must_use]
+    pub fn explain_paths(mut self, explain: bool) -> Self {
+        self.explains_paths = explain;
+        self
+    }
+
+    /// Whether [`Job::explain_paths`] was asked for.
+    pub(crate) fn explains_paths(&self) -> bool {
+        self.explains_paths
+    }
+
+    /// The key that was given.
+    pub fn given_key(&self) -> Option<&[u8]> {
+        self.key.as_deref()
+    }
+
     /// The job as data.
     ///
     /// # Errors
@@ -137,6 +183,28 @@ impl Job {
             None => Ok(&self.data),
             Some(problem) => Err(Error::Job(problem.clone())),
         }
+    }
+
+    /// The job as data, with those of the caller's variables that `policy` passes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Job::data`].
+    pub fn data_under(&self, policy: &Policy) -> Result<Cow<'_, Data>, Error> {
+        let data = self.data()?;
+        let is_passed = |name: &str| {
+            let variables = policy.environment.iter();
+            variables
+                .map(|variable| &variable.value)
+                .any(|known| known.name == name && known.value == EnvValue::FromCaller)
+        };
+        let passed: Vec<_> = self.passing.iter().filter(|(name, _)| is_passed(name)).cloned().collect();
+        if passed.is_empty() {
+            return Ok(Cow::Borrowed(data));
+        }
+        let mut data = data.clone();
+        data.environment.extend(passed);
+        Ok(Cow::Owned(data))
     }
 
     /// Runs the job under `policy` and waits for its end. Standard output and error are in the report.
@@ -156,8 +224,26 @@ impl Job {
     ///
     /// As [`Job::run`].
     pub fn run_with(&self, launcher: &Launcher, policy: &Policy, sink: &Sink<'_>) -> Result<Report, Error> {
-        let finished = launcher.run(policy, self.data()?, sink, &self.cancels)?;
+        let finished = rollout::run(launcher, policy, self, sink, &self.cancels)?;
         Ok(Report::new(finished))
+    }
+
+    /// Runs the job under `policy` itself, whatever rollout that has, and notes of it what `observe` asks for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Job::run`].
+    pub fn run_observed(
+        &self,
+        launcher: &Launcher,
+        policy: &Policy,
+        observe: &Observe,
+        sink: &Sink<'_>,
+    ) -> Result<(Report, Observed), Error> {
+        let job = self.data_under(policy)?;
+        let mut finished = launcher.run_observed(policy, &job, observe, sink, &self.cancels)?;
+        let observed = std::mem::take(&mut finished.observed);
+        Ok((Report::new(finished), observed))
     }
 
     /// Runs the job without blocking a worker of the Tokio runtime. Dropping the future ends the job.

@@ -1,7 +1,8 @@
 //! One launcher for every tier: the policy of each job says which.
 
 use lazaret_jail::run::Ahead;
-use lazaret_launch::error::RunError;
+use lazaret_launch::error::{Missing, RunError};
+use lazaret_launch::observe::Observe;
 use lazaret_launch::uid::Uids;
 use lazaret_launch::{Cancel, Error, Finished, Sink};
 use lazaret_policy::{Job, Policy, Tier};
@@ -87,15 +88,44 @@ impl Launcher {
         Ok(self.jails()?.plan(policy, job)?)
     }
 
+    /// The layers that `policy` asks of its tier and this host lacks, degraded ones left out.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors run out.
+    pub fn missing(&self, policy: &Policy) -> Result<Vec<Missing>, RunError> {
+        Ok(match policy.tier.value {
+            Tier::Jail => self.jails()?.support().missing(policy),
+            Tier::Seccomp => self.filters()?.support().missing(policy),
+        })
+    }
+
     /// Runs `job` in the tier that `policy` says. When this returns, none of its processes lives and nothing is left.
     ///
     /// # Errors
     ///
     /// Lazaret's own failures. The job's failures are in the report.
     pub fn run(&self, policy: &Policy, job: &Job, sink: &Sink<'_>, cancels: &[Cancel]) -> Result<Finished, Error> {
+        self.run_observed(policy, job, &Observe::Nothing, sink, cancels)
+    }
+
+    /// The same, and notes of the job what `observe` asks for. What is enforced is the same: see
+    /// [`lazaret_launch::observe`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Launcher::run`]. What could not be observed is told in [`Finished::observed`].
+    pub fn run_observed(
+        &self,
+        policy: &Policy,
+        job: &Job,
+        observe: &Observe,
+        sink: &Sink<'_>,
+        cancels: &[Cancel],
+    ) -> Result<Finished, Error> {
         match policy.tier.value {
-            Tier::Jail => self.jails()?.run(policy, job, sink, cancels),
-            Tier::Seccomp => self.filters()?.run(policy, job, sink, cancels),
+            Tier::Jail => self.jails()?.run_observed(policy, job, observe, sink, cancels),
+            Tier::Seccomp => self.filters()?.run_observed(policy, job, observe, sink, cancels),
         }
     }
 }

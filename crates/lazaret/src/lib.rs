@@ -48,6 +48,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A program can also lock *itself* down, once it has opened what it needs: [`lockdown`].
+//!
 //! On a Tokio runtime, with the feature `tokio`, `Job::run_async` does the same; dropping its future ends the job.
 
 #![forbid(unsafe_code)]
@@ -56,17 +58,24 @@ mod error;
 mod job;
 mod launcher;
 mod load;
+mod lock;
 mod report;
+pub mod rollout;
+pub mod vain;
+pub mod view;
 
 pub use error::Error;
 pub use job::{Job, launcher};
 pub use launcher::Launcher;
 pub use lazaret_jail::run::{Ahead, Cancel, Sink};
 pub use lazaret_jail::{plan, probe, steps, uid};
+pub use lazaret_launch::observe;
 pub use lazaret_policy::{
     Bytes, Control, FileName, Holding, Layer, LimitHit, LimitKey, Limits, Mode, OutputProblem, Policy, PolicyError,
     Source, StartFailure, StartFailureKind, Tier, Usage, Verdict,
 };
 pub use lazaret_seccomp as seccomp;
+pub use lazaret_seccomp::lockdown::{Finding, LockdownError, LockdownReport, Severity, Unmet};
 pub use load::{Change, change, policy_file, policy_text, profile, profiles};
+pub use lock::{lockdown, lockdown_preflight, lockdown_strict};
 pub use report::Report;

@@ -4,9 +4,11 @@ use crate::layer::{Layer, Tier};
 use crate::limits::LimitKey;
 use crate::load::contradiction;
 use crate::policy::{Bind, Cow, Device, EnvValue, EnvVar, Policy};
+use crate::rollout::Old;
 use crate::source::{Source, Sourced};
 
-/// Sets values on top of a loaded policy: what the options of a command line and programs ask for.
+/// Sets values on top of a loaded policy: what the options of a command line and programs ask for. When the policy is being
+/// rolled out they are on top of the one that it replaces as well.
 ///
 /// ```
 /// # use lazaret_policy::{Loader, PolicyError, Source};
@@ -42,11 +44,12 @@ impl PolicyBuilder {
                 .fault(Fault::new(format!("`{written}` sets nothing"), "write KEY=VALUE, such as memory=1GiB"), 0));
         };
         let limit: LimitKey = key.parse().map_err(|error| option.key_fault(Fault::from(error), key))?;
-        self.policy.limits.set(limit, value, source.clone()).map_err(|error| {
-            let fault = Fault::from(error);
-            option.fault(Fault::new(format!("limit `{limit}`: {}", fault.message), fault.hint), key.len() + 1)
-        })?;
-        Ok(self)
+        self.each(|policy| {
+            policy.limits.set(limit, value, source.clone()).map_err(|error| {
+                let fault = Fault::from(error);
+                option.fault(Fault::new(format!("limit `{limit}`: {}", fault.message), fault.hint), key.len() + 1)
+            })
+        })
     }
 
     /// Lets a layer be missing.
@@ -57,8 +60,10 @@ impl PolicyBuilder {
     pub fn degrade(&mut self, written: &str, source: Source) -> Result<&mut Self, PolicyError> {
         let option = Written { text: written, source: &source };
         let layer = Layer::parse_degradable(written).map_err(|error| option.fault(Fault::from(error), 0))?;
-        replace(&mut self.policy.degrade, Sourced::new(layer, source), |a, b| a == b);
-        self.without_contradiction()
+        self.each(|policy| {
+            replace(&mut policy.degrade, Sourced::new(layer, source.clone()), |a, b| a == b);
+            without_contradiction(policy)
+        })
     }
 
     /// Has a layer hold, whatever the tier.
@@ -69,15 +74,10 @@ impl PolicyBuilder {
     pub fn require(&mut self, written: &str, source: Source) -> Result<&mut Self, PolicyError> {
         let option = Written { text: written, source: &source };
         let layer: Layer = written.parse().map_err(|error| option.fault(Fault::from(error), 0))?;
-        replace(&mut self.policy.require, Sourced::new(layer, source), |a, b| a == b);
-        self.without_contradiction()
-    }
-
-    fn without_contradiction(&mut self) -> Result<&mut Self, PolicyError> {
-        match self.policy.contradiction() {
-            Some(_) => Err(contradiction(&self.policy).into()),
-            None => Ok(self),
-        }
+        self.each(|policy| {
+            replace(&mut policy.require, Sourced::new(layer, source.clone()), |a, b| a == b);
+            without_contradiction(policy)
+        })
     }
 
     /// Sets an environment variable, written `NAME=VALUE`; a `NAME` alone is passed on from the caller.
@@ -93,8 +93,11 @@ impl PolicyBuilder {
         let good = check::variable_name(name).and_then(|()| check::variable_value(name, written));
         good.map_err(|fault| Written { text: written, source: &source }.fault(fault, 0))?;
         let variable = EnvVar { name: name.to_owned(), value };
-        replace(&mut self.policy.environment, Sourced::new(variable, source), |a, b| a.name == b.name);
-        Ok(self)
+        self.each(|policy| {
+            let variable = Sourced::new(variable.clone(), source.clone());
+            replace(&mut policy.environment, variable, |a, b| a.name == b.name);
+            Ok(())
+        })
     }
 
     /// Adds a read-only bind; one at the same guest path is replaced.
@@ -104,8 +107,11 @@ impl PolicyBuilder {
     /// A path is not absolute, or lies where nothing can be bound.
     pub fn read(&mut self, bind: Bind, source: Source) -> Result<&mut Self, PolicyError> {
         let bind = check::bind(bind).map_err(|fault| unplaced(fault, &source))?;
-        replace(&mut self.policy.files.read, Sourced::new(bind, source), |a, b| a.guest == b.guest);
-        Ok(self)
+        self.each(|policy| {
+            let bind = Sourced::new(bind.clone(), source.clone());
+            replace(&mut policy.files.read, bind, |a, b| a.guest == b.guest);
+            Ok(())
+        })
     }
 
     /// Adds a copy-on-write view; one at the same guest path is replaced.
@@ -115,8 +121,11 @@ impl PolicyBuilder {
     /// A path is not absolute, or lies where nothing can be bound.
     pub fn cow(&mut self, cow: Cow, source: Source) -> Result<&mut Self, PolicyError> {
         let cow = check::cow(cow).map_err(|fault| unplaced(fault, &source))?;
-        replace(&mut self.policy.files.cow, Sourced::new(cow, source), |a, b| a.guest == b.guest);
-        Ok(self)
+        self.each(|policy| {
+            let cow = Sourced::new(cow.clone(), source.clone());
+            replace(&mut policy.files.cow, cow, |a, b| a.guest == b.guest);
+            Ok(())
+        })
     }
 
     /// Adds a device node.
@@ -126,19 +135,51 @@ impl PolicyBuilder {
     /// The path does not lie beneath `/dev`, or is one that every jail makes itself.
     pub fn device(&mut self, device: Device, source: Source) -> Result<&mut Self, PolicyError> {
         let device = check::device(device).map_err(|fault| unplaced(fault, &source))?;
-        replace(&mut self.policy.files.devices, Sourced::new(device, source), |a, b| a.path == b.path);
-        Ok(self)
+        self.each(|policy| {
+            let device = Sourced::new(device.clone(), source.clone());
+            replace(&mut policy.files.devices, device, |a, b| a.path == b.path);
+            Ok(())
+        })
     }
 
     /// Sets the tier.
     pub fn tier(&mut self, tier: Tier, source: Source) -> &mut Self {
-        self.policy.tier = Sourced::new(tier, source);
+        self.policy.tier = Sourced::new(tier, source.clone());
+        if let Some(old) = old(&mut self.policy) {
+            old.tier = Sourced::new(tier, source);
+        }
         self
     }
 
     /// The policy with the changes.
     pub fn build(self) -> Policy {
         self.policy
+    }
+}
+
+impl PolicyBuilder {
+    /// Changes the policy, and the one that it replaces.
+    fn each(&mut self, change: impl Fn(&mut Policy) -> Result<(), PolicyError>) -> Result<&mut Self, PolicyError> {
+        change(&mut self.policy)?;
+        if let Some(old) = old(&mut self.policy) {
+            change(old)?;
+        }
+        Ok(self)
+    }
+}
+
+/// The policy that `policy` replaces.
+fn old(policy: &mut Policy) -> Option<&mut Policy> {
+    match &mut policy.rollout.as_mut()?.old.value {
+        Old::Policy(old) => Some(old),
+        Old::None => None,
+    }
+}
+
+fn without_contradiction(policy: &Policy) -> Result<(), PolicyError> {
+    match policy.contradiction() {
+        Some(_) => Err(contradiction(policy).into()),
+        None => Ok(()),
     }
 }
 

@@ -58,6 +58,7 @@ mod policy;
 pub mod profiles;
 mod quantity;
 mod report;
+mod rollout;
 mod source;
 mod text;
 mod verdict;
@@ -76,8 +77,12 @@ pub use quantity::{
     QuantityError, SizeLimit, TimeLimit,
 };
 pub use report::{
-    Change, ChangeKind, Control, Holding, OutputReport, Phases, Refusal, Report, ReportVersion, StepTime, StreamReport,
-    Streams, Usage,
+    ArgumentText, CallPhase, Change, ChangeKind, Control, Explanation, FrameText, GroupText, Holding, OutputReport,
+    PathCause, PathRefusal, Phases, Refusal, Report, ReportVersion, StepTime, StreamReport, Streams, ThreadText, Usage,
+};
+pub use rollout::{
+    Arm, KeyHash, KeyRule, Old, PathAccess, PathNeed, Rollout, RolloutReport, Shadow, Share, ShareError, Trial,
 };
 pub use source::{Source, Sourced};
+pub use text::escape;
 pub use verdict::{LimitHit, OutputProblem, StartFailure, StartFailureKind, Verdict, signal_name, signal_number};

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::layer::{Layer, Tier};
 use crate::limits::Limits;
+use crate::rollout::Rollout;
 use crate::source::Sourced;
 
 /// What a job may do: validated, with everything it extends merged in.
@@ -33,6 +34,9 @@ pub struct Policy {
     pub system_calls: SystemCalls,
     /// Bounds of what it may use.
     pub limits: Limits,
+    /// How it is introduced. `None`: it holds for every job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
 }
 
 impl Policy {

@@ -1,8 +1,15 @@
+mod refusal;
+
+pub use refusal::{
+    ArgumentText, CallPhase, Explanation, FrameText, GroupText, PathCause, PathRefusal, Refusal, ThreadText,
+};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::job::FileName;
 use crate::layer::{Layer, Mode, Tier};
+use crate::rollout::RolloutReport;
 use crate::verdict::{LimitHit, OutputProblem, Verdict};
 
 /// The version of the report's form. A version adds fields at most; a field that changes or goes makes a new one.
@@ -54,6 +61,12 @@ pub struct Report {
     pub refusals: Vec<Refusal>,
     /// Refusals that were too many to be recorded.
     pub refusals_dropped: u64,
+    /// Paths that exist outside and that the job asked for in vain. Null: nobody looked (`lazaret run --explain` does).
+    #[serde(default)]
+    pub path_refusals: Option<Vec<PathRefusal>>,
+    /// In which mode the job ran, where a policy is introduced step by step.
+    #[serde(default)]
+    pub rollout: RolloutReport,
     /// Remarks for people.
     pub notes: Vec<String>,
     /// Captured standard output. Not part of the JSON form.
@@ -208,25 +221,6 @@ pub enum ChangeKind {
     Modified,
     /// Gone.
     Deleted,
-}
-
-/// A system call that was refused or logged, and how often.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Refusal {
-    /// The call's name, or its number when it has none in the table.
-    pub call: String,
-    /// The call's number.
-    pub number: u32,
-    /// The six argument registers of the first such call.
-    pub args: [u64; 6],
-    /// The error number that the job got; 0 when the call was let through and only logged.
-    pub errno: i32,
-    /// How many such calls there were.
-    pub count: u64,
-    /// The rule that decided. Null: the policy's default did.
-    pub rule: Option<String>,
-    /// A rule that would allow it. Null: nothing can.
-    pub suggestion: Option<String>,
 }
 
 #[cfg(test)]

@@ -20,9 +20,9 @@ pub(crate) fn name_hint<'a>(given: &str, known: impl IntoIterator<Item = &'a str
     }
 }
 
-/// Writes bytes that may be anything as text that is safe to print and can be read back with [`unescape`]:
+/// Writes bytes that may be anything as text that is safe to print and can be read back:
 /// printable characters stand for themselves, a backslash is doubled, every other byte is `\xNN`.
-pub(crate) fn escape(bytes: &[u8]) -> String {
+pub fn escape(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

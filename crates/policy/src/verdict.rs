@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::FileName;
 use crate::limits::LimitKey;
+use crate::report::Explanation;
 
 /// How a job ended. Never an error of Lazaret's own: those are `Err`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +74,9 @@ pub enum Verdict {
         rule: Option<String>,
         /// The architecture whose call it was, such as `x86_64`.
         arch: String,
+        /// What the call was and where it came from. Null: it was not looked at.
+        #[serde(default)]
+        explanation: Option<Box<Explanation>>,
     },
     /// The caller cancelled the job, or Lazaret was told to stop.
     Cancelled,

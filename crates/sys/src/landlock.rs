@@ -1,6 +1,7 @@
 //! Landlock: the rights and structures of its system calls. Source: landlock(7), include/uapi/linux/landlock.h.
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// Rights over files, bits of [`RulesetAttr::handled_access_fs`] and `allowed_access` of struct landlock_path_beneath_attr.
 pub mod access {
@@ -94,5 +95,82 @@ pub fn abi() -> io::Result<u32> {
         Ok(abi) => Ok(u32::try_from(abi).unwrap_or(u32::MAX)),
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EOPNOTSUPP)) => Ok(0),
         Err(e) => Err(e),
+    }
+}
+
+/// struct landlock_path_beneath_attr.
+#[repr(C, packed)]
+struct PathBeneath {
+    allowed_access: u64,
+    parent: i32,
+}
+
+/// A ruleset that is being put together.
+#[derive(Debug)]
+pub struct Ruleset(OwnedFd);
+
+/// Whom [`Ruleset::restrict`] restricts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restrict {
+    /// The calling thread, and those that it starts from now on.
+    Thread,
+    /// Every thread of the process; ABI 8.
+    AllThreads,
+}
+
+/// `LANDLOCK_RESTRICT_SELF_TSYNC`.
+const RESTRICT_ALL_THREADS: libc::c_ulong = 1 << 3;
+/// The ABI that can restrict every thread of a process.
+pub const ABI_OF_ALL_THREADS: u32 = 8;
+
+impl Ruleset {
+    /// A ruleset that refuses what `attributes` handle, as a kernel of `abi` understands them.
+    ///
+    /// Source: landlock_create_ruleset(2); Linux 5.13.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for rights that this kernel does not know, `ENOMSG` when nothing is handled, `EMFILE`.
+    pub fn new(attributes: &RulesetAttr, abi: u32) -> io::Result<Self> {
+        let size = RulesetAttr::size(abi);
+        // SAFETY: the kernel reads the first bytes of the structure, no more than it has.
+        let answer =
+            unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::from_ref(attributes), size, 0) };
+        let raw = i32::try_from(crate::check(answer)?).map_err(io::Error::other)?;
+        // SAFETY: a new descriptor that nobody else owns. It has close-on-exec set.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(raw) }))
+    }
+
+    /// Grants `rights`, of those that are handled, on the object `path` and all that is beneath it.
+    ///
+    /// Source: landlock_add_rule(2), `LANDLOCK_RULE_PATH_BENEATH`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for rights of directories on another object, or that are not handled.
+    pub fn allow(&self, path: BorrowedFd<'_>, rights: u64) -> io::Result<()> {
+        let rule = PathBeneath { allowed_access: rights, parent: path.as_raw_fd() };
+        let ruleset = self.0.as_raw_fd();
+        // SAFETY: the kernel reads the structure, which outlives the call.
+        let answer =
+            unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset, RULE_PATH_BENEATH, &raw const rule, 0) };
+        crate::check(answer).map(drop)
+    }
+
+    /// Puts the ruleset in force. It cannot be taken back. The calling thread needs no_new_privs.
+    ///
+    /// Source: landlock_restrict_self(2).
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` without no_new_privs, `E2BIG` below 16 other rulesets, `EINVAL` for [`Restrict::AllThreads`] before ABI 8.
+    pub fn restrict(self, whom: Restrict) -> io::Result<()> {
+        let flags = match whom {
+            Restrict::Thread => 0,
+            Restrict::AllThreads => RESTRICT_ALL_THREADS,
+        };
+        // SAFETY: two numbers.
+        let answer = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.0.as_raw_fd(), flags) };
+        crate::check(answer).map(drop)
     }
 }

@@ -8,11 +8,16 @@ compile_error!("Lazaret runs on Linux, on x86-64 and aarch64");
 
 pub mod descriptor;
 pub mod landlock;
+pub mod limit;
 pub mod lock;
 pub mod memory;
+pub mod process;
 pub mod seccomp;
 pub mod signal;
+pub mod socket;
 pub mod spawn;
+pub mod timer;
+pub mod trace;
 pub mod wait;
 
 use std::io;

@@ -20,6 +20,57 @@ pub fn has_action(action: u32) -> io::Result<bool> {
     }
 }
 
+/// What came of installing a filter on every thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Synchronised {
+    /// Every thread of the process has it.
+    All,
+    /// No thread has it: this one cannot take it, as it has a filter that the calling thread has not, or is in the
+    /// strict mode.
+    Not {
+        /// Its thread id, in the caller's pid namespace.
+        thread: u32,
+    },
+}
+
+/// Installs the filter `program`, an array of struct sock_filter, on every thread of the process, or on none. Threads
+/// that are started meanwhile have it too. It cannot be taken back, and counts for the very next call.
+///
+/// The calling thread needs no_new_privs, which every thread gets with it, or `CAP_SYS_ADMIN`.
+///
+/// Source: seccomp(2), `SECCOMP_SET_MODE_FILTER`, `SECCOMP_FILTER_FLAG_TSYNC`; Linux 3.17.
+///
+/// # Errors
+///
+/// `EACCES` without no_new_privs; `EINVAL` for a program that is empty, too long or no filter; `ENOMEM` when all filters
+/// of the thread together are too long. No thread has the filter then.
+pub fn install_on_all_threads(program: &[u8]) -> io::Result<Synchronised> {
+    let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
+    if !program.len().is_multiple_of(size_of::<libc::sock_filter>()) {
+        return Err(invalid());
+    }
+    let (instructions, _) = program.as_chunks::<8>();
+    // The kernel wants them aligned as the structure is; bytes are not.
+    let mut code: Vec<libc::sock_filter> = instructions
+        .iter()
+        .map(|[a, b, jt, jf, k @ ..]| libc::sock_filter {
+            code: u16::from_ne_bytes([*a, *b]),
+            jt: *jt,
+            jf: *jf,
+            k: u32::from_ne_bytes(*k),
+        })
+        .collect();
+    let length = libc::c_ushort::try_from(code.len()).map_err(|_too_long| invalid())?;
+    let program = libc::sock_fprog { len: length, filter: code.as_mut_ptr() };
+    let flags = libc::SECCOMP_FILTER_FLAG_TSYNC;
+    // SAFETY: the kernel reads the structure and the instructions that it points at, all of which outlive the call.
+    let answer = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
+    match crate::check(answer)? {
+        0 => Ok(Synchronised::All),
+        thread => Ok(Synchronised::Not { thread: u32::try_from(thread).unwrap_or(u32::MAX) }),
+    }
+}
+
 /// A call that waits for the supervisor's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Notification {
@@ -31,6 +82,8 @@ pub struct Notification {
     pub arch: u32,
     /// System call number in that convention.
     pub number: u32,
+    /// Where the thread goes on after the call.
+    pub instruction_pointer: u64,
     /// The argument registers.
     pub args: [u64; 6],
 }
@@ -47,6 +100,7 @@ pub enum Answer {
 const IOC_WRITE_U64: u32 = 0x4008_2100;
 const NOTIF_RECV: u64 = 0xc050_2100;
 const NOTIF_SEND: u64 = 0xc018_2101;
+const NOTIF_ID_VALID: u64 = (IOC_WRITE_U64 | 2) as u64;
 const NOTIF_SET_FLAGS: u64 = (IOC_WRITE_U64 | 4) as u64;
 const SYNC_WAKE_UP: u64 = 1;
 const FLAG_CONTINUE: u32 = 1;
@@ -92,6 +146,7 @@ pub fn receive(listener: BorrowedFd<'_>) -> io::Result<Option<Notification>> {
             pid: raw.pid,
             arch: raw.arch,
             number: raw.number.cast_unsigned(),
+            instruction_pointer: raw.instruction_pointer,
             args: raw.args,
         })),
         Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),
@@ -118,6 +173,16 @@ pub fn answer(listener: BorrowedFd<'_>, id: u64, answer: Answer) -> io::Result<(
         Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(()),
         Err(e) => Err(e),
     }
+}
+
+/// Whether the call `id` still waits for its answer. What was read of its thread before is then of that thread, and not of
+/// another that got its number.
+///
+/// Source: seccomp_unotify(2), `SECCOMP_IOCTL_NOTIF_ID_VALID`; Linux 5.0.
+pub fn is_waiting(listener: BorrowedFd<'_>, id: u64) -> bool {
+    // SAFETY: the kernel reads eight bytes at the address, which outlives the call.
+    let answer = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_ID_VALID as _, &raw const id) };
+    answer == 0
 }
 
 /// Asks the kernel to let the supervisor and the job share a CPU when they wake each other.

@@ -10,6 +10,8 @@ mod calls;
 mod large;
 #[path = "library/reaper.rs"]
 mod reaper;
+#[path = "library/rollout.rs"]
+mod rollout;
 
 use lazaret::Policy;
 

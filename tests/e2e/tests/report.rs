@@ -10,6 +10,7 @@ use std::path::Path;
 
 as_root_and_user![
     reports_of_every_verdict_are_valid,
+    reports_of_a_rollout_are_valid,
     reports_of_errors_do_not_exist,
     a_report_says_what_was_asked,
     every_run_has_an_id_of_its_own,
@@ -49,6 +50,23 @@ fn reports_of_every_verdict_are_valid(runner: &Runner) {
     valid(job(runner).options(["--out", "f"]).command(["true"]), "output-missing");
     valid(job(runner).options(["--out", "f"]).shell("mkdir f"), "output-missing");
     valid(job(runner).options(["--out", "f"]).limit("disk=1MiB").shell("truncate -s 2M f"), "output-missing");
+}
+
+fn reports_of_a_rollout_are_valid(runner: &Runner) {
+    for (share, rest, mode) in [("0%", "100%", "shadow"), ("100%", "0%", "enforced")] {
+        let text = format!(
+            "extends = \"default\"\n[system-calls]\nrefuse = [\"getpriority\"]\n[limits]\noutput = \"10B\"\n\
+             [rollout]\nenforce = \"{share}\"\nshadow = \"{rest}\"\nold = \"none\"\n"
+        );
+        let job = job(runner).policy(&text).options(["--job-key", "k"]);
+        let report = valid(
+            job.shell(
+                "perl -e 'getpriority 0, 0'; exec 2>/dev/null; ls /home >/dev/null; cat /proc/cpuinfo >/dev/null; true",
+            ),
+            "ok",
+        );
+        assert_eq!(report["rollout"]["mode"], mode);
+    }
 }
 
 fn reports_of_errors_do_not_exist(runner: &Runner) {

@@ -16,6 +16,9 @@ pub(crate) fn text(view: &View<'_>) -> String {
     for layer in &policy.require {
         text.line(&format!("requires {} ({})", layer.value, layer.source));
     }
+    for line in view.rollout.iter().flat_map(|rollout| rollout.lines()) {
+        text.line(&line);
+    }
     for note in view.notes {
         text.line(&format!("note: {note}"));
     }

@@ -1,6 +1,7 @@
 //! A plan for people and programs: what `lazaret plan` prints, as data.
 
 use super::launch::{self, ListView};
+use super::rollout::RolloutView;
 use lazaret::plan::{Entry, FilterPlan, Group, INNER_ID, LandlockPlan, Plan};
 use lazaret::probe::{Controller, Hierarchy, Missing};
 use lazaret::seccomp;
@@ -50,6 +51,9 @@ pub(crate) struct View<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<Vec<ListView>>,
     pub(crate) notes: &'a [String],
+    /// When the policy is being introduced: which way the job would go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rollout: Option<RolloutView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -250,7 +254,14 @@ impl<'a> View<'a> {
             enforcement: plan.controls.iter().map(|control| enforced(control, policy, missing)).collect(),
             steps: steps.then(|| launch::lists(launch::Launch::Jail(plan), job)),
             notes: &plan.notes,
+            rollout: None,
         }
+    }
+
+    /// With what a rollout makes of the job.
+    pub(crate) fn of_rollout(mut self, rollout: Option<RolloutView>) -> Self {
+        self.rollout = rollout;
+        self
     }
 
     /// The same of tier seccomp, which makes no namespace, no group and no file tree.
@@ -287,6 +298,7 @@ impl<'a> View<'a> {
             enforcement: plan.controls.iter().map(|control| enforced(control, policy, missing)).collect(),
             steps: steps.then(|| launch::lists(launch::Launch::Filter(plan), job)),
             notes: &plan.notes,
+            rollout: None,
         }
     }
 }

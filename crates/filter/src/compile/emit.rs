@@ -4,8 +4,7 @@
 //! place. A place is counted from the end. Conditional jumps skip at most 255 instructions; what lies farther away is
 //! reached over a long jump, and a return, being one instruction itself, is simply repeated.
 
-use super::CompileError;
-use super::graph::{Branch, Graph, Node, NodeId};
+use super::graph::{Branch, Graph, Node, NodeId, TooLong};
 use crate::interpret::Operation;
 use crate::program::{Instruction, Program};
 
@@ -13,14 +12,14 @@ use crate::program::{Instruction, Program};
 const REACH: usize = 255 - 2;
 
 /// The program that starts at `root`.
-pub(super) fn program(graph: &Graph, root: NodeId) -> Result<Program, CompileError> {
+pub(super) fn program(graph: &Graph, root: NodeId) -> Result<Program, TooLong> {
     let uses = uses(graph, root);
     let mut layout = Layout { backwards: Vec::new(), places: vec![Place::default(); graph.nodes().len()] };
     for (id, node) in graph.nodes().iter().enumerate() {
         if uses[id].is_reachable {
             layout.place(graph, NodeId(id), *node, uses[id]);
             if layout.backwards.len() > Program::MAX_LEN {
-                return Err(CompileError::TooLong);
+                return Err(TooLong);
             }
         }
     }

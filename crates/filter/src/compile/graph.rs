@@ -2,8 +2,11 @@
 
 use rustc_hash::FxHashMap;
 
-use super::CompileError;
 use crate::program::Program;
+
+/// The graph, or the program, would be longer than the kernel takes.
+#[derive(Debug)]
+pub(super) struct TooLong;
 
 /// Offset of the call number in `struct seccomp_data`.
 pub(super) const WORD_NUMBER: u32 = 0;
@@ -54,7 +57,7 @@ impl Graph {
         &self.nodes
     }
 
-    pub(super) fn ret(&mut self, value: u32) -> Result<NodeId, CompileError> {
+    pub(super) fn ret(&mut self, value: u32) -> Result<NodeId, TooLong> {
         self.add(Node::Return(value))
     }
 
@@ -66,7 +69,7 @@ impl Graph {
         branch: Branch,
         yes: NodeId,
         no: NodeId,
-    ) -> Result<NodeId, CompileError> {
+    ) -> Result<NodeId, TooLong> {
         match branch {
             _ if yes == no => Ok(yes),
             Branch::GreaterOrEqual(0) => Ok(yes),
@@ -75,12 +78,12 @@ impl Graph {
         }
     }
 
-    fn add(&mut self, node: Node) -> Result<NodeId, CompileError> {
+    fn add(&mut self, node: Node) -> Result<NodeId, TooLong> {
         if let Some(id) = self.known.get(&node) {
             return Ok(*id);
         }
         if self.nodes.len() >= Self::MAX_NODES {
-            return Err(CompileError::TooLong);
+            return Err(TooLong);
         }
         let id = NodeId(self.nodes.len());
         self.nodes.push(node);

@@ -1,11 +1,10 @@
 //! From conditions to tests of 32-bit words.
 
-use super::CompileError;
-use super::graph::{Branch, Graph, NodeId, high, low};
+use super::graph::{Branch, Graph, NodeId, TooLong, high, low};
 use super::search::{self, Ranges};
 use crate::rule::{Comparison, Plain, Resolved};
 
-type Result = std::result::Result<NodeId, CompileError>;
+type Result = std::result::Result<NodeId, TooLong>;
 
 /// Leads to `yes` when all conditions hold and to `no` otherwise.
 pub(super) fn all(graph: &mut Graph, conditions: &[Resolved<'_>], yes: NodeId, no: NodeId) -> Result {
@@ -62,6 +61,17 @@ fn one(graph: &mut Graph, condition: &Resolved<'_>, yes: NodeId, no: NodeId) -> 
             search::tree(graph, low(condition.index), &Ranges::of_set(values, yes, no))
         }
         Plain::In(values) => values.into_iter().rev().try_fold(no, |no, value| argument.equal(graph, value, yes, no)),
+    }
+}
+
+/// How many tests a condition comes to when nothing is shared.
+pub(super) fn tests(condition: &Resolved<'_>) -> usize {
+    let halves = if condition.is_long { 2 } else { 1 };
+    match condition.plain() {
+        Plain::Compare(Comparison::Equal | Comparison::NotEqual, _) | Plain::Masked { .. } => halves,
+        // The high halves may be greater, or equal.
+        Plain::Compare(..) => 2 * halves - 1,
+        Plain::In(values) => halves * values.len(),
     }
 }
 

@@ -4,8 +4,7 @@
 //! the ranges are first cut into spans, each with one outcome and some excepted numbers; then the spans make a balanced
 //! tree of bounds, with the exceptions as short chains at its leaves.
 
-use super::CompileError;
-use super::graph::{Branch, Graph, NodeId};
+use super::graph::{Branch, Graph, NodeId, TooLong};
 
 /// Up to this many exceptions are tested one after the other; more are split by a bound.
 const CHAIN: usize = 4;
@@ -56,7 +55,7 @@ struct Span {
 }
 
 /// Leads from the number in `word` to the outcome of its range.
-pub(super) fn tree(graph: &mut Graph, word: u32, ranges: &Ranges) -> Result<NodeId, CompileError> {
+pub(super) fn tree(graph: &mut Graph, word: u32, ranges: &Ranges) -> Result<NodeId, TooLong> {
     subtree(graph, word, &spans(&ranges.0))
 }
 
@@ -139,7 +138,7 @@ fn cheapest(row: &[Step]) -> Option<(u32, usize)> {
     row.iter().enumerate().map(|(outcome, step)| (step.cost, outcome)).min()
 }
 
-fn subtree(graph: &mut Graph, word: u32, spans: &[Span]) -> Result<NodeId, CompileError> {
+fn subtree(graph: &mut Graph, word: u32, spans: &[Span]) -> Result<NodeId, TooLong> {
     let [only] = spans else {
         let middle = middle(spans);
         let (left, right) = spans.split_at(middle);
@@ -162,7 +161,7 @@ fn middle(spans: &[Span]) -> usize {
     fitting.count().clamp(1, spans.len() - 1)
 }
 
-fn excepted(graph: &mut Graph, word: u32, exceptions: &[Range], otherwise: NodeId) -> Result<NodeId, CompileError> {
+fn excepted(graph: &mut Graph, word: u32, exceptions: &[Range], otherwise: NodeId) -> Result<NodeId, TooLong> {
     if exceptions.len() > CHAIN {
         let (left, right) = exceptions.split_at(exceptions.len() / 2);
         let below = excepted(graph, word, left, otherwise)?;

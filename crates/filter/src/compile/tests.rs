@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::arbitrary;
-use crate::{Call, Rule, interpret};
+use crate::{Call, Instruction, Rule, interpret};
 
 fn rule(text: &str) -> Rule {
     Rule::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -66,9 +66,15 @@ fn jumps_reach_across_programs_of_thousands_of_instructions() {
 #[test]
 fn a_filter_of_more_than_4096_instructions_is_an_error() {
     let values: Vec<_> = (0..5000).map(|value| (2 * value).to_string()).collect();
-    let filter = allowing(&[&format!("ioctl(request in [{}])", values.join(", "))]);
+    let long = format!("ioctl(request in [{}])", values.join(", "));
+    let filter = allowing(&["@default", "fcntl(cmd == 1)", &long, "mmap(length > 5, prot == 0)"]);
 
-    assert_eq!(filter.compile(Arch::X86_64, Backend::Alone), Err(CompileError::TooLong));
+    let error = filter.compile(Arch::X86_64, Backend::Alone).expect_err("the kernel takes 4096 instructions");
+
+    let CompileError::TooLong { costliest } = &error else { panic!("{error:?}") };
+    assert_eq!(costliest[0], RuleCost { rule: 2, tests: 5000 });
+    assert_eq!(costliest.len(), 3);
+    assert!(error.to_string().contains("4096"), "{error}");
 }
 
 #[test]
@@ -158,4 +164,96 @@ fn bytes_have_the_layout_of_sock_filter() {
 
     assert_eq!(bytes.len(), 8 * program.len());
     assert_eq!(bytes[..8], [0x20_u16.to_ne_bytes().as_slice(), &[0, 0], &4_u32.to_ne_bytes()].concat());
+}
+
+/// What the kernel makes of a call number when a filter is installed, by its documentation (commit 8e01b51a31a1 of Linux
+/// 5.11, "seccomp/cache: Add emulator and lookup"): the program is followed with only number and architecture known; if it
+/// returns "allow" without having looked at anything else, calls of that number no longer run it.
+fn is_always_allowed(program: &Program, arch: Arch, number: u32) -> bool {
+    const LOAD: u16 = 0x20;
+    let mut known = 0_u32;
+    let mut next = 0_usize;
+    loop {
+        let Instruction { code, jt, jf, k } = program.instructions()[next];
+        let holds = match (code, k) {
+            (LOAD, 0) => {
+                known = number;
+                true
+            }
+            (LOAD, 4) => {
+                known = arch.audit();
+                true
+            }
+            (LOAD, _) => return false,
+            (0x06, verdict) => return verdict == 0x7fff_0000,
+            (0x54, mask) => {
+                known &= mask;
+                true
+            }
+            (0x05, far) => {
+                next += usize::try_from(far).expect("programs are short");
+                true
+            }
+            (0x15, value) => known == value,
+            (0x25, value) => known > value,
+            (0x35, value) => known >= value,
+            (0x45, bits) => known & bits != 0,
+            _ => return false,
+        };
+        let is_jump = matches!(code, 0x15 | 0x25 | 0x35 | 0x45);
+        next += 1 + if is_jump { usize::from(if holds { jt } else { jf }) } else { 0 };
+    }
+}
+
+/// Whether the rules allow a call and no condition has a say: the last alternative without conditions, or else the
+/// fallback, allows, and so do all with conditions behind it.
+fn allows_unconditionally(filter: &Filter, call: CallId) -> bool {
+    let alternatives: Vec<_> = filter.alternatives(call).collect();
+    let last = alternatives.iter().rposition(|alternative| alternative.member.conditions.is_empty());
+    let base = last.map_or_else(|| filter.fallback(call).action, |at| alternatives[at].action);
+    let behind = alternatives.iter().skip(last.map_or(0, |at| at + 1));
+    base == Action::Allow && behind.into_iter().all(|alternative| alternative.action == Action::Allow)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn the_kernel_caches_every_call_that_is_allowed_whatever_its_arguments(filter in arbitrary::filter()) {
+        for arch in Arch::ALL {
+            for backend in [Backend::Supervised, Backend::Alone] {
+                let program = filter.compile(arch, backend).expect("the filter compiles");
+                for (number, name) in table::iter(arch) {
+                    let call = CallId::named(name).expect("it is in the table");
+                    let cached = is_always_allowed(&program, arch, number);
+                    prop_assert!(cached || !allows_unconditionally(&filter, call), "{name}\n{program}");
+                    // And nothing else may be: what is cached is never looked at again.
+                    let probes = [[0; 6], [u64::MAX; 6], [0x5412; 6], [1 << 32; 6]];
+                    let allowed = |args| filter.decide(&Call { audit_arch: arch.audit(), nr: number, args }).action == Action::Allow;
+                    prop_assert!(!cached || probes.into_iter().all(allowed), "{name}\n{program}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_filter_of_any_size_compiles_or_says_which_rules_are_too_much(
+        calls in prop::collection::vec((0..350_usize, 1..400_usize, 1..40_u64), 1..120),
+    ) {
+        let names: Vec<_> = table::iter(Arch::X86_64).map(|(_, name)| name).filter(|name| !name.starts_with("io_uring_")).collect();
+        let mut filter = Filter::new(Action::Refuse(1));
+        for (at, count, step) in calls {
+            let values: Vec<_> = (0..count).map(|value| (2 * step * u64::try_from(value).unwrap()).to_string()).collect();
+            let Ok(rule) = Rule::parse(&format!("{}(arg0 in [{}])", names[at % names.len()], values.join(", "))) else { continue };
+            filter.push(rule, Action::Allow);
+        }
+        match filter.compile(Arch::X86_64, Backend::Supervised) {
+            Ok(program) => prop_assert!(program.len() <= Program::MAX_LEN),
+            Err(CompileError::TooLong { costliest }) => {
+                prop_assert!(!costliest.is_empty());
+                prop_assert!(costliest.iter().all(|cost| cost.rule < filter.rules().len()));
+            }
+            Err(error) => prop_assert!(false, "{error}"),
+        }
+    }
 }

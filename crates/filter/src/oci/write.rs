@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::cube::{self, Cube};
 use super::{Arg, Entry, Profile};
 use crate::arch::Arch;
-use crate::filter::{Action, Alternative, Filter};
+use crate::cube::{self, Cube};
+use crate::filter::{Action, Filter};
+use crate::rule::{Comparison, Plain, Resolved};
 use crate::table::{self, CallId};
 
 /// More entries than this for one call are of no use to anybody.
@@ -42,13 +43,16 @@ pub fn write(filter: &Filter, arch: Arch) -> Result<String, WriteError> {
         let Some(call) = CallId::named(name) else {
             continue;
         };
-        for (outcome, cube) in
-            decision(filter, call, arch, default).ok_or(WriteError::TooManyConditions { call: name })?
-        {
-            if cube == Cube::default() {
+        let cubes = || decision(filter, call, arch, default);
+        let with_args = |(outcome, cube)| (outcome, args(cube));
+        let entries = one_outcome(filter, call, arch, default)
+            .or_else(|| Some(cubes()?.into_iter().map(with_args).collect()))
+            .ok_or(WriteError::TooManyConditions { call: name })?;
+        for (outcome, args) in entries {
+            if args.is_empty() {
                 unconditional.entry(outcome).or_default().push(name.to_owned());
             } else {
-                conditional.push(outcome.entry(vec![name.to_owned()], args(cube)));
+                conditional.push(outcome.entry(vec![name.to_owned()], args));
             }
         }
     }
@@ -92,6 +96,64 @@ impl Outcome {
     }
 }
 
+/// The entries of a call whose alternatives all have one outcome, and which has the default one otherwise: these may
+/// overlap, so that a comparison of 64 bits, which the format has, can stand as it is. `None`: it is no such call, or that
+/// takes too many entries.
+fn one_outcome(filter: &Filter, call: CallId, arch: Arch, default: Outcome) -> Option<Vec<(Outcome, Vec<Arg>)>> {
+    let alternatives: Vec<_> = filter.alternatives(call).collect();
+    let outcome = Outcome::of(alternatives.first()?.action);
+    let is_one = alternatives.iter().all(|alternative| Outcome::of(alternative.action) == outcome);
+    if !is_one || outcome == default || Outcome::of(filter.fallback(call).action) != default || call.is_io_uring() {
+        return None;
+    }
+    let mut entries = Vec::new();
+    for alternative in &alternatives {
+        let leaning = alternative.action.leaning();
+        let conditions: Vec<_> =
+            alternative.member.conditions.iter().map(|condition| condition.resolve(arch, leaning)).collect();
+        let mut cubes = vec![Cube::default()];
+        let mut natives = Vec::new();
+        for condition in &conditions {
+            // Several conditions on one argument are alternatives to the runtimes.
+            let alone = conditions.iter().filter(|other| other.index == condition.index).count() == 1;
+            match native(condition).filter(|_| alone) {
+                Some(arg) => natives.push(arg),
+                None => {
+                    let holding = cube::of(condition);
+                    cubes = cubes
+                        .iter()
+                        .flat_map(|cube| holding.iter().filter_map(|other| cube.intersect(*other)))
+                        .collect();
+                }
+            }
+            if cubes.len() > MAX_CUBES {
+                return None;
+            }
+        }
+        entries.extend(cubes.into_iter().map(|cube| {
+            let mut args = args(cube);
+            args.extend(natives.iter().cloned());
+            args.sort_by_key(|arg| arg.index);
+            (outcome, args)
+        }));
+    }
+    (entries.len() <= MAX_CUBES).then_some(entries)
+}
+
+/// A comparison of all 64 bits in the words of the format.
+fn native(condition: &Resolved<'_>) -> Option<Arg> {
+    let (op, value) = match condition.plain() {
+        _ if !condition.is_long => return None,
+        Plain::Compare(Comparison::NotEqual, value) => ("SCMP_CMP_NE", value),
+        Plain::Compare(Comparison::Less, value) => ("SCMP_CMP_LT", value),
+        Plain::Compare(Comparison::LessOrEqual, value) => ("SCMP_CMP_LE", value),
+        Plain::Compare(Comparison::Greater, value) => ("SCMP_CMP_GT", value),
+        Plain::Compare(Comparison::GreaterOrEqual, value) => ("SCMP_CMP_GE", value),
+        Plain::Compare(Comparison::Equal, _) | Plain::Masked { .. } | Plain::In(_) => return None,
+    };
+    Some(Arg { index: condition.index, value, value_two: 0, op: op.to_owned() })
+}
+
 /// For which registers a call has an outcome other than the default one. `None` when that takes too many cubes.
 fn decision(filter: &Filter, call: CallId, arch: Arch, default: Outcome) -> Option<Vec<(Outcome, Cube)>> {
     let mut entries = Vec::new();
@@ -106,7 +168,7 @@ fn decision(filter: &Filter, call: CallId, arch: Arch, default: Outcome) -> Opti
         } else {
             alternative.action
         });
-        let cubes = holds(alternative, arch)?;
+        let cubes = cube::holding(alternative, arch, MAX_CUBES)?;
         // Alternatives of one outcome may overlap, so they are not kept apart.
         match &mut run {
             Some((same, claimed)) if *same == outcome => claimed.extend(cubes),
@@ -147,20 +209,6 @@ fn claim(
         }
     }
     (entries.len() <= MAX_CUBES).then_some(rest)
-}
-
-/// The registers for which all conditions of an alternative hold.
-fn holds(alternative: &Alternative<'_>, arch: Arch) -> Option<Vec<Cube>> {
-    let leaning = alternative.action.leaning();
-    let mut cubes = vec![Cube::default()];
-    for condition in &alternative.member.conditions {
-        let holding = cube::of(&condition.resolve(arch, leaning));
-        cubes = cubes.iter().flat_map(|cube| holding.iter().filter_map(|other| cube.intersect(*other))).collect();
-        if cubes.len() > MAX_CUBES {
-            return None;
-        }
-    }
-    Some(cubes)
 }
 
 fn args(cube: Cube) -> Vec<Arg> {

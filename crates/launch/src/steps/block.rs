@@ -1,7 +1,7 @@
 //! Lays a launch out as the bytes that the launched processes read. The format is `lazaret_init::format`.
 
 use super::{Steps, Structure, Tolerate, Value};
-use lazaret_init::format::{Header, List, MAGIC, NO_SLOT, SLOTS, Step as RawStep, kind};
+use lazaret_init::format::{Header, List, MAGIC, NO_SLOT, Program, SLOTS, Step as RawStep, kind};
 use std::ffi::CString;
 use std::mem::{offset_of, size_of};
 
@@ -48,6 +48,7 @@ pub fn lay_out(steps: &Steps) -> Result<Vec<u8>, LayoutError> {
     layout.put_u32(program + 4, steps.program.candidates.len())?;
     layout.put_u32(program + 8, argv)?;
     layout.put_u32(program + 12, envp)?;
+    layout.put(program + offset_of!(Program, token), &steps.token.to_ne_bytes());
 
     let relocations: Vec<u8> = layout.relocations.iter().flat_map(|place| place.to_ne_bytes()).collect();
     let at = layout.append(&relocations)?;

@@ -1,5 +1,5 @@
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::check::Fault;
 use crate::error::{Place, Problem};
@@ -10,6 +10,7 @@ use crate::quantity::{
     Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit, QuantityError,
     TimeLimit,
 };
+use crate::rollout::{KeyRule, Share};
 use crate::source::{Source, Sourced};
 use crate::text;
 
@@ -29,6 +30,18 @@ pub(super) struct Draft {
     pub(super) rules: Vec<Sourced<CallRule>>,
     pub(super) limits: DraftLimits,
     pub(super) removals: Vec<Removal>,
+    pub(super) rollout: Option<DraftRollout>,
+}
+
+/// A rollout as a text says it. It is not inherited: the policy that it introduces is that text's own.
+#[derive(Debug, Clone)]
+pub(super) struct DraftRollout {
+    pub(super) enforce: Sourced<Share>,
+    pub(super) old: Sourced<String>,
+    /// Where `old` stands.
+    pub(super) place: Place,
+    pub(super) key: Sourced<KeyRule>,
+    pub(super) file: Option<Sourced<PathBuf>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -195,6 +208,7 @@ impl Draft {
             rules,
             limits,
             removals: _,
+            rollout,
         } = self;
         let DraftFiles { root, read, cow, devices, proc, pts, shm, fonts, locale } = files;
         let mut all_rules = base.rules;
@@ -224,6 +238,7 @@ impl Draft {
             rules: all_rules,
             limits: limits.over(base.limits),
             removals: Vec::new(),
+            rollout,
         }
     }
 

@@ -26,6 +26,7 @@ impl Draft {
             rules,
             limits,
             removals: _,
+            rollout: _,
         } = self;
         let DraftFiles { root, read, cow, devices, proc, pts, shm, fonts, locale } = files;
         let DraftLimits { wall, cpu, memory, processes, file_size, disk, output, open_files, cpus, io_rate } = limits;
@@ -82,6 +83,7 @@ impl Draft {
                     cpus,
                     io_rate,
                 },
+                rollout: None,
             })
         };
         match complete() {

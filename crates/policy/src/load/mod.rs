@@ -3,6 +3,7 @@
 mod document;
 mod draft;
 mod finish;
+mod rollout;
 mod walk;
 
 pub(crate) use finish::contradiction;
@@ -12,7 +13,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use self::document::{Document, Origin};
-use self::draft::Draft;
+use self::draft::{Draft, DraftRollout};
 use crate::error::{Place, PolicyError, Problem};
 use crate::policy::Policy;
 use crate::profiles;
@@ -96,6 +97,16 @@ impl<'a> Loader<'a> {
     }
 
     fn load(&mut self, document: Document) -> Result<Policy, PolicyError> {
+        let origin = document.origin.clone();
+        let (policy, rollout) = self.load_alone(document)?;
+        match rollout {
+            None => Ok(policy),
+            Some(rollout) => self.roll_out(policy, rollout, &origin),
+        }
+    }
+
+    /// The policy, and the rollout that its own text asks for.
+    fn load_alone(&mut self, document: Document) -> Result<(Policy, Option<DraftRollout>), PolicyError> {
         let name = document.origin.name();
         let mut problems = Vec::new();
         let mut drafts: Vec<(Origin, Draft)> = Vec::new();
@@ -133,7 +144,9 @@ impl<'a> Loader<'a> {
         let merged =
             drafts.into_iter().map(|(_, draft)| draft).rev().reduce(|base, draft| draft.over(base, &mut problems));
         PolicyError::unless_empty(problems, ())?;
-        Ok(merged.unwrap_or_default().finish(name, chain)?)
+        let mut merged = merged.unwrap_or_default();
+        let rollout = merged.rollout.take();
+        Ok((merged.finish(name, chain)?, rollout))
     }
 
     /// The text that a policy extends; `place` is where it says so.

@@ -16,15 +16,17 @@ use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, P
 use crate::source::Sourced;
 use crate::text;
 
+mod rollout;
 mod values;
 
+pub(super) use self::rollout::shares;
 use self::values::Entry;
 
 type Key<'i> = Spanned<DeString<'i>>;
 type Value<'i> = Spanned<DeValue<'i>>;
 
 /// The tables of a policy and their keys; the first is the text's top level.
-pub(super) const TABLES: [(&str, &[&str]); 7] = [
+pub(super) const TABLES: [(&str, &[&str]); 8] = [
     (
         "",
         &[
@@ -38,6 +40,7 @@ pub(super) const TABLES: [(&str, &[&str]); 7] = [
             "environment",
             "system-calls",
             "limits",
+            "rollout",
             "remove",
         ],
     ),
@@ -46,6 +49,7 @@ pub(super) const TABLES: [(&str, &[&str]); 7] = [
     ("environment", &["set", "pass"]),
     ("system-calls", &["default", "allow", "log", "trap", "kill", "refuse", "silent"]),
     ("limits", &["wall", "cpu", "memory", "processes", "file-size", "disk", "output", "open-files", "cpus", "io-rate"]),
+    ("rollout", &["enforce", "shadow", "old", "key", "file"]),
     ("remove", List::KEYS),
 ];
 
@@ -105,6 +109,7 @@ impl Walk<'_> {
                 "environment" => self.table("environment", value, Self::environment),
                 "system-calls" => self.table("system-calls", value, Self::system_calls),
                 "limits" => self.table("limits", value, Self::limits),
+                "rollout" => self.rollout(value),
                 "remove" => self.table("remove", value, Self::remove),
                 _ => self.unknown_key("", key),
             }

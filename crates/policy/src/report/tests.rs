@@ -44,8 +44,41 @@ fn sample() -> Report {
             count: 3,
             rule: None,
             suggestion: Some("socket(domain == AF_INET)".to_owned()),
+            explanation: Some(Box::new(Explanation {
+                arguments: vec![ArgumentText { name: "domain".to_owned(), value: "AF_INET".to_owned() }],
+                thread: Some(ThreadText { tid: 7, pid: 2, name: "worker".to_owned() }),
+                stack: vec![FrameText {
+                    address: 0x7f00_1234,
+                    module: Some("/usr/lib/libnss.so.2".to_owned()),
+                    offset: Some(0x1234),
+                    function: Some("connect_it".to_owned()),
+                    function_offset: Some(4),
+                    file: None,
+                    line: None,
+                }],
+                stack_note: None,
+                library: Some("/usr/lib/libnss.so.2".to_owned()),
+                phase: CallPhase::Main,
+                source: "thumbs.toml:3".to_owned(),
+                groups: vec![GroupText { name: "@network".to_owned(), risk: "it talks".to_owned() }],
+                since_kernel: Some("before 2.6".to_owned()),
+                since_libc: Some("always".to_owned()),
+                allow: Some("[system-calls] allow = [\"socket\"]".to_owned()),
+                why_not: None,
+            })),
         }],
         refusals_dropped: 0,
+        path_refusals: Some(vec![PathRefusal {
+            path: "/usr/share/foo".to_owned(),
+            call: "openat".to_owned(),
+            access: "read".to_owned(),
+            error: "ENOENT".to_owned(),
+            cause: PathCause::NotShown,
+            count: 2,
+            allow: Some("[files] read = [\"/usr/share/foo\"]".to_owned()),
+            why_not: None,
+        }]),
+        rollout: RolloutReport::None,
         notes: vec!["a note".to_owned()],
         stdout: b"kept out of the JSON form".to_vec(),
         stderr: Vec::new(),
@@ -91,4 +124,16 @@ fn a_report_survives_json_without_its_captured_streams() {
     assert!(!json.contains("kept out"));
     let read: Report = serde_json::from_str(&json).unwrap();
     assert_eq!(read, Report { stdout: Vec::new(), ..sample() });
+}
+
+#[test]
+fn a_report_of_this_version_that_lacks_newer_fields_or_has_others_is_read() {
+    let mut report = serde_json::to_value(sample()).unwrap();
+    report.as_object_mut().unwrap().remove("path_refusals");
+    report.pointer_mut("/refusals/0").unwrap().as_object_mut().unwrap().remove("explanation");
+    report["a_field_of_tomorrow"] = Value::from(1);
+
+    let read: Report = serde_json::from_value(report).unwrap();
+
+    assert_eq!((read.path_refusals, read.refusals[0].explanation.clone()), (None, None));
 }

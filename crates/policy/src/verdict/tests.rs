@@ -17,6 +17,7 @@ fn one_of_each() -> Vec<Verdict> {
             args: [0, u64::MAX, 0, 0, 0, 0],
             rule: Some("@debug".to_owned()),
             arch: "x86_64".to_owned(),
+            explanation: None,
         },
         Verdict::Cancelled,
         Verdict::OutputMissing { name: FileName::new("thumb.png").unwrap(), reason: OutputProblem::Missing },

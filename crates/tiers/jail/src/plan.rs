@@ -19,7 +19,7 @@ use crate::cgroup::{Controller, GroupLimits, Groups};
 use crate::error::{Missing, PlanError};
 use crate::probe::{Bounds, Identity, PathFacts, Support};
 use lazaret_filter::Action;
-use lazaret_launch::filter::OwnRules;
+pub use lazaret_launch::filter::OwnRules;
 use lazaret_launch::require;
 use lazaret_policy::{Control, Job, Layer, Limits, Mode, Policy, Tier};
 use std::sync::Arc;

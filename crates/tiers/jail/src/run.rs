@@ -16,6 +16,7 @@ use crate::plan::{FilterCache, OWN_RULES, OWN_TASKS, Place, Plan, ShellKind};
 use crate::probe::{Identity, PathFacts, Support};
 use crate::run::housekeeper::Housekeeper;
 use crate::uid::Uids;
+use lazaret_launch::observe::Observe;
 use lazaret_launch::report::{Account, Times};
 use lazaret_launch::running::{Boundary as _, Terms};
 use lazaret_launch::{collect, image, inputs, judge, report, watch};
@@ -93,7 +94,7 @@ impl Launcher {
     ///
     /// See [`Place::new`] and [`Plan::new`].
     pub fn plan(&self, policy: &Policy, job: &Job) -> Result<Plan, PlanError> {
-        self.plan_in(self.place(policy)?, policy, job)
+        self.plan_in(self.place(policy)?, policy, job, &Observe::Nothing)
     }
 
     /// Decided now, or before for the same policy and the same files.
@@ -108,8 +109,9 @@ impl Launcher {
         Ok(place)
     }
 
-    fn plan_in(&self, place: Place, policy: &Policy, job: &Job) -> Result<Plan, PlanError> {
-        let filter = self.filters.get(&policy.system_calls, self.support.notifier, policy.limits.file_size.bytes())?;
+    fn plan_in(&self, place: Place, policy: &Policy, job: &Job, observe: &Observe) -> Result<Plan, PlanError> {
+        let file_size = policy.limits.file_size.bytes();
+        let filter = self.filters.get(&policy.system_calls, self.support.notifier, file_size, observe)?;
         Plan::new(policy, job, &self.support, place, filter)
     }
 
@@ -120,11 +122,28 @@ impl Launcher {
     ///
     /// Lazaret's own failures. The job's failures are in the report.
     pub fn run(&self, policy: &Policy, job: &Job, sink: &Sink<'_>, cancels: &[Cancel]) -> Result<Finished, Error> {
+        self.run_observed(policy, job, &Observe::Nothing, sink, cancels)
+    }
+
+    /// The same, and notes of the job what `observe` asks for. What is enforced is the same: see
+    /// [`lazaret_launch::observe`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Launcher::run`]. What could not be observed is told in [`Finished::observed`].
+    pub fn run_observed(
+        &self,
+        policy: &Policy,
+        job: &Job,
+        observe: &Observe,
+        sink: &Sink<'_>,
+        cancels: &[Cancel],
+    ) -> Result<Finished, Error> {
         let begun = Instant::now();
         let place = self.place(policy)?;
         // The jail is built while the rest is decided. If that fails, it is thrown away.
         let shell = launch::begin(self, &place)?;
-        let plan = self.plan_in(place, policy, job)?;
+        let plan = self.plan_in(place, policy, job, observe)?;
         let inputs = inputs::open_inputs(job, &plan.limits)?;
         let destinations = collect::prepare(job)?;
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
@@ -135,7 +154,7 @@ impl Launcher {
         let begin_next = || self.housekeeper.prepare_next();
         let watched = watch::watch(&terms, &mut jail.running, &mut jail.walls, sink, self.processors, begin_next);
         let ended = Instant::now();
-        let watched = match watched {
+        let mut watched = match watched {
             Ok(watched) => watched,
             Err(error) => {
                 jail.walls.bury(&mut jail.running)?;
@@ -143,6 +162,10 @@ impl Launcher {
             }
         };
         let fate = judge::judge(&terms, &jail.running, &watched, &mut jail.walls);
+        if *observe != Observe::Nothing {
+            watched.refusals.observed.peaks = jail.walls.peaks(&jail.running);
+            watched.refusals.observed.problem = plan.filter.unwatched().map(str::to_owned);
+        }
         let collected = collect::collect(&terms, &jail.running, destinations, &fate, job)?;
         let export = job.export_changes.as_deref().filter(|_| collected.deliver);
         let changes = changes::collect(&plan, &jail.running, export)?;

@@ -10,6 +10,7 @@ use crate::probe::{Support, tasks};
 use fence::Fence;
 use lazaret_launch::error::{PlanError, RunError};
 use lazaret_launch::filter::FilterCache;
+use lazaret_launch::observe::Observe;
 use lazaret_launch::report::{Account, Times};
 use lazaret_launch::running::{self, Boundary as _, Moment, Terms};
 use lazaret_launch::shell::Shell;
@@ -67,11 +68,12 @@ impl Launcher {
     ///
     /// See [`Plan::new`].
     pub fn plan(&self, policy: &Policy, job: &Job) -> Result<Plan, PlanError> {
-        self.plan_at(&self.base.join("lazaret-NAME"), policy, job)
+        self.plan_at(&self.base.join("lazaret-NAME"), policy, job, &Observe::Nothing)
     }
 
-    fn plan_at(&self, place: &Path, policy: &Policy, job: &Job) -> Result<Plan, PlanError> {
-        let filter = self.filters.get(&policy.system_calls, self.support.notifier, policy.limits.file_size.bytes())?;
+    fn plan_at(&self, place: &Path, policy: &Policy, job: &Job, observe: &Observe) -> Result<Plan, PlanError> {
+        let file_size = policy.limits.file_size.bytes();
+        let filter = self.filters.get(&policy.system_calls, self.support.notifier, file_size, observe)?;
         let tasks = tasks(&self.support);
         Plan::new(policy, job, &self.support, place, tasks, filter)
     }
@@ -82,9 +84,26 @@ impl Launcher {
     ///
     /// Lazaret's own failures. The job's failures are in the report.
     pub fn run(&self, policy: &Policy, job: &Job, sink: &Sink<'_>, cancels: &[Cancel]) -> Result<Finished, Error> {
+        self.run_observed(policy, job, &Observe::Nothing, sink, cancels)
+    }
+
+    /// The same, and notes of the job what `observe` asks for. What is enforced is the same: see
+    /// [`lazaret_launch::observe`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Launcher::run`]. What could not be observed is told in [`Finished::observed`].
+    pub fn run_observed(
+        &self,
+        policy: &Policy,
+        job: &Job,
+        observe: &Observe,
+        sink: &Sink<'_>,
+        cancels: &[Cancel],
+    ) -> Result<Finished, Error> {
         let begun = Instant::now();
         let name = place::name();
-        let plan = self.plan_at(&self.base.join(&name), policy, job)?;
+        let plan = self.plan_at(&self.base.join(&name), policy, job, observe)?;
         let inputs = inputs::open_inputs(job, &plan.limits)?;
         let destinations = collect::prepare(job)?;
         let planned = begun.elapsed();
@@ -103,7 +122,7 @@ impl Launcher {
         let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
         let watched = watch::watch(&terms, &mut running, &mut fence, sink, self.processors, || {});
         let ended = Instant::now();
-        let watched = match watched {
+        let mut watched = match watched {
             Ok(watched) => watched,
             Err(error) => {
                 fence.bury(&mut running)?;
@@ -111,6 +130,10 @@ impl Launcher {
             }
         };
         let fate = judge::judge(&terms, &running, &watched, &mut fence);
+        if *observe != Observe::Nothing {
+            watched.refusals.observed.peaks = fence.peaks(&running);
+            watched.refusals.observed.problem = plan.filter.unwatched().map(str::to_owned);
+        }
         let collected = collect::collect(&terms, &running, destinations, &fate, job)?;
         let times = Times { planned, collecting: ended.elapsed(), teardown: Instant::now() };
         place.remove()?;

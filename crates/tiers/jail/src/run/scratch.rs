@@ -7,6 +7,7 @@
 //! raise no event: those through memory maps, and those in directories beyond the first [`MOST_PLACES`].
 
 use crate::plan::Plan;
+use lazaret_launch::observe::Peaks;
 use lazaret_launch::running::Running;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
@@ -93,6 +94,8 @@ pub(crate) struct Gauge {
     /// Whether a file of the job's was ever seen with the size that none may exceed.
     pub(crate) file_at_limit: bool,
     last: Option<Fill>,
+    /// The most bytes in use at any look.
+    most: u64,
     next: Instant,
     pause: Duration,
     eager: u32,
@@ -109,6 +112,7 @@ impl Gauge {
             full: false,
             file_at_limit: false,
             last: None,
+            most: 0,
             next: Instant::now(),
             pause: FIRST_PAUSE,
             eager: 0,
@@ -120,6 +124,18 @@ impl Gauge {
     /// The job's command has begun.
     pub(crate) fn begin(&mut self) {
         self.next = Instant::now() + FIRST_LOOK;
+    }
+
+    /// The most that was in use at any look, now included, and the largest file that is there now.
+    pub(crate) fn peaks(&self, running: &Running) -> Peaks {
+        let disk = Fill::of(running).map(|fill| self.most.max(fill.used_bytes));
+        let mut largest = 0;
+        let mut file = |size: Option<u64>| {
+            largest = largest.max(size.unwrap_or(0));
+            false
+        };
+        let looked = top(running).map(|top| walk(top, &mut file, &mut |_| true)).is_some();
+        Peaks { disk, file: looked.then_some(largest) }
     }
 
     /// When the next look is due.
@@ -144,6 +160,7 @@ impl Gauge {
             return;
         };
         self.full |= fill.is_full();
+        self.most = self.most.max(fill.used_bytes);
         // A file of so many bytes has as many in use; one with holes has fewer, and is seen when it is there in the end.
         let way_of_files = time_to_write(self.file_size.saturating_sub(fill.used_bytes));
         if fill.way().min(way_of_files) < NEAR && self.writes.is_none() {

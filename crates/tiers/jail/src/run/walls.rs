@@ -4,6 +4,7 @@ use super::scratch::{self, Gauge};
 use crate::cgroup::JobGroup;
 use crate::error::RunError;
 use lazaret_launch::judge::Seen;
+use lazaret_launch::observe::Peaks;
 use lazaret_launch::running::{Boundary, Running};
 use lazaret_policy::LimitKey;
 use lazaret_sys::wait::Ended;
@@ -70,5 +71,9 @@ impl Boundary for Walls {
             disk_full: self.gauge.full || scratch::is_full(running),
             file_at_limit: failed && (self.gauge.file_at_limit || scratch::has_file_of_size(running, self.file_size)),
         }
+    }
+
+    fn peaks(&mut self, running: &Running) -> Peaks {
+        self.gauge.peaks(running)
     }
 }

@@ -8,6 +8,7 @@ use crate::plan::Plan;
 use lazaret_init::format::Outcome;
 use lazaret_launch::error::RunError;
 use lazaret_launch::judge::{Measured, Seen};
+use lazaret_launch::observe::Peaks;
 use lazaret_launch::running::{Boundary, Running};
 use lazaret_launch::shell::Shell;
 use lazaret_policy::{LimitKey, Limits, Mode};
@@ -50,6 +51,10 @@ pub(crate) struct Fence<'a> {
     peak: Sum,
     /// What was in the private directory when it was looked at last.
     held: u64,
+    /// The most that was in it at any look.
+    most_held: u64,
+    /// The largest file that was there at the last look.
+    largest: u64,
     disk_full: bool,
     file_at_limit: bool,
     next: Instant,
@@ -64,6 +69,8 @@ impl<'a> Fence<'a> {
             place,
             peak: Sum::default(),
             held: 0,
+            most_held: 0,
+            largest: 0,
             disk_full: false,
             file_at_limit: false,
             next: Instant::now(),
@@ -88,6 +95,8 @@ impl<'a> Fence<'a> {
         }
         self.file_at_limit |= look.file_at_limit;
         self.held = if look.is_beyond { u64::MAX } else { look.bytes };
+        self.most_held = self.most_held.max(look.bytes);
+        self.largest = look.largest;
     }
 
     fn over_memory(&self, reaper: i32, sum: &Sum) -> bool {
@@ -104,6 +113,7 @@ struct Look {
     bytes: u64,
     entries: u64,
     file_at_limit: bool,
+    largest: u64,
     /// There is more than the bound; or what cannot be looked at, and is taken for more.
     is_beyond: bool,
 }
@@ -139,7 +149,9 @@ impl Look {
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory => below.push(name.to_owned()),
                 FileType::RegularFile => {
-                    self.file_at_limit |= u64::try_from(stat.st_size).ok() == Some(self.file_size);
+                    let size = u64::try_from(stat.st_size).unwrap_or(0);
+                    self.largest = self.largest.max(size);
+                    self.file_at_limit |= size == self.file_size;
                 }
                 _ => {}
             }
@@ -200,6 +212,11 @@ impl Boundary for Fence<'_> {
 
     fn cpu_used(&self, running: &Running) -> Option<Duration> {
         Some(Sum::of(running.shell.init_pid()?.as_raw_nonzero().get(), false).cpu)
+    }
+
+    fn peaks(&mut self, _running: &Running) -> Peaks {
+        self.look_at_files();
+        Peaks { disk: Some(self.most_held), file: Some(self.largest) }
     }
 
     fn due(&self) -> Instant {

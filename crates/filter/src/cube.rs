@@ -3,15 +3,17 @@
 //! Every condition is such a union, and so is every intersection and difference of them. A cube is what one entry of
 //! the JSON can say, with one `SCMP_CMP_MASKED_EQ` per argument.
 
+use crate::arch::Arch;
+use crate::filter::Alternative;
 use crate::rule::{Comparison, Plain, Resolved};
 
 /// The bits that one register must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Bits {
+pub(crate) struct Bits {
     /// Which bits are fixed.
-    pub(super) mask: u64,
+    pub(crate) mask: u64,
     /// Their values; zero elsewhere.
-    pub(super) value: u64,
+    pub(crate) value: u64,
 }
 
 impl Bits {
@@ -24,7 +26,7 @@ impl Bits {
 
 /// One set of bits per register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Cube(pub(super) [Bits; 6]);
+pub(crate) struct Cube(pub(crate) [Bits; 6]);
 
 impl Cube {
     fn of(index: u8, bits: Bits) -> Self {
@@ -33,7 +35,7 @@ impl Cube {
         cube
     }
 
-    pub(super) fn intersect(self, other: Self) -> Option<Self> {
+    pub(crate) fn intersect(self, other: Self) -> Option<Self> {
         let mut both = self;
         for (bits, more) in both.0.iter_mut().zip(other.0) {
             *bits = bits.intersect(more)?;
@@ -42,7 +44,7 @@ impl Cube {
     }
 
     /// What is in `self` and not in `other`, in cubes without overlap.
-    pub(super) fn subtract(self, other: Self) -> Vec<Self> {
+    pub(crate) fn subtract(self, other: Self) -> Vec<Self> {
         if self.intersect(other).is_none() {
             return vec![self];
         }
@@ -68,7 +70,7 @@ impl Cube {
 }
 
 /// The registers for which `condition` holds.
-pub(super) fn of(condition: &Resolved<'_>) -> Vec<Cube> {
+pub(crate) fn of(condition: &Resolved<'_>) -> Vec<Cube> {
     let seen = if condition.is_long { u64::MAX } else { u64::from(u32::MAX) };
     let cube = |mask, value| Cube::of(condition.index, Bits { mask, value });
     let all_but = |excluded: Cube| Cube::default().subtract(excluded);
@@ -108,4 +110,18 @@ fn above(value: u64, seen: u64) -> impl Iterator<Item = (u64, u64)> {
         let mask = u64::MAX << bit;
         (mask, value & mask | 1 << bit)
     })
+}
+
+/// The registers for which all conditions of an alternative hold; `None` when that takes more than `most` cubes.
+pub(crate) fn holding(alternative: &Alternative<'_>, arch: Arch, most: usize) -> Option<Vec<Cube>> {
+    let leaning = alternative.action.leaning();
+    let mut cubes = vec![Cube::default()];
+    for condition in &alternative.member.conditions {
+        let holding = of(&condition.resolve(arch, leaning));
+        cubes = cubes.iter().flat_map(|cube| holding.iter().filter_map(|other| cube.intersect(*other))).collect();
+        if cubes.len() > most {
+            return None;
+        }
+    }
+    Some(cubes)
 }

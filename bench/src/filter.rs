@@ -1,0 +1,90 @@
+//! What a system-call filter costs: ours, libseccomp's two, and none.
+
+mod contender;
+mod report;
+
+use crate::args;
+use crate::host;
+use crate::order::order;
+use crate::output::{Results, progress};
+use anyhow::{Context, Result, bail};
+use contender::{Contender, Sources};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What is measured, in the order in which the helper prints it.
+const WHAT: [&str; 4] = ["install", "getppid", "read", "openat"];
+
+/// Timings of one contender: of each of [`WHAT`], in hundredths of a nanosecond, one for each round.
+#[derive(Debug, serde::Serialize)]
+struct Timings {
+    name: String,
+    instructions: usize,
+    build_ns: Vec<u64>,
+    hundredths_ns: [Vec<u64>; 4],
+}
+
+pub(crate) fn filter(args: &args::Filter) -> Result<()> {
+    let results = Results::prepare(&args.results, "filter")?;
+    let load_before = host::load();
+    let scene = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let helper = compile(scene.path())?;
+    let contenders = Sources::all()?.contenders(&helper, scene.path())?;
+    progress(&format!("{} contenders, {} rounds", contenders.len(), args.rounds));
+    let mut timings: Vec<_> = contenders
+        .iter()
+        .map(|contender| Timings {
+            name: contender.name.clone(),
+            instructions: contender.instructions,
+            build_ns: contender.build_ns.clone(),
+            hundredths_ns: Default::default(),
+        })
+        .collect();
+    for round in 0..args.rounds {
+        for turn in order(contenders.len(), usize::try_from(round)?) {
+            let measured = measure(&helper, &contenders[turn], scene.path())?;
+            for (all, one) in timings[turn].hundredths_ns.iter_mut().zip(measured) {
+                all.push(one);
+            }
+        }
+    }
+    let markdown = report::markdown(&timings, args.rounds, &load_before);
+    let data = serde_json::json!({
+        "facts": host::facts().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+        "timings": timings,
+    });
+    results.publish(&markdown, &data)?;
+    let slower = report::slower(&timings);
+    if !slower.is_empty() {
+        bail!("slower than the better of libseccomp's two: {}", slower.join("; "));
+    }
+    Ok(())
+}
+
+/// The helper, compiled.
+fn compile(directory: &Path) -> Result<PathBuf> {
+    let source = directory.join("helper.c");
+    std::fs::write(&source, include_str!("filter/helper.c")).context("cannot write to the temporary directory")?;
+    let helper = directory.join("helper");
+    let compiled = Command::new("cc").args(["-O2", "-Wall", "-o"]).arg(&helper).arg(&source).arg("-lseccomp").output();
+    let output = compiled.context("cannot start the C compiler; install gcc")?;
+    if !output.status.success() {
+        bail!("cannot compile against libseccomp; install libseccomp-dev: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(helper)
+}
+
+fn measure(helper: &Path, contender: &Contender, directory: &Path) -> Result<[u64; 4]> {
+    let output = Command::new(helper)
+        .arg("measure")
+        .args([&contender.program, directory])
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot start the helper")?;
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let numbers: Vec<u64> = told.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    match numbers.try_into() {
+        Ok(numbers) if output.status.success() => Ok(numbers),
+        _ => bail!("`{}` ended with {}: {}", contender.name, output.status, String::from_utf8_lossy(&output.stderr)),
+    }
+}

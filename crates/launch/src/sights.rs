@@ -1,0 +1,92 @@
+//! Looks at refused calls while they wait, and explains them when the job is dead.
+//!
+//! A look at a thread interrupts its wait for the supervisor's answer, and the kernel has it make the same call again: that
+//! is answered as it would have been the first time, and not counted twice. Nothing is decided on what was seen.
+
+use crate::filter::FilterPlan;
+use lazaret_filter::{Call, Decision};
+use lazaret_inspect::{Explainer, Looker, Refused, Sight};
+use lazaret_policy::Explanation;
+use lazaret_sys::seccomp::{self, Notification};
+use std::os::fd::BorrowedFd;
+
+/// The looks at one job's calls.
+#[derive(Debug, Default)]
+pub struct Sights {
+    looker: Option<Looker>,
+    seen: Vec<Seen>,
+    /// Calls that were interrupted by the look at them, and that their threads make again.
+    interrupted: Vec<Mark>,
+}
+
+/// A call of a thread, at its place in the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    tid: u32,
+    number: u32,
+    instruction: u64,
+    args: [u64; 6],
+}
+
+impl Mark {
+    fn of(notification: &Notification) -> Self {
+        let Notification { pid: tid, number, instruction_pointer: instruction, args, .. } = *notification;
+        Self { tid, number, instruction, args }
+    }
+}
+
+#[derive(Debug)]
+struct Seen {
+    /// Which refusal it is; `None`: the call that the job was ended for.
+    refusal: Option<usize>,
+    call: Call,
+    decision: Decision,
+    sight: Sight,
+}
+
+/// How many calls that were interrupted are remembered. One is forgotten only when its thread died.
+const REMEMBERED: usize = 64;
+
+impl Sights {
+    /// Whether this call was looked at, and thereby interrupted, and is now made again.
+    pub(crate) fn was_interrupted(&mut self, notification: &Notification) -> bool {
+        let mark = Mark::of(notification);
+        let known = self.interrupted.iter().position(|known| *known == mark);
+        known.map(|at| self.interrupted.swap_remove(at)).is_some()
+    }
+
+    /// Looks at the call that waits, of which `decision` was made. Returns whether it waits still.
+    pub(crate) fn look(
+        &mut self,
+        listener: BorrowedFd<'_>,
+        notification: &Notification,
+        (call, decision): (Call, Decision),
+        plan: &FilterPlan,
+        refusal: Option<usize>,
+    ) -> bool {
+        let looker = self.looker.get_or_insert_with(|| Looker::new(&plan.filter));
+        let sight = looker.look(listener, notification, &call);
+        self.seen.push(Seen { refusal, call, decision, sight });
+        let waits = seccomp::is_waiting(listener, notification.id);
+        if !waits {
+            if self.interrupted.len() >= REMEMBERED {
+                self.interrupted.remove(0);
+            }
+            self.interrupted.push(Mark::of(notification));
+        }
+        waits
+    }
+
+    /// What there is to say of each call that was looked at, with the number of its refusal. The job is dead.
+    pub(crate) fn explain(&mut self, plan: &FilterPlan) -> Vec<(Option<usize>, Explanation)> {
+        let Some(looker) = self.looker.take() else { return Vec::new() };
+        let mut explainer = Explainer::new(&looker);
+        let explain = |Seen { refusal, call, decision, sight }| {
+            let (source, by_lazaret) = plan.author(&decision);
+            let refused =
+                Refused { filter: &plan.filter, call: &call, decision: &decision, by_lazaret, source: &source };
+            (refusal, explainer.explain(sight, &refused))
+        };
+        std::mem::take(&mut self.seen).into_iter().map(explain).collect()
+    }
+}

@@ -1,0 +1,47 @@
+//! Locking down the calling process.
+
+use lazaret_policy::Policy;
+use lazaret_seccomp::lockdown::{self, Findings, LockdownError, LockdownReport};
+
+/// Locks this process down, in every thread, for the rest of its life: it keeps the system calls that `policy` allows,
+/// less those that reach beyond the process, and has no capability, limits that it cannot lift, and Landlock.
+///
+/// The policy's tier has to be `seccomp`; the profile `compute` is made for this. Open everything that is needed first.
+///
+/// ```no_run
+/// use std::io::Read;
+///
+/// let mut input = std::fs::File::open("untrusted.png")?;
+/// lazaret::lockdown(&lazaret::profile("compute")?)?;
+/// let mut bytes = Vec::new();
+/// input.read_to_end(&mut bytes)?;
+/// // Whatever happens from here on, nothing can be opened, started or sent anywhere.
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// Why not. Nothing was changed, unless the error is [`LockdownError::Partial`], which says what was.
+pub fn lockdown(policy: &Policy) -> Result<LockdownReport, LockdownError> {
+    lockdown::lockdown(policy, Findings::Report)
+}
+
+/// As [`lockdown()`], and what lets the process do more than the policy suggests, such as a held descriptor of a device,
+/// is an error too.
+///
+/// # Errors
+///
+/// As [`lockdown()`].
+pub fn lockdown_strict(policy: &Policy) -> Result<LockdownReport, LockdownError> {
+    lockdown::lockdown(policy, Findings::Strict)
+}
+
+/// Tells what [`lockdown()`] would hold, break and leave open, with the descriptors and threads that there are now. Changes
+/// nothing.
+///
+/// # Errors
+///
+/// Why it would fail, apart from findings, which are in the answer.
+pub fn lockdown_preflight(policy: &Policy) -> Result<LockdownReport, LockdownError> {
+    lockdown::preflight(policy)
+}
