@@ -35,6 +35,7 @@ pub(crate) fn plan(args: &Args) -> Result<u8, Failure> {
     let new = choose::policy(&args.job)?;
     let job = choose::job(&args.job, &new)?;
     let choice = lazaret::rollout::choose(&new, job.data()?, job.given_key());
+    let rollout = RolloutView::new(&new, &choice);
     let (policy, observe) = match &choice {
         Ok(Some(choice)) => choice.policy(&new),
         Ok(None) | Err(_) => (Cow::Borrowed(&new), Observe::Nothing),

@@ -6,6 +6,8 @@ use lazaret_policy::Mode;
 
 const EPERM: u16 = 1;
 const ENOSYS: u16 = 38;
+/// By which programs that keep attributes know that there are none to keep.
+const EOPNOTSUPP: u16 = 95;
 
 macro_rules! refuse {
     ($($rule:literal),* $(,)?) => { [$(($rule, Action::Refuse(EPERM))),*] };
@@ -78,12 +80,12 @@ const COMMON: [(&str, Action); 72] = [
     ("inotify_add_watch", Action::Refuse(EPERM)),
     ("fanotify_init", Action::Refuse(EPERM)),
     ("fanotify_mark", Action::Refuse(EPERM)),
-    ("setxattr", Action::Refuse(EPERM)),
-    ("lsetxattr", Action::Refuse(EPERM)),
-    ("fsetxattr", Action::Refuse(EPERM)),
-    ("removexattr", Action::Refuse(EPERM)),
-    ("lremovexattr", Action::Refuse(EPERM)),
-    ("fremovexattr", Action::Refuse(EPERM)),
+    ("setxattr", Action::Refuse(EOPNOTSUPP)),
+    ("lsetxattr", Action::Refuse(EOPNOTSUPP)),
+    ("fsetxattr", Action::Refuse(EOPNOTSUPP)),
+    ("removexattr", Action::Refuse(EOPNOTSUPP)),
+    ("lremovexattr", Action::Refuse(EOPNOTSUPP)),
+    ("fremovexattr", Action::Refuse(EOPNOTSUPP)),
     ("fcntl(cmd == 1024)", Action::Refuse(EPERM)),
     ("fcntl(cmd == 1026)", Action::Refuse(EPERM)),
     ("ioctl(request == 0x40086602)", Action::Refuse(EPERM)),

@@ -115,7 +115,6 @@ struct Look {
     /// The size of the largest file.
     largest: u64,
     file_at_limit: bool,
-    largest: u64,
     /// There is more than the bound; or what cannot be looked at, and is taken for more.
     is_beyond: bool,
 }
