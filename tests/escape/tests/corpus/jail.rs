@@ -50,7 +50,7 @@ pub(crate) fn run(ground: &Ground, account: &Account, probe: &Probe, under: Unde
         _ => probe.fate,
     };
     for effect in never.into_iter().chain(probe.shows.iter().copied().filter(about_the_outside)) {
-        let excused = effect == Effect::Claimed && matches!(fate, Fate::Ends);
+        let excused = effect == Effect::Claimed && (matches!(fate, Fate::Ends) || tier.looks_at(probe));
         wrong.extend(scenery.shows(effect).filter(|_| !excused));
     }
     wrong.extend(before.changes(&stage, probe.shows));
