@@ -1,4 +1,5 @@
-//! Compiles `src/main.rs` to a static program of a few kilobytes, without any library, that the crate carries as bytes.
+//! Compiles `src/main.rs` to a static program of a few kilobytes, without any library, that the crate carries as bytes,
+//! and `src/start.rs` to a library of the same kind.
 //!
 //! Cargo has no stable way to let a library contain a program, so this calls the compiler that Cargo itself uses.
 
@@ -25,6 +26,27 @@ fn main() {
     }
     let status = rustc.status().expect("the compiler that Cargo named can be started");
     assert!(status.success(), "the jail's process 1 did not compile");
+    start();
+}
+
+/// With tables for unwinding: stacks go through it.
+fn start() {
+    let out = PathBuf::from(required("OUT_DIR")).join("start");
+    let mut rustc = Command::new(required("RUSTC"));
+    rustc
+        .args(["--edition", "2024", "--crate-name", "lazaret_start", "--crate-type", "cdylib"])
+        .args(["--target", &required("TARGET")])
+        .args(["-C", "opt-level=2", "-C", "panic=abort", "-C", "codegen-units=1", "-C", "overflow-checks=off"])
+        .args(["-C", "strip=symbols", "-C", "force-unwind-tables=yes"])
+        .args(["-C", "link-arg=-nostdlib", "-C", "link-arg=-nostartfiles"])
+        .args(["-C", "link-arg=-Wl,--gc-sections,--build-id=none,-z,noseparate-code"])
+        .args(["-o".as_ref(), out.as_os_str()])
+        .arg("src/start.rs");
+    if let Ok(linker) = env::var("RUSTC_LINKER") {
+        rustc.args(["-C", &format!("linker={linker}")]);
+    }
+    let status = rustc.status().expect("the compiler that Cargo named can be started");
+    assert!(status.success(), "the library that tells of a program's start did not compile");
 }
 
 fn required(name: &str) -> String {

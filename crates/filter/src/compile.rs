@@ -105,7 +105,7 @@ impl Filter {
         watch: Watch<'_>,
     ) -> Result<Program, CompileError> {
         self.check()?;
-        if let Watch::Unless(filter) = watch {
+        for filter in watch.filters() {
             filter.check()?;
         }
         self.program(arch, backend, watch)
@@ -116,25 +116,19 @@ impl Filter {
         let mut graph = Graph::default();
         let unknown = graph.ret(backend.returns(Action::Refuse(ENOSYS)))?;
         let mut enforced = Alternatives::of(self, arch);
-        let mut watching = match watch {
-            Watch::Unless(filter) => Some((filter, Alternatives::of(filter, arch))),
-            Watch::Nothing => None,
-        };
+        let mut watching: Vec<_> = watch.filters().map(|filter| (filter, Alternatives::of(filter, arch))).collect();
         let plain = graph.ret(ret::ALLOW)?;
         let mut ranges = search::Ranges::default();
         for number in 0..=table::newest(arch) {
             let alternatives = enforced.next(number);
-            let watched = watching.as_mut().map(|(filter, alternatives)| (*filter, alternatives.next(number)));
             let outcome = match CallId::numbered(arch, number) {
                 Some(call) => {
-                    // The one graph goes on where the other allows, and only there.
-                    let allowed = match watched {
-                        Some((filter, alternatives)) => {
-                            let leaves = Leaves { allowed: plain, other: |_| ret::USER_NOTIF };
-                            filter.outcome(&mut graph, call, alternatives, arch, &leaves)?
-                        }
-                        None => plain,
-                    };
+                    // One graph goes on where the one before allows, and only there.
+                    let mut allowed = plain;
+                    for (filter, alternatives) in watching.iter_mut().rev() {
+                        let leaves = Leaves { allowed, other: |_| ret::USER_NOTIF };
+                        allowed = filter.outcome(&mut graph, call, alternatives.next(number), arch, &leaves)?;
+                    }
                     let leaves = Leaves { allowed, other: |action| backend.returns(action) };
                     self.outcome(&mut graph, call, alternatives, arch, &leaves)?
                 }

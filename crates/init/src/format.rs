@@ -68,9 +68,7 @@ pub struct Program {
     pub envp_at: u32,
     /// What the calls between filter and exec hold in their sixth register, which none of them uses: a filter that has a
     /// supervisor told of such calls leaves these alone, as nobody listens yet.
-    pub token: u32,
-    /// Always 0.
-    pub padding: u32,
+    pub token: u64,
 }
 
 /// The lists of steps, in the order in which processes walk them.

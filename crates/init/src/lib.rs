@@ -10,6 +10,10 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod format;
+pub mod marker;
 
 /// The program, an ELF file. Its arguments: the descriptor of a launch block, in decimal.
 pub static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/init"));
+
+/// The library that tells when a dynamically linked program's `main` begins, an ELF file: see [`marker`].
+pub static START: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/start"));

@@ -107,9 +107,9 @@ pub(crate) fn exit(code: u64) -> ! {
 }
 
 /// The same, with `token` in the sixth register.
-pub(crate) fn exit_with(code: u64, token: u32) -> ! {
+pub(crate) fn exit_with(code: u64, token: u64) -> ! {
     loop {
         // SAFETY: exit_group takes a number and does not return.
-        unsafe { call(nr::EXIT_GROUP, [code, 0, 0, 0, 0, u64::from(token)]) };
+        unsafe { call(nr::EXIT_GROUP, [code, 0, 0, 0, 0, token]) };
     }
 }

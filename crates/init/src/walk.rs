@@ -227,7 +227,7 @@ impl Block {
     fn execute(&self) {
         let program: Program = self.read(offset_of!(Header, program) as u64);
         self.tell(offset_of!(Outcome, reached_exec), 1_u32);
-        let token = u64::from(program.token);
+        let token = program.token;
         let (mut errno, mut which) = (-ENOENT, 0);
         for i in 0..program.candidates.count {
             let path: u64 = self.read(u64::from(program.candidates.at) + u64::from(i) * 8);

@@ -26,6 +26,14 @@ pub struct Refused<'a> {
     pub by_lazaret: bool,
     /// Where the policy has the rule, or the default, that decided.
     pub source: &'a str,
+    /// The rule that refuses the call from the start of the program's `main` on, if it is one of those.
+    pub after_start: Option<&'a str>,
+}
+
+/// The line of a policy that takes a rule away which holds from the start on.
+#[must_use]
+pub fn line_after_start(rule: &str) -> String {
+    format!("[remove] refuse-after-start = [\"{rule}\"]")
 }
 
 /// How long finding names for one job's calls may take.
@@ -57,22 +65,31 @@ impl<'a> Explainer<'a> {
         let arch = Arch::from_audit(refused.call.audit_arch);
         let known = arch.and_then(|arch| Some((arch, table::name(arch, refused.call.nr)?)));
         let since = known.and_then(|(arch, name)| since::since(arch, name));
-        let (allow, why_not) = match advice.line {
-            Ok(line) => (Some(line), None),
-            Err(why) => (None, Some(why)),
+        let (allow, why_not) = match (refused.after_start, advice.line) {
+            (Some(rule), _) => (Some(line_after_start(rule)), None),
+            (None, Ok(line)) => (Some(line), None),
+            (None, Err(why)) => (None, Some(why)),
+        };
+        let groups = if refused.after_start.is_some() { Vec::new() } else { advice.groups };
+        let phase = match phase(&stack) {
+            // Known for certain: initialisers have run.
+            CallPhase::Loader | CallPhase::Initialisers | CallPhase::Unknown if refused.after_start.is_some() => {
+                CallPhase::Main
+            }
+            seen => seen,
         };
         Explanation {
             arguments: sight.arguments,
             thread: sight.thread,
             library: library(&stack),
-            phase: phase(&stack),
+            phase,
             stack,
             stack_note: frames
                 .note
                 .or(late.then_some("finding names for earlier calls took too long"))
                 .map(str::to_owned),
             source: refused.source.to_owned(),
-            groups: advice.groups,
+            groups,
             since_kernel: since.map(|since| since.kernel.to_owned()),
             since_libc: since.map(|since| since.libc.to_owned()),
             allow,

@@ -20,7 +20,7 @@ mod text;
 mod thread;
 
 pub use address::{Address, AddressRole, AddressUse, addresses};
-pub use explain::{Explainer, Refused};
+pub use explain::{Explainer, Refused, line_after_start};
 pub use look::{Looker, Sight, memory_may_block};
 pub use path::{PathAccess, PathUse, path_calls, paths};
 pub use thread::{InspectError, Thread};

@@ -54,6 +54,16 @@ pub enum PlanError {
         /// Where the policy asks for it.
         asked_by: Source,
     },
+    /// What the policy refuses after the start cannot be refused then.
+    #[error("`refuse-after-start` ({asked_by}) cannot be enforced: {problem}")]
+    AfterStart {
+        /// Where the policy has the first such rule.
+        asked_by: Source,
+        /// Why not.
+        problem: String,
+        /// What can be done.
+        fix: String,
+    },
     /// A layer that the policy requires by name does not hold.
     #[error("what the policy requires does not hold: {}", list(.0))]
     Required(Vec<Missing>),
@@ -117,6 +127,7 @@ impl PlanError {
             }
             Self::Input { .. } => "name a regular file that this user may read".to_owned(),
             Self::Unmet { .. } => "use the tier that has it (`--tier jail`), or take it out of the policy".to_owned(),
+            Self::AfterStart { fix, .. } => fix.clone(),
             Self::Required(missing) => {
                 let fixes: Vec<&str> = missing.iter().map(|m| m.fix.as_str()).collect();
                 fixes.join("; ")

@@ -2,7 +2,10 @@
 
 use crate::error::PlanError;
 use crate::observe::{Observe, Watching};
-use lazaret_filter::{Action, Arch, Backend, Call, CompileError, Decision, Filter, Reason, Rule, RuleCost, table};
+use crate::start::{self, AfterStart};
+use lazaret_filter::{
+    Action, Arch, Backend, Call, CompileError, Decision, Filter, Reason, Rule, RuleCost, Watch, table,
+};
 use lazaret_policy::{CallAction, Source, SystemCalls};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,14 +20,21 @@ pub struct FilterPlan {
     pub program: Vec<u8>,
     /// Its number of instructions.
     pub instructions: u16,
-    /// Rules from this one on only tell the supervisor of calls that go beyond the bound of a file.
+    /// Rules from this one on only tell the supervisor of calls that go beyond the bound of a file,
     beyond: usize,
+    /// and from this one on of something else.
+    told: usize,
     /// Where the policy has each of its rules, which are the first.
     sources: Vec<Source>,
     /// Where it has its default.
     default_source: Source,
     /// What is noted beside, if it can be.
     watching: Result<Option<Watching>, String>,
+    /// What is refused from the program's start on.
+    after_start: Option<AfterStart>,
+    /// What process 1 puts into the sixth register of the calls that it makes itself between filter and exec. Then
+    /// nobody listens yet, so these must not wait.
+    pub(crate) token: u64,
 }
 
 const EPERM: u16 = 1;
@@ -53,17 +63,38 @@ impl FilterPlan {
     }
 
     fn make(calls: &SystemCalls, own: OwnRules, supervised: bool, file_size: Option<u64>) -> Result<Self, PlanError> {
-        let (filter, beyond) = rules(calls, own, file_size.filter(|_| supervised))?;
+        let (mut filter, beyond) = rules(calls, own, file_size.filter(|_| supervised))?;
+        let (token, told) = (start::token()?, filter.rules().len());
+        let after_start = AfterStart::new(&calls.refuse_after_start, token)?;
+        if after_start.is_some() {
+            let (rule, action) = start::marker_rule()?;
+            filter.push(rule, action);
+        }
         let backend = if supervised { Backend::Supervised } else { Backend::Alone };
         let arch = Arch::native()
             .ok_or_else(|| PlanError::Filter { problem: "there is no table for this architecture".to_owned() })?;
-        let program = filter
-            .compile(arch, backend)
-            .map_err(|error| PlanError::Filter { problem: problem(&error, calls, &filter) })?;
+        // Where nobody listens no plan is made with these: see `start::descriptor`.
+        let compiled = match after_start.as_ref().filter(|_| supervised) {
+            Some(after) => Watch::Unless(&after.filter).compile(&filter, arch),
+            None => filter.compile(arch, backend),
+        };
+        let program = compiled.map_err(|error| PlanError::Filter { problem: problem(&error, calls, &filter) })?;
         let instructions = length(&program)?;
         let sources = calls.rules.iter().map(|rule| rule.source.clone()).collect();
         let (program, default_source, watching) = (program.as_bytes(), calls.default.source.clone(), Ok(None));
-        Ok(Self { program, instructions, filter, supervised, beyond, sources, default_source, watching })
+        Ok(Self {
+            program,
+            instructions,
+            filter,
+            supervised,
+            beyond,
+            told,
+            sources,
+            default_source,
+            watching,
+            after_start,
+            token,
+        })
     }
 
     /// The same filter, of which permitted calls are told too, as far as `observe` asks for them. What it refuses it
@@ -73,7 +104,7 @@ impl FilterPlan {
     ///
     /// When the rules of another policy that `observe` names cannot be parsed.
     pub fn observed(mut self, observe: &Observe, own: OwnRules) -> Result<Self, PlanError> {
-        let Some(watching) = Watching::new(observe, own)? else { return Ok(self) };
+        let Some(watching) = Watching::new(observe, own, self.token)? else { return Ok(self) };
         if !self.supervised {
             self.watching = Err("this host cannot report system calls (the layer `notifier`)".to_owned());
             return Ok(self);
@@ -83,7 +114,7 @@ impl FilterPlan {
             self.watching = Err(why.to_owned());
             return Ok(self);
         }
-        let compiled = Arch::native().map(|arch| watching.compile(&self.filter, arch));
+        let compiled = Arch::native().map(|arch| watching.compile(&self.filter, self.after_start.as_ref(), arch));
         match compiled {
             Some(Ok(program)) => {
                 self.instructions = length(&program)?;
@@ -194,11 +225,38 @@ fn permits_always(calls: &SystemCalls, filter: &Filter, call: &str) -> bool {
 impl FilterPlan {
     /// Whether the rule that decided, by its number, is there to tell of a call beyond the bound of a file.
     pub fn is_beyond(&self, rule: Option<usize>) -> bool {
-        rule.is_some_and(|rule| rule >= self.beyond)
+        rule.is_some_and(|rule| (self.beyond..self.told).contains(&rule))
+    }
+
+    /// What is refused from the program's start on.
+    pub fn after_start(&self) -> Option<&AfterStart> {
+        self.after_start.as_ref()
+    }
+
+    /// What is decided about `call` after the start, where a rule for that time refuses it. The rules for that time are
+    /// numbered behind all others.
+    pub(crate) fn decide_after_start(&self, call: &Call) -> Option<Decision> {
+        let rule = self.after_start.as_ref()?.refuses(call)?;
+        let rule = Some(self.filter.rules().len() + rule);
+        Some(Decision { action: Action::Refuse(EPERM), rule, reason: Reason::Rule })
+    }
+
+    /// The rule of that number that holds after the start, and where the policy has it.
+    pub(crate) fn rule_after_start(&self, rule: Option<usize>) -> Option<&(String, Source)> {
+        self.after_start.as_ref()?.rule(rule?.checked_sub(self.filter.rules().len())?)
+    }
+
+    /// The text of the rule that decided.
+    pub(crate) fn rule_text(&self, decision: &Decision) -> Option<String> {
+        let own = decision.rule.and_then(|rule| self.filter.rules().get(rule)).map(|(rule, _)| rule.to_string());
+        own.or_else(|| self.rule_after_start(decision.rule).map(|(text, _)| text.clone()))
     }
 
     /// Where a decision comes from, and whether it is Lazaret's own and not the policy's.
     pub(crate) fn author(&self, decision: &Decision) -> (String, bool) {
+        if let Some((_, source)) = self.rule_after_start(decision.rule) {
+            return (source.to_string(), false);
+        }
         match (decision.rule, decision.reason) {
             (Some(rule), _) => self.sources.get(rule).map_or_else(own, |source| (source.to_string(), false)),
             (None, Reason::Default) => (self.default_source.to_string(), false),

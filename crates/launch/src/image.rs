@@ -1,7 +1,8 @@
 //! The program that launches and becomes process 1, in memory.
 
 use crate::error::RunError;
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::io::Errno;
 use std::os::fd::OwnedFd;
 
 /// The program, in memory that can be executed and no longer written.
@@ -10,22 +11,25 @@ use std::os::fd::OwnedFd;
 ///
 /// When memory or descriptors run out.
 pub fn image() -> Result<OwnedFd, RunError> {
-    use rustix::fs::SealFlags;
-    let failed = |errno: rustix::io::Errno| RunError::Resource { what: "prepare process 1", source: errno.into() };
-    let create = |flags| rustix::fs::memfd_create("lazaret-init", flags);
-    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    sealed("lazaret-init", lazaret_init::IMAGE, MemfdFlags::CLOEXEC, seals)
+        .map_err(|errno| RunError::Resource { what: "prepare process 1", source: errno.into() })
+}
+
+/// Memory that holds `bytes` and can be executed.
+pub(crate) fn sealed(name: &str, bytes: &[u8], flags: MemfdFlags, seals: SealFlags) -> Result<OwnedFd, Errno> {
+    let create = |flags| rustix::fs::memfd_create(name, flags);
+    let flags = flags | MemfdFlags::ALLOW_SEALING;
     // Before Linux 6.3 there is no MFD_EXEC, and none is needed.
     let image = match create(flags | MemfdFlags::EXEC) {
-        Err(rustix::io::Errno::INVAL) => create(flags),
+        Err(Errno::INVAL) => create(flags),
         other => other,
-    };
-    let image = image.map_err(failed)?;
-    let mut rest = lazaret_init::IMAGE;
+    }?;
+    let mut rest = bytes;
     while !rest.is_empty() {
-        let written = rustix::io::write(&image, rest).map_err(failed)?;
+        let written = rustix::io::write(&image, rest)?;
         rest = &rest[written..];
     }
-    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    rustix::fs::fcntl_add_seals(&image, seals).map_err(failed)?;
+    rustix::fs::fcntl_add_seals(&image, seals)?;
     Ok(image)
 }

@@ -24,6 +24,7 @@ pub mod require;
 pub mod running;
 pub mod shell;
 pub mod sights;
+pub mod start;
 pub mod steps;
 pub mod streams;
 pub mod uid;

@@ -1,6 +1,8 @@
 //! What is executed.
 
 use crate::error::PlanError;
+use crate::filter::FilterPlan;
+use crate::start;
 use lazaret_policy::{EnvValue, Job, JobError, Policy};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
@@ -15,9 +17,36 @@ pub struct Program {
     pub arguments: Vec<CString>,
     /// The environment, sorted by name.
     pub environment: Vec<CString>,
+    /// The descriptor through which it loads the library that tells of its start, where it is to.
+    pub library: Option<u32>,
 }
 
 impl Program {
+    /// What the policy has the job execute, and with the library that tells of its start where the policy refuses calls
+    /// from then on.
+    ///
+    /// # Errors
+    ///
+    /// A NUL in a string, or the start cannot be told here.
+    pub fn started(policy: &Policy, job: &Job, filter: &FilterPlan) -> Result<Self, PlanError> {
+        let mut program = Self::new(policy, job)?;
+        program.library = start::descriptor(policy, job, filter)?;
+        let Some(number) = program.library else { return Ok(program) };
+        const NAME: &str = "LD_PRELOAD=";
+        let own = program.environment.iter().position(|variable| variable.as_bytes().starts_with(NAME.as_bytes()));
+        let mut value = format!("{NAME}/proc/self/fd/{number}").into_bytes();
+        match own.map(|at| program.environment.remove(at)) {
+            // Its own comes behind.
+            Some(own) if own.as_bytes().len() > NAME.len() => {
+                value.push(b':');
+                value.extend_from_slice(&own.as_bytes()[NAME.len()..]);
+            }
+            _ => {}
+        }
+        program.environment.push(string(value)?);
+        Ok(program)
+    }
+
     /// Looks nothing up: which candidate is there is found by executing.
     ///
     /// # Errors
@@ -42,6 +71,7 @@ impl Program {
                 .iter()
                 .map(|(name, value)| string(format!("{name}={value}").into_bytes()))
                 .collect::<Result<_, _>>()?,
+            library: None,
         })
     }
 }

@@ -4,7 +4,9 @@ use crate::error::RunError;
 use crate::filter::FilterPlan;
 use crate::observe::Observed;
 use crate::sights::Sights;
-use lazaret_filter::{Action, Arch, Call, Filter, groups, table};
+use crate::start::{Phase, Told};
+use lazaret_filter::{Action, Arch, Call, Decision, Filter, groups, table};
+use lazaret_init::marker;
 use lazaret_policy::{Refusal, Verdict};
 use lazaret_sys::seccomp::{self, Answer, Notification};
 use std::io;
@@ -29,6 +31,10 @@ pub struct Refusals {
     pub violation: Option<Verdict>,
     /// The looks at refused calls.
     pub sights: Sights,
+    /// Whether the program has started, where that counts.
+    pub phase: Phase,
+    /// What is to be said of that.
+    pub start: Option<Told>,
 }
 
 impl Refusals {
@@ -46,8 +52,16 @@ impl Refusals {
             Err(e) => return Err(failed(e)),
         };
         let call = Call { audit_arch: notification.arch, nr: notification.number, args: notification.args };
-        let decision = plan.filter.decide(&call);
-        let rule = decision.rule.and_then(|index| plan.filter.rules().get(index)).map(|(rule, _)| rule.to_string());
+        if plan.after_start().is_some() && self.phase.is_told(&call) {
+            return seccomp::answer(listener, notification.id, Answer::Errno(marker::UNDERSTOOD)).map_err(failed);
+        }
+        let mut decision = plan.filter.decide(&call);
+        if let Some(after) = plan.decide_after_start(&call).filter(|_| decision.action.permits())
+            && self.phase.has_come(&notification)
+        {
+            decision = after;
+        }
+        let rule = plan.rule_text(&decision);
         let answer = match decision.action {
             Action::Refuse(errno) | Action::Errno(errno) => Answer::Errno(errno.into()),
             // Allowed either way: the answer decides nothing, it lets the call happen after it was noted.
@@ -70,7 +84,7 @@ impl Refusals {
             self.beyond_file |= is_of_file(&notification);
         } else if self.sights.was_interrupted(&notification) {
             // Counted when it was looked at.
-        } else if let Some(new) = self.record(&notification, answer, rule, &plan.filter) {
+        } else if let Some(new) = self.record(&notification, answer, rule, (plan, &decision)) {
             let waits = self.sights.look(listener, &notification, (call, decision), plan, Some(new));
             if !waits {
                 return Ok(());
@@ -85,7 +99,7 @@ impl Refusals {
         notification: &Notification,
         answer: Answer,
         rule: Option<String>,
-        filter: &Filter,
+        (plan, decision): (&FilterPlan, &Decision),
     ) -> Option<usize> {
         let errno = match answer {
             Answer::Errno(errno) => errno,
@@ -102,7 +116,10 @@ impl Refusals {
             return None;
         }
         let call = call_name(notification);
-        let suggestion = (errno != 0).then(|| suggestion(&call, filter)).flatten();
+        let suggestion = match plan.rule_after_start(decision.rule) {
+            Some((text, _)) => Some(lazaret_inspect::line_after_start(text)),
+            None => (errno != 0).then(|| suggestion(&call, &plan.filter)).flatten(),
+        };
         self.kept.push(Refusal {
             call,
             number,
@@ -118,6 +135,7 @@ impl Refusals {
 
     /// Explains what was refused, and `fatal`, the call that the job was ended for. The job is dead.
     pub(crate) fn explain(&mut self, plan: &FilterPlan, fatal: Option<&mut Verdict>) {
+        self.start = plan.after_start().map(|after| self.phase.tell(after));
         let mut fatal = fatal;
         for (refusal, explanation) in self.sights.explain(plan) {
             let explanation = Some(Box::new(explanation));

@@ -68,6 +68,11 @@ pub fn finish(
     let verdict = collected.verdict.unwrap_or(fate.verdict);
     let mut notes = account.notes;
     notes.extend(fate.notes);
+    let mut controls = account.controls;
+    if let Some(told) = watched.refusals.start {
+        told.enter(&mut controls);
+        notes.push(told.text);
+    }
     let report = Report {
         schema: ReportVersion::V1,
         id: id(),
@@ -95,7 +100,7 @@ pub fn finish(
             collect_us: micros(times.collecting),
             teardown_us: micros(times.teardown.elapsed()),
         },
-        enforcement: account.controls,
+        enforcement: controls,
         streams,
         outputs: collected.reports,
         changes: account.changes,

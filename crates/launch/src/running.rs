@@ -108,8 +108,18 @@ impl Moment {
     }
 }
 
-/// Has process 1 take the job in, whose launch began at `since`. `doors` are the groups that process 1 joins, and behind them `own_doors` that only the
-/// job's process does; `make` makes the steps.
+/// What a job is handed beside its streams and inputs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Given<'a> {
+    /// The groups that process 1 joins.
+    pub doors: &'a [OwnedFd],
+    /// Those that only the job's process does.
+    pub own_doors: &'a [OwnedFd],
+    /// The library that tells of its program's start.
+    pub library: Option<&'a OwnedFd>,
+}
+
+/// Has process 1 take the job in, whose launch began at `since`. `make` makes the steps.
 ///
 /// # Errors
 ///
@@ -120,7 +130,7 @@ pub fn admit(
     job: &Job,
     sink: &Sink<'_>,
     inputs: &[OpenInput],
-    (doors, own_doors): (&[OwnedFd], &[OwnedFd]),
+    given: Given<'_>,
     make: impl FnOnce(&Settings) -> (Steps, Slots),
 ) -> Result<Running, RunError> {
     let (streams, theirs) = streams::open(&job.stdin, sink)?;
@@ -134,9 +144,10 @@ pub fn admit(
         }
     }
     let settings = Settings {
-        doors: doors.len(),
-        own_doors: own_doors.len(),
+        doors: given.doors.len(),
+        own_doors: given.own_doors.len(),
         inputs: inputs.iter().map(|input| (input.name.as_bytes().to_vec(), input.mode)).collect(),
+        library: given.library.is_some(),
     };
     let (steps, slots) = make(&settings);
     let streams_filled = [
@@ -144,10 +155,11 @@ pub fn admit(
         (slots.stdout, theirs.stdout.as_fd()),
         (slots.stderr, theirs.stderr.as_fd()),
     ];
-    let doors_filled = slots.doors.iter().copied().zip(doors.iter().chain(own_doors).map(AsFd::as_fd));
+    let doors_filled = slots.doors.iter().copied().zip(given.doors.iter().chain(given.own_doors).map(AsFd::as_fd));
     let inputs_filled = slots.inputs.iter().copied().zip(inputs.iter().map(|input| input.file.as_fd()));
+    let library_filled = slots.library.zip(given.library.map(AsFd::as_fd));
     let filled: Vec<(Slot, BorrowedFd<'_>)> =
-        streams_filled.into_iter().chain(doors_filled).chain(inputs_filled).collect();
+        streams_filled.into_iter().chain(doors_filled).chain(inputs_filled).chain(library_filled).collect();
     shell.send(steps, &filled)?;
     Ok(Running { shell, streams, launched: since.at, launched_ns: since.ns, begun: None, handed: [const { None }; 4] })
 }

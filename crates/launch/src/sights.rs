@@ -83,8 +83,14 @@ impl Sights {
         let mut explainer = Explainer::new(&looker);
         let explain = |Seen { refusal, call, decision, sight }| {
             let (source, by_lazaret) = plan.author(&decision);
-            let refused =
-                Refused { filter: &plan.filter, call: &call, decision: &decision, by_lazaret, source: &source };
+            let refused = Refused {
+                filter: &plan.filter,
+                call: &call,
+                decision: &decision,
+                by_lazaret,
+                source: &source,
+                after_start: plan.rule_after_start(decision.rule).map(|(text, _)| text.as_str()),
+            };
             (refusal, explainer.explain(sight, &refused))
         };
         std::mem::take(&mut self.seen).into_iter().map(explain).collect()

@@ -202,7 +202,7 @@ pub struct Steps {
     /// What the last list executes.
     pub program: ProgramVectors,
     /// What the calls between filter and exec hold in their sixth register.
-    pub(crate) token: u32,
+    pub(crate) token: u64,
 }
 
 /// What to execute, as execve(2) takes it.

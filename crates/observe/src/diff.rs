@@ -164,6 +164,7 @@ impl Diff {
 /// A rule that is none, which a loader with a rule check does not let through.
 pub fn diff(before: &Policy, after: &Policy, arch: Arch) -> Result<Diff, ExchangeError> {
     let mut changes = calls::changes(&before.system_calls, &after.system_calls, arch)?;
+    changes.extend(calls::after_start(&before.system_calls, &after.system_calls));
     changes.extend(files::changes(&before.files, &after.files));
     changes.extend(settings::changes(before, after));
     changes.sort_by(|one, other| {

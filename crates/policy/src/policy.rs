@@ -209,6 +209,9 @@ pub struct SystemCalls {
     pub default: Sourced<CallAction>,
     /// The rules, in order: the last that matches a call decides.
     pub rules: Vec<Sourced<CallRule>>,
+    /// What is refused from the moment on at which the program's `main` begins, whatever the rules permit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refuse_after_start: Vec<Sourced<CallRule>>,
 }
 
 /// One rule of the system-call language.

@@ -136,6 +136,11 @@ fn filter(text: &mut Text, view: &View<'_>) {
         .iter()
         .map(|rule| [rule.rule.to_owned(), rule.action.to_string(), rule.source.clone(), rule.why.to_owned()]);
     text.table(&title, ["CALL", "ACTION", "FROM", "WHY"], std::iter::once(default).chain(rules));
+    let later = &filter.refuse_after_start;
+    if !later.is_empty() {
+        let rows = later.iter().map(|rule| [rule.rule.to_owned(), rule.source.clone(), rule.why.to_owned()]);
+        text.table("REFUSED FROM THE START OF THE PROGRAM ON", ["CALL", "FROM", "WHY"], rows);
+    }
 }
 
 fn landlock(text: &mut Text, view: &View<'_>) {

@@ -156,6 +156,8 @@ pub(crate) struct Filter<'a> {
     pub(crate) supervised: bool,
     /// In order: the last that matches a call decides.
     pub(crate) rules: Vec<Rule<'a>>,
+    /// What is refused from the start of the program on, whatever the rules permit.
+    pub(crate) refuse_after_start: Vec<Rule<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -504,6 +506,7 @@ fn filter<'a>(filter: &FilterPlan, policy: &'a Policy) -> Filter<'a> {
         instructions: filter.instructions,
         supervised: filter.supervised,
         rules: calls.rules.iter().map(rule).collect(),
+        refuse_after_start: calls.refuse_after_start.iter().map(rule).collect(),
     }
 }
 

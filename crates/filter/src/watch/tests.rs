@@ -12,6 +12,7 @@ fn expected(watch: Watch<'_>, enforced: &Filter, call: &Call) -> u32 {
     let told = match watch {
         Watch::Nothing => false,
         Watch::Unless(filter) => filter.decide(call).action != Action::Allow,
+        Watch::UnlessBoth(first, second) => [first, second].iter().any(|f| f.decide(call).action != Action::Allow),
     };
     if action == Action::Allow && told { NOTIFY } else { Backend::Supervised.returns(action) }
 }
@@ -23,12 +24,13 @@ proptest! {
     fn nothing_is_permitted_that_is_refused_and_all_that_would_be_refused_is_told(
         enforced in arbitrary::filter(),
         other in arbitrary::filter(),
+        third in arbitrary::filter(),
         arch in prop::sample::select(&Arch::ALL[..]),
         calls in prop::collection::vec(arbitrary::call(Arch::X86_64), 100),
         more in prop::collection::vec(arbitrary::call(Arch::Aarch64), 100),
     ) {
         let plain = enforced.compile(arch, Backend::Supervised).expect("the filter compiles");
-        for watch in [Watch::Nothing, Watch::Unless(&other)] {
+        for watch in [Watch::Nothing, Watch::Unless(&other), Watch::UnlessBoth(&other, &third)] {
             let program = watch.compile(&enforced, arch).expect("both filters compile");
             for call in calls.iter().chain(&more).filter(|call| {
                 // A program takes other architectures for foreign, of which the reference knows one by its own table.
@@ -40,8 +42,11 @@ proptest! {
                 prop_assert!(answer == without || (without == ALLOW && answer == NOTIFY), "{:x?}", call);
                 let sight = watch.decide(&enforced, call);
                 prop_assert_eq!(sight.enforced, enforced.decide(call));
-                let would = matches!(watch, Watch::Unless(_)) && sight.enforced.action.permits();
-                prop_assert_eq!(sight.watched, would.then(|| other.decide(call)));
+                let would = watch != Watch::Nothing && sight.enforced.action.permits();
+                let both = matches!(watch, Watch::UnlessBoth(..));
+                let first = other.decide(call);
+                let decides = if both && first.action == Action::Allow { third.decide(call) } else { first };
+                prop_assert_eq!(sight.watched, would.then_some(decides));
             }
         }
     }

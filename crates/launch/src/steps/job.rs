@@ -3,6 +3,7 @@
 use super::{List, Part, Slot, Steps, Structure, Tolerate, Value, call, named, text};
 use crate::bounds::Rlimit;
 use crate::filter::FilterPlan;
+use crate::program::Program;
 use std::ffi::c_ulong;
 
 /// What is known only when a job is admitted.
@@ -14,6 +15,8 @@ pub struct Settings {
     pub own_doors: usize,
     /// The inputs' names and modes, in order.
     pub inputs: Vec<(Vec<u8>, u32)>,
+    /// Whether the job's program is to load the library that tells of its start.
+    pub library: bool,
 }
 
 /// The slots that the caller fills for a job.
@@ -29,6 +32,8 @@ pub struct Slots {
     pub doors: Vec<Slot>,
     /// The inputs, in order.
     pub inputs: Vec<Slot>,
+    /// The library that tells of the program's start.
+    pub library: Option<Slot>,
 }
 
 impl Slots {
@@ -41,6 +46,7 @@ impl Slots {
             stderr: steps.slot("stderr"),
             doors: (0..settings.doors + settings.own_doors).map(|i| steps.slot(format!("cgroup {i}"))).collect(),
             inputs: settings.inputs.iter().map(|named| steps.slot(input(named))).collect(),
+            library: settings.library.then(|| steps.slot("library")),
         }
     }
 }
@@ -210,9 +216,17 @@ pub fn fresh_signals_and_descriptors(steps: &mut Steps, list: List) {
     steps.add(list, Part::Process, call!(SYS_close_range), rest);
 }
 
+/// The library stays open beyond the exec, under the number that the program's environment names.
+pub fn keep_library(steps: &mut Steps, list: List, slots: &Slots, program: &Program) {
+    if let (Some(library), Some(number)) = (slots.library, program.library) {
+        let args = vec![Value::Descriptor(library), Value::Number(number.into()), Value::Number(0)];
+        steps.add(list, Part::Process, call!(SYS_dup3), args);
+    }
+}
+
 /// seccomp(2). The listener's descriptor stays with process 1, which shares the table until the exec.
 pub fn filter(steps: &mut Steps, list: List, filter: &FilterPlan) {
-    steps.token = filter.watching().map_or(0, |watching| watching.token);
+    steps.token = filter.token;
     steps.mark(list, Part::Filter);
     let mut program = u64::from(filter.instructions).to_ne_bytes().to_vec();
     program.extend([0; 8]);

@@ -89,6 +89,25 @@ pub(super) fn changes(before: &SystemCalls, after: &SystemCalls, arch: Arch) -> 
     Ok(changes)
 }
 
+/// What only one of the two refuses from the start of the program on, rule by rule.
+pub(super) fn after_start(before: &SystemCalls, after: &SystemCalls) -> Vec<Change> {
+    let lacks = |calls: &SystemCalls, rule: &str| !calls.refuse_after_start.iter().any(|other| other.rule == rule);
+    let change = |rule: &str, kind: Kind| {
+        let (risk, why) = match kind {
+            Kind::Widened => (Risk::Medium, "what takes the program over after its start may call it".to_owned()),
+            _ => (Risk::None, String::new()),
+        };
+        let (refused, free) = ("refused", "as the other rules say");
+        let (before, after) = if kind == Kind::Widened { (refused, free) } else { (free, refused) };
+        let what = format!("{rule}, from the start on");
+        Change { risk, kind, area: Area::SystemCall, what, before: before.to_owned(), after: after.to_owned(), why }
+    };
+    let gone = before.refuse_after_start.iter().filter(|rule| lacks(after, &rule.rule));
+    let new = after.refuse_after_start.iter().filter(|rule| lacks(before, &rule.rule));
+    let gone = gone.map(|rule| change(&rule.rule, Kind::Widened));
+    gone.chain(new.map(|rule| change(&rule.rule, Kind::Narrowed))).collect()
+}
+
 fn action_permits(filter: &Filter) -> bool {
     filter.default_action().permits()
 }

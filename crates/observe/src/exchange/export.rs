@@ -11,12 +11,18 @@ use lazaret_policy::Policy;
 /// When the format has no words for it that permit as much.
 pub fn export(policy: &Policy, format: Format, arch: Arch) -> Result<Exchanged, ExchangeError> {
     let filter = filter(&policy.system_calls)?;
+    let later = policy.system_calls.refuse_after_start.iter().map(|rule| {
+        Loss(format!(
+            "`{}` is refused from the start of the program on ({}): no such list knows a start",
+            rule.rule, rule.source
+        ))
+    });
     match format {
-        Format::Oci => Ok(Exchanged { text: oci::write(&filter, arch)? + "\n", losses: Vec::new() }),
+        Format::Oci => Ok(Exchanged { text: oci::write(&filter, arch)? + "\n", losses: later.collect() }),
         Format::Systemd => {
             let written = systemd::write(&filter, arch);
             let losses = written.losses.iter().map(|loss| Loss(sentence(loss)));
-            Ok(Exchanged { losses: losses.collect(), text: written.text })
+            Ok(Exchanged { losses: losses.chain(later).collect(), text: written.text })
         }
     }
 }

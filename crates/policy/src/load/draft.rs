@@ -28,6 +28,7 @@ pub(super) struct Draft {
     pub(super) environment: Vec<Sourced<EnvVar>>,
     pub(super) call_default: Option<Sourced<CallAction>>,
     pub(super) rules: Vec<Sourced<CallRule>>,
+    pub(super) refuse_after_start: Vec<Sourced<CallRule>>,
     pub(super) limits: DraftLimits,
     pub(super) removals: Vec<Removal>,
     pub(super) rollout: Option<DraftRollout>,
@@ -90,6 +91,7 @@ pub(super) enum List {
     Devices,
     Environment,
     Rules(CallAction),
+    AfterStart,
     Limits,
 }
 
@@ -108,6 +110,7 @@ impl List {
         "kill",
         "refuse",
         "silent",
+        "refuse-after-start",
         "limits",
     ];
 
@@ -119,6 +122,7 @@ impl List {
             "cow" => Some(Self::Cow),
             "devices" => Some(Self::Devices),
             "environment" => Some(Self::Environment),
+            "refuse-after-start" => Some(Self::AfterStart),
             "limits" => Some(Self::Limits),
             _ => CallAction::ALL.iter().find(|action| action.name() == key).map(|action| Self::Rules(*action)),
         }
@@ -133,6 +137,7 @@ impl List {
             Self::Devices => "devices",
             Self::Environment => "environment",
             Self::Rules(action) => action.name(),
+            Self::AfterStart => "refuse-after-start",
             Self::Limits => "limits",
         }
     }
@@ -206,6 +211,7 @@ impl Draft {
             environment,
             call_default,
             rules,
+            refuse_after_start,
             limits,
             removals: _,
             rollout,
@@ -236,6 +242,7 @@ impl Draft {
             environment: merged(base.environment, environment, |variable| variable.name.clone()),
             call_default: call_default.or(base.call_default),
             rules: all_rules,
+            refuse_after_start: merged(base.refuse_after_start, refuse_after_start, |rule| rule.rule.clone()),
             limits: limits.over(base.limits),
             removals: Vec::new(),
             rollout,
@@ -273,6 +280,9 @@ impl Draft {
                 others.sort_by_key(|(index, _)| *index);
                 self.rules = others.into_iter().map(|(_, rule)| rule).collect();
                 taken
+            }
+            List::AfterStart => {
+                take(&mut self.refuse_after_start, removal, |rule| rule.rule.clone(), |rule| rule.rule == what)
             }
             List::Limits => self.limits.remove(what),
         }

@@ -24,6 +24,7 @@ impl Draft {
             environment,
             call_default,
             rules,
+            refuse_after_start,
             limits,
             removals: _,
             rollout: _,
@@ -70,7 +71,7 @@ impl Draft {
                 files,
                 network: Network { loopback: loopback?, host_name: host_name? },
                 environment,
-                system_calls: SystemCalls { default: call_default?, rules },
+                system_calls: SystemCalls { default: call_default?, rules, refuse_after_start },
                 limits: Limits {
                     wall: wall?,
                     cpu: cpu?,

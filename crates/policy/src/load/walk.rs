@@ -47,7 +47,7 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
     ("files", &["root", "read", "cow", "devices", "proc", "pts", "shm", "fonts", "locale"]),
     ("network", &["loopback", "host-name"]),
     ("environment", &["set", "pass"]),
-    ("system-calls", &["default", "allow", "log", "trap", "kill", "refuse", "silent"]),
+    ("system-calls", &["default", "allow", "log", "trap", "kill", "refuse", "silent", "refuse-after-start"]),
     ("limits", &["wall", "cpu", "memory", "processes", "file-size", "disk", "output", "open-files", "cpus", "io-rate"]),
     ("rollout", &["enforce", "shadow", "old", "key", "file"]),
     ("remove", List::KEYS),
@@ -227,18 +227,40 @@ impl Walk<'_> {
                 for entry in self.entries(&format!("system-calls.{name}"), value, "rule", &["why"]) {
                     self.rule(entry, *action);
                 }
+            } else if name == "refuse-after-start" {
+                for entry in self.entries("system-calls.refuse-after-start", value, "rule", &["why"]) {
+                    self.rule_after_start(entry);
+                }
             } else {
                 self.unknown_key("system-calls", key);
             }
         }
     }
 
+    /// Whether the text of a rule is one. If it is not, that is told.
+    fn is_rule(&mut self, text: &str, span: &Range<usize>) -> bool {
+        let Some(Err(problem)) = self.check.map(|check| check(text)) else { return true };
+        let within = self.within(span, text, &problem.span);
+        let hint = problem.hint.unwrap_or_else(|| "a rule is `@group`, `call` or `call(condition)`".to_owned());
+        self.fault(&within, Fault::new(problem.message, hint));
+        false
+    }
+
+    fn rule_after_start(&mut self, entry: Entry) {
+        let Entry { text, span, at: _, optional: _, why } = entry;
+        if !self.is_rule(&text, &span) {
+            return;
+        }
+        let known = self.draft.refuse_after_start.iter().any(|other| other.rule == text);
+        let rule = CallRule { rule: text.clone(), action: CallAction::Refuse, why };
+        if let Some(rule) = self.unique(Ok(rule), known, &text, &span) {
+            self.draft.refuse_after_start.push(rule);
+        }
+    }
+
     fn rule(&mut self, entry: Entry, action: CallAction) {
         let Entry { text, span, at: _, optional: _, why } = entry;
-        if let Some(Err(problem)) = self.check.map(|check| check(&text)) {
-            let within = self.within(&span, &text, &problem.span);
-            let hint = problem.hint.unwrap_or_else(|| "a rule is `@group`, `call` or `call(condition)`".to_owned());
-            self.fault(&within, Fault::new(problem.message, hint));
+        if !self.is_rule(&text, &span) {
             return;
         }
         let known = self.draft.rules.iter().any(|other| other.action == action && other.rule == text);

@@ -60,6 +60,7 @@ impl Policy {
         }
         loose.system_calls.default = Sourced::new(CallAction::Allow, source.clone());
         loose.system_calls.rules.clear();
+        loose.system_calls.refuse_after_start.clear();
         loosen(&mut loose.limits, source);
         loose
     }

@@ -173,7 +173,7 @@ impl Plan {
         job.check().map_err(PlanError::Job)?;
         let Place { shell, room, notes } = place;
         let namespaces = Namespaces { cgroup: support.cgroup_namespace, time: support.time_namespace };
-        let program = Program::new(policy, job)?;
+        let program = Program::started(policy, job, &filter)?;
         let group = group(policy, support, &room.tree);
         let controls = controls::all(policy, support, &filter, &room.landlock, &room.tree);
         require::check(policy, &controls)?;

@@ -51,8 +51,8 @@ fn add_shell(steps: &mut Steps, kind: ShellKind, settings: ShellSettings) {
 fn add_job(steps: &mut Steps, plan: &Plan, settings: &Settings) -> Slots {
     let slots = Slots::new(steps, settings);
     admit::add(steps, &slots, plan, settings);
-    enter::add(steps, plan, &slots.doors[settings.doors..]);
-    let Program { candidates, arguments, environment } = plan.program.clone();
+    enter::add(steps, plan, &slots, &slots.doors[settings.doors..]);
+    let Program { candidates, arguments, environment, library: _ } = plan.program.clone();
     steps.program = ProgramVectors { candidates, arguments, environment };
     slots
 }
@@ -77,6 +77,7 @@ pub fn preview(plan: &Plan, inputs: &[FileName]) -> Steps {
     let mut steps = Steps::default();
     add_shell(&mut steps, plan.shell, ShellSettings { host_id, clocks: (0, 0) });
     build::add(&mut steps, &plan.room);
-    add_job(&mut steps, plan, &Settings { doors: doors - own_doors, own_doors, inputs });
+    let settings = Settings { doors: doors - own_doors, own_doors, inputs, library: plan.program.library.is_some() };
+    add_job(&mut steps, plan, &settings);
     steps
 }

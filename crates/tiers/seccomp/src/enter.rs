@@ -111,12 +111,12 @@ fn add_job(steps: &mut Steps, plan: &Plan, id: u32, settings: &Settings) -> Slot
     // Again: a change of credentials can take it away.
     die_with_the_caller(steps, list);
     job::fork_and_hand_over(steps, list);
-    let_go(steps, list, &slots);
+    let_go(steps, list, &slots, plan.program.library);
     if plan.mode == Mode::Root {
         keep_capabilities(steps, list, END_A_JOB, "{KILL}");
     }
-    enter(steps, plan, id);
-    let Program { candidates, arguments, environment } = plan.program.clone();
+    enter(steps, plan, id, &slots);
+    let Program { candidates, arguments, environment, library: _ } = plan.program.clone();
     steps.program = ProgramVectors { candidates, arguments, environment };
     slots
 }
@@ -144,13 +144,19 @@ fn open_directory(steps: &mut Steps, list: List, path: &Path) {
 }
 
 /// Process 1 keeps the channel and the list of its children. The job's streams must end with the job.
-fn let_go(steps: &mut Steps, list: List, slots: &Slots) {
+fn let_go(steps: &mut Steps, list: List, slots: &Slots, library: Option<u32>) {
     job::leave_the_callers_streams(steps, list);
     let carried = steps.carried;
     let always = [slots.stdin, slots.stdout, slots.stderr, carried.job_directory];
     let sometimes = [carried.ruleset, carried.listener];
     for slot in always.into_iter().chain(slots.inputs.iter().copied()) {
         steps.add(list, Part::Handover, call!(SYS_close), vec![Value::Descriptor(slot)]);
+    }
+    // The job's process, which shared the table, has given it that number.
+    for number in
+        slots.library.map(Value::Descriptor).into_iter().chain(library.map(|number| Value::Number(number.into())))
+    {
+        steps.add(list, Part::Handover, call!(SYS_close), vec![number]).tolerate(Tolerate::Errno(libc::EBADF));
     }
     for slot in sometimes {
         let close = vec![Value::Descriptor(slot)];
@@ -159,7 +165,7 @@ fn let_go(steps: &mut Steps, list: List, slots: &Slots) {
 }
 
 /// The job's own process, up to its exec.
-fn enter(steps: &mut Steps, plan: &Plan, id: u32) {
+fn enter(steps: &mut Steps, plan: &Plan, id: u32, slots: &Slots) {
     let list = List::Enter;
     steps.mark(list, Part::Process);
     job::die_before_the_caller(steps, list);
@@ -174,6 +180,7 @@ fn enter(steps: &mut Steps, plan: &Plan, id: u32) {
     let path = plan.job_directory();
     steps.add(list, Part::Process, call!(SYS_chdir), vec![text(path.as_os_str().as_encoded_bytes())]);
     job::fresh_signals_and_descriptors(steps, list);
+    job::keep_library(steps, list, slots, &plan.program);
     if plan.own_proc {
         own_proc(steps, list);
     }
@@ -226,6 +233,7 @@ pub fn preview(plan: &Plan, inputs: &[FileName]) -> Steps {
     let inputs = inputs.iter().map(|name| (name.as_bytes().to_vec(), 0o644)).collect();
     let mut steps = Steps::default();
     add_shell(&mut steps, plan.mode);
-    add_job(&mut steps, plan, id, &Settings { doors: 0, own_doors: 0, inputs });
+    let library = plan.program.library.is_some();
+    add_job(&mut steps, plan, id, &Settings { doors: 0, own_doors: 0, inputs, library });
     steps
 }

@@ -78,7 +78,7 @@ impl Plan {
         let (landlock, left_out) = files::decide(policy, support, place)?;
         let controls = controls::all(policy, support, &filter, &landlock);
         require::check(policy, &controls)?;
-        let (program, replaced) = at_home(Program::new(policy, job)?, place);
+        let (program, replaced) = at_home(Program::started(policy, job, &filter)?, place);
         // The reaper has the job's id in a rootless job.
         let others = match support.mode {
             Mode::Root => 0,

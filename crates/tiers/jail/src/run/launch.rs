@@ -9,8 +9,9 @@ use crate::error::RunError;
 use crate::plan::{Group, Place, Plan};
 use crate::steps;
 use lazaret_launch::inputs::OpenInput;
-use lazaret_launch::running::{self, Moment, Running};
+use lazaret_launch::running::{self, Given, Moment, Running};
 use lazaret_launch::shell::Shell;
+use lazaret_launch::start;
 use lazaret_policy::Job;
 
 /// A jail with a job, from its launch to its end.
@@ -51,6 +52,8 @@ pub(crate) fn launch(
     };
     let (doors, own_doors) = group.as_ref().map_or_else(|| Ok((Vec::new(), Vec::new())), JobGroup::doors)?;
     let make = |settings: &_| steps::job(plan, settings);
-    let running = running::admit(since, shell, job, sink, inputs, (&doors, &own_doors), make)?;
+    let library = plan.program.library.map(|_| start::library()).transpose()?;
+    let given = Given { doors: &doors, own_doors: &own_doors, library: library.as_ref() };
+    let running = running::admit(since, shell, job, sink, inputs, given, make)?;
     Ok(Jail { running, walls: Walls { group, gauge: Gauge::new(plan), file_size: plan.limits.file_size.bytes() } })
 }

@@ -71,7 +71,12 @@ fn check(policy: &Policy) -> Result<(), SandboxError> {
         (format!("{key}: {}", variable.name), &variable.source)
     });
     let named = |key: &str, source: Option<&Source>| source.map(|source| (key.to_owned(), source.to_string()));
+    let later = policy.system_calls.refuse_after_start.first().map(|rule| &rule.source);
     let beyond = [
+        (
+            named("system-calls.refuse-after-start", later),
+            "a function has no start of its own: refuse the calls altogether",
+        ),
         (named("files.root", (files.root.value != Root::Host).then_some(&files.root.source)), own_tree),
         (moved.map(|bind| (format!("files.read: at = {}", bind.guest.display()), bind.source.to_string())), own_tree),
         (named("files.cow", files.cow.first().map(|cow| &cow.source)), own_tree),

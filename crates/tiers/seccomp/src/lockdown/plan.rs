@@ -69,6 +69,13 @@ impl Plan {
         if policy.tier.value != Tier::Seccomp {
             return Err(LockdownError::Tier { tier: policy.tier.value, asked_by: policy.tier.source.clone() });
         }
+        if let Some(rule) = policy.system_calls.refuse_after_start.first() {
+            let problem = format!(
+                "`refuse-after-start` ({}) is for commands: a process that locks itself down has started; refuse the calls",
+                rule.source
+            );
+            return Err(LockdownError::Filter { problem });
+        }
         let filter = FilterPlan::new(&policy.system_calls, Own { pid: facts.pid, timers })?;
         let unmet: Vec<Unmet> = all_unmet(policy, facts, &filter);
         let (degraded, unmet): (Vec<Unmet>, Vec<Unmet>) =

@@ -1,0 +1,248 @@
+//! What is refused from the start of the program on: when its `main` begins.
+//!
+//! One filter holds from the exec to the end. Calls that a rule of `refuse-after-start` speaks of, and that the policy
+//! permits otherwise, are put to the supervisor: before the start it lets them happen, afterwards it refuses them. Both
+//! are decided by the registers of the call and by whether the start has come; and that it has come never ends.
+
+mod image;
+mod library;
+#[cfg(test)]
+mod tests;
+
+pub use library::library;
+
+use crate::error::PlanError;
+use crate::filter::FilterPlan;
+use image::Image;
+use lazaret_filter::{Action, Arch, Call, Filter, Reason, Rule, table};
+use lazaret_init::marker;
+use lazaret_policy::{CallRule, Control, Holding, Job, Layer, Policy, ProcView, Source, Sourced, Tier};
+use lazaret_sys::seccomp::Notification;
+use rustix::rand::{GetRandomFlags, getrandom};
+
+/// The rules that hold from the start on.
+#[derive(Debug, Clone)]
+pub struct AfterStart {
+    /// Whatever this does not simply allow is put to the supervisor.
+    pub(crate) filter: Filter,
+    /// The policy's rules. In the filter they have the same order, behind [`AHEAD`].
+    rules: Vec<(String, Source)>,
+}
+
+/// How many rules the filter has ahead of the policy's.
+const AHEAD: usize = 1;
+
+impl AfterStart {
+    /// The rules of a policy, of which the calls of the launch that hold `token` are free. `None`: there are none.
+    ///
+    /// # Errors
+    ///
+    /// When a rule cannot be parsed.
+    pub(crate) fn new(rules: &[Sourced<CallRule>], token: u64) -> Result<Option<Self>, PlanError> {
+        if rules.is_empty() {
+            return Ok(None);
+        }
+        // A filter refuses it unless a rule names it; what the policy makes of it stays.
+        let mut filter = Filter::new(Action::Allow).rule(parsed("clone3")?, Action::Allow);
+        for rule in rules {
+            let parsed = Rule::parse(&rule.rule)
+                .map_err(|e| PlanError::Filter { problem: format!("`{}` ({}): {e}", rule.rule, rule.source) })?;
+            filter.push(parsed, Action::Refuse(1));
+        }
+        free_launch(&mut filter, token)?;
+        let rules = rules.iter().map(|rule| (rule.rule.clone(), rule.source.clone())).collect();
+        Ok(Some(Self { filter, rules }))
+    }
+
+    /// The number of the rule that refuses `call` from the start on.
+    pub(crate) fn refuses(&self, call: &Call) -> Option<usize> {
+        let decision = self.filter.decide(call);
+        let refused = decision.reason == Reason::Rule && !decision.action.permits();
+        decision.rule.filter(|_| refused).map(|rule| rule - AHEAD)
+    }
+
+    /// A rule's text, and where the policy has it.
+    pub(crate) fn rule(&self, number: usize) -> Option<&(String, Source)> {
+        self.rules.get(number)
+    }
+
+    /// The rules, as a list.
+    fn texts(&self) -> String {
+        let texts: Vec<String> = self.rules.iter().map(|(text, _)| format!("`{text}`")).collect();
+        texts.join(", ")
+    }
+}
+
+/// The rule that has the supervisor told of the start, behind all of a policy's: nothing may keep it from being told.
+pub(crate) fn marker_rule() -> Result<(Rule, Action), PlanError> {
+    let text = format!("{}(arg0 == {:#x}, arg1 == {:#x})", marker::CALL, marker::FIRST, marker::SECOND);
+    Ok((parsed(&text)?, Action::Log))
+}
+
+/// What process 1 does between filter and exec, and if that fails.
+const LAUNCH_CALLS: [&str; 3] = ["execve", "faccessat", "exit_group"];
+
+/// Lets the launch's own calls, which hold `token` in a register that they do not use, happen without anybody being told:
+/// nobody listens yet. Whoever guesses the token can make these calls untold, which 64 random bits prevent.
+pub(crate) fn free_launch(filter: &mut Filter, token: u64) -> Result<(), PlanError> {
+    for call in LAUNCH_CALLS {
+        filter.push(parsed(&format!("{call}(arg5 == {token:#x})"))?, Action::Allow);
+    }
+    Ok(())
+}
+
+/// A new token.
+pub(crate) fn token() -> Result<u64, PlanError> {
+    let mut token = [0; 8];
+    match getrandom(&mut token, GetRandomFlags::empty()) {
+        // Not zero, which the register holds anyway.
+        Ok(8) => Ok(u64::from_ne_bytes(token) | 1),
+        _ => Err(PlanError::Filter { problem: "the kernel gives no random numbers".to_owned() }),
+    }
+}
+
+fn parsed(text: &str) -> Result<Rule, PlanError> {
+    Rule::parse(text).map_err(|e| PlanError::Filter { problem: format!("`{text}`: {e}") })
+}
+
+/// Descriptors below the one of the library: process 1 holds the job's streams, groups and inputs there.
+const ROOM: u32 = 64;
+/// The highest number that is used for it: the kernel makes a table of all numbers below.
+const HIGHEST: u32 = 1023;
+
+/// The descriptor through which the job's program loads the library, if the policy refuses anything after the start.
+///
+/// # Errors
+///
+/// When that cannot be enforced.
+pub(crate) fn descriptor(policy: &Policy, job: &Job, filter: &FilterPlan) -> Result<Option<u32>, PlanError> {
+    let Some(first) = policy.system_calls.refuse_after_start.first() else { return Ok(None) };
+    let cannot =
+        |problem: String, fix: String| Err(PlanError::AfterStart { asked_by: first.source.clone(), problem, fix });
+    if !filter.supervised {
+        return cannot(
+            format!("it needs the layer `{}`, which does not hold here", Layer::Notifier),
+            format!(
+                "use a host that has `{}`, or take the rules out: [remove] refuse-after-start = [\"*\"]",
+                Layer::Notifier
+            ),
+        );
+    }
+    if policy.tier.value == Tier::Jail && policy.files.proc.value == ProcView::None {
+        let source = &policy.files.proc.source;
+        return cannot(
+            format!(
+                "the program's loader finds the library that tells of the start in /proc, and `proc` is \"none\" ({source})"
+            ),
+            "set proc = \"minimal\" under [files]".to_owned(),
+        );
+    }
+    let needed = ROOM + u32::try_from(job.inputs.len()).unwrap_or(u32::MAX - ROOM);
+    let open_files = u32::try_from(policy.limits.open_files.get()).unwrap_or(u32::MAX);
+    if open_files < needed {
+        let source = &policy.limits.open_files.source;
+        return cannot(
+            format!("it needs {needed} descriptors, and `open-files` is {open_files} ({source})"),
+            format!("raise it: --limit open-files={needed}"),
+        );
+    }
+    Ok(Some(HIGHEST.max(needed).min(open_files - 1)))
+}
+
+/// How the start was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// By the library: `main` was next.
+    Main,
+    /// By the library's initialiser: the program does not call `main` as the C library has it.
+    Constructor,
+    /// The program is static: it started when it was executed.
+    Static,
+    /// What is executed could not be told.
+    Unknown,
+}
+
+/// Whether the start has come.
+#[derive(Debug, Default)]
+pub struct Phase {
+    how: Option<How>,
+    /// Calls that were permitted because it had not.
+    permitted: u64,
+}
+
+impl Phase {
+    /// Whether `call` is there to tell of the start; then it has come.
+    pub(crate) fn is_told(&mut self, call: &Call) -> bool {
+        let number = Arch::from_audit(call.audit_arch).and_then(|arch| table::number(arch, marker::CALL));
+        if number != Some(call.nr) || call.args[..2] != [marker::FIRST, marker::SECOND] {
+            return false;
+        }
+        let how = if call.args[2] == marker::MAIN { How::Main } else { How::Constructor };
+        self.how.get_or_insert(how);
+        true
+    }
+
+    /// Whether the start has come, or comes with this call, which waits and is to be refused from then on.
+    pub(crate) fn has_come(&mut self, notification: &Notification) -> bool {
+        if self.how.is_none() {
+            self.how = match image::of(notification.pid) {
+                Some(Image::Dynamic) => None,
+                Some(Image::Static) => Some(How::Static),
+                None => Some(How::Unknown),
+            };
+        }
+        self.permitted += u64::from(self.how.is_none());
+        self.how.is_some()
+    }
+
+    /// What is to be said of it when the job is dead.
+    pub(crate) fn tell(&self, after: &AfterStart) -> Told {
+        Told { text: self.text(after), held: self.how.is_some() || self.permitted == 0 }
+    }
+
+    fn text(&self, after: &AfterStart) -> String {
+        let before = match self.permitted {
+            0 => String::new(),
+            count => format!("; {count} such call(s) were permitted before"),
+        };
+        match self.how {
+            Some(How::Main) => format!("refuse-after-start held from `main` on{before}"),
+            Some(How::Constructor) => format!(
+                "refuse-after-start held from the initialisers on: the program has no `main` that the C library calls{before}"
+            ),
+            Some(How::Static) => {
+                format!("refuse-after-start held from the exec on: a program of the job's is static{before}")
+            }
+            Some(How::Unknown) => {
+                format!("refuse-after-start held from the first such call on: what made it could not be told{before}")
+            }
+            None if self.permitted == 0 => {
+                format!("the job's program told of no start, and made no call that {} names", after.texts())
+            }
+            None => {
+                format!("the job's program never came to its start: refuse-after-start was not put in force{before}")
+            }
+        }
+    }
+}
+
+/// What a report says of the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// As a sentence.
+    pub text: String,
+    /// Whether the rules were in force before anything could be done that they are there to refuse.
+    pub held: bool,
+}
+
+impl Told {
+    /// Says so where the report tells of the filter.
+    pub(crate) fn enter(&self, controls: &mut [Control]) {
+        let Some(filter) = controls.iter_mut().find(|control| control.layer == Layer::Seccomp) else { return };
+        filter.detail = format!("{}; {}", filter.detail, self.text);
+        if !self.held && filter.holding == Holding::Yes {
+            filter.holding = Holding::Partly;
+            filter.why_not = Some("the program never came to its start".to_owned());
+        }
+    }
+}
