@@ -25,7 +25,7 @@ fn export(args: &Export) -> Result<u8, Failure> {
         (None, None) => return Err(Failure::message("there is no policy", "give --profile or --policy")),
     };
     let written = exchange::export(&policy, format(args.format), arch(args.arch)?).map_err(failure)?;
-    accept(&written.losses, args.lossy)?;
+    accept(&written.losses, args.lossy, !policy.system_calls.refuse_after_start.is_empty())?;
     match &args.out {
         Some(path) => write(path, &written.text)?,
         None => message::print(&written.text)?,
@@ -51,7 +51,7 @@ fn import(args: &Import) -> Result<u8, Failure> {
         environment: &environment,
     });
     let imported = imported.map_err(failure)?;
-    accept(&imported.losses, args.lossy)?;
+    accept(&imported.losses, args.lossy, false)?;
     // What cannot be used is not written.
     let policy = lazaret::policy_text(&args.out.display().to_string(), &imported.text)?;
     FilterPlan::new(&policy.system_calls, OWN_RULES, true).map_err(lazaret::Error::Plan)?;
@@ -59,15 +59,20 @@ fn import(args: &Import) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Lists what was lost; an error unless that is accepted.
-fn accept(losses: &[Loss], lossy: bool) -> Result<(), Failure> {
+/// Lists what was lost; an error unless that is accepted. `wider` says that without it more is permitted.
+fn accept(losses: &[Loss], lossy: bool, wider: bool) -> Result<(), Failure> {
     let listed: Vec<_> = losses.iter().map(|loss| format!("  - {loss}")).collect();
     if losses.is_empty() {
         return Ok(());
     }
     let text = format!("not everything can be said there; this would be lost:\n{}", listed.join("\n"));
     if !lossy {
-        return Err(Failure::message(text, "--lossy accepts it: nothing of it permits more than the source does"));
+        let hint = if wider {
+            "--lossy accepts it: from the start of the program on more is then permitted than the policy does"
+        } else {
+            "--lossy accepts it: nothing of it permits more than the source does"
+        };
+        return Err(Failure::message(text, hint));
     }
     message::line(&format!("lazaret: lost:\n{}", listed.join("\n")));
     Ok(())

@@ -144,3 +144,14 @@ fn the_groups_that_are_not_called_high_are_there() {
         assert_eq!(calls::severity(name), Risk::High, "{name}");
     }
 }
+
+#[test]
+fn what_is_refused_after_the_start_is_a_right_of_its_own() {
+    let strict = "[system-calls]\nrefuse-after-start = [\"execve\", \"openat\"]\n";
+    let loose = "[system-calls]\nrefuse-after-start = [\"openat\"]\n";
+
+    let what = "execve, from the start on";
+    assert_eq!(brief(&between(strict, loose)), [(Kind::Widened, Risk::Medium, what)]);
+    assert_eq!(brief(&between(loose, strict)), [(Kind::Narrowed, Risk::None, what)]);
+    assert_eq!(between(strict, strict), []);
+}

@@ -301,3 +301,16 @@ fn every_profile_of_ours_is_exported_as_it_decides() {
         }
     }
 }
+
+#[test]
+fn what_is_refused_after_the_start_is_told_as_lost() {
+    let text = "extends = \"default\"\n[system-calls]\nrefuse-after-start = [\"execve\"]\n";
+    let policy = lazaret::policy_text("policy.toml", text).unwrap_or_else(|error| panic!("{error}"));
+
+    for format in [Format::Oci, Format::Systemd] {
+        let written = export(&policy, format, Arch::X86_64).expect("it can be said but for that");
+
+        let losses: Vec<String> = written.losses.iter().map(ToString::to_string).collect();
+        assert!(losses.iter().any(|loss| loss.contains("`execve` is refused from the start")), "{losses:?}");
+    }
+}
