@@ -138,7 +138,7 @@ pub(crate) fn descriptor(policy: &Policy, job: &Job, filter: &FilterPlan) -> Res
         );
     }
     let needed = ROOM + u32::try_from(job.inputs.len()).unwrap_or(u32::MAX - ROOM);
-    let open_files = u32::try_from(policy.limits.open_files.get()).unwrap_or(u32::MAX);
+    let open_files = policy.limits.open_files.get();
     if open_files < needed {
         let source = &policy.limits.open_files.source;
         return cannot(

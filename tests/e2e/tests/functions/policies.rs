@@ -48,6 +48,7 @@ fn what_a_function_cannot_have_is_refused_and_named_with_its_line() {
         ("[limits]\nio-rate = \"1MiB\"", "limits.io-rate"),
         ("[system-calls]\nallow = [\"clone\"]", "system-calls: clone"),
         ("[system-calls]\nallow = [\"execve\"]", "system-calls: execve"),
+        ("[system-calls]\nrefuse-after-start = [\"read\"]", "system-calls.refuse-after-start"),
     ];
     for (lines, key) in wishes {
         let policy = lazaret::policy_text("wish.toml", &format!("extends = \"compute\"\n{lines}\n"));

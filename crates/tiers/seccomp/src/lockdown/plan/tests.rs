@@ -144,3 +144,13 @@ fn without_landlock_no_policy_may_make_files_that_nothing_bounds() {
     assert!(writes.to_string().contains("disk: limits.disk = 64MiB"), "{writes}");
     assert!(reads.is_ok());
 }
+
+#[test]
+fn what_is_to_be_refused_after_a_start_is_an_error_for_who_has_started() {
+    let policy = policy("[system-calls]\nrefuse-after-start = [\"openat\"]\n");
+
+    let planned = Plan::new(&policy, &facts(&[]), None);
+
+    let Err(LockdownError::Filter { problem }) = planned else { panic!("{planned:?}") };
+    assert!(problem.starts_with("`refuse-after-start` (test.toml:3) is for commands"), "{problem}");
+}
