@@ -37,6 +37,16 @@ fn entries_of_the_base_can_be_removed() {
 }
 
 #[test]
+fn what_is_refused_after_the_start_is_no_rule_of_the_order() {
+    let policy = on_default("[system-calls]\nrefuse-after-start = [{ rule = \"openat\", why = \"done\" }, \"execve\"]");
+    let later: Vec<_> = policy.system_calls.refuse_after_start.iter().collect();
+
+    assert_eq!(later.iter().map(|rule| rule.rule.as_str()).collect::<Vec<_>>(), ["openat", "execve"]);
+    assert_eq!((later[0].why.as_str(), later[1].source.to_string().as_str()), ("done", "policy.toml:3"));
+    assert!(!rules(&policy).iter().any(|(rule, _)| *rule == "openat" || *rule == "execve"));
+}
+
+#[test]
 fn an_optional_limit_of_the_base_can_be_removed() {
     let bounded = "extends = \"default\"\n[limits]\ncpus = 1\nio-rate = \"1MiB\"";
     let policy =
