@@ -210,7 +210,7 @@ fn exact(arch: Arch, value: u64, prefixes: &[&str]) -> String {
 fn flags(arch: Arch, value: u64, prefix: &str) -> String {
     let (names, rest) = constants::flags(arch, &[prefix], value);
     let rest = (rest != 0 || names.is_empty()).then(|| number(rest));
-    let parts: Vec<String> = names.into_iter().map(str::to_owned).chain(rest).collect();
+    let parts: Vec<String> = names.into_iter().rev().map(str::to_owned).chain(rest).collect();
     parts.join(" | ")
 }
 
