@@ -36,6 +36,16 @@ pub enum PlanError {
         /// What the compiler says.
         problem: String,
     },
+    /// A call is forbidden that the launch itself makes under the policy's filter.
+    #[error("no command can be started: the policy does not permit `{call}`, {what}: {decided_by}")]
+    Forbidden {
+        /// The call.
+        call: &'static str,
+        /// What it is for.
+        what: &'static str,
+        /// The rule or the default that decides, and where it stands.
+        decided_by: String,
+    },
     /// An input cannot be used.
     #[error("cannot use `{}` as input: {problem}", path.display())]
     Input {
@@ -111,6 +121,10 @@ impl PlanError {
                 "change the rules that it names: an order or a mask in place of a long list, or the call without conditions"
                     .to_owned()
             },
+            Self::Forbidden { call, .. } => format!(
+                "add it without conditions: [system-calls] allow = [\"{call}\"]; a rule of the same policy that refuses \
+                 it prevails, and has to go"
+            ),
             Self::Input { problem: InputProblem::Size { size, .. }, .. } => {
                 let mib = (size >> 20) + 64;
                 format!("raise it: --limit disk={mib}MiB (and memory, which holds the files of a job)")
