@@ -131,6 +131,11 @@ impl Shell {
         self.blocks.iter().find_map(Block::failure)
     }
 
+    /// Whether nobody began with the last block.
+    pub fn is_untouched(&self) -> bool {
+        self.blocks.last().is_some_and(|block| block.marks(0).next().is_none())
+    }
+
     /// The marks that were passed, in order of time.
     pub fn marks(&self) -> Vec<Mark> {
         let mut marks: Vec<Mark> = self.blocks.iter().flat_map(|block| block.marks(self.clock_offset_ns)).collect();
