@@ -13,7 +13,7 @@ pub enum PlanError {
     #[error("the job is not valid: {0}")]
     Job(JobError),
     /// A path that the policy needs is not there.
-    #[error("cannot show `{}` in the jail ({asked_by}): it does not exist", path.display())]
+    #[error("cannot show `{}` to the job ({asked_by}): it does not exist", path.display())]
     MissingPath {
         /// The host path.
         path: PathBuf,
@@ -21,7 +21,7 @@ pub enum PlanError {
         asked_by: Source,
     },
     /// A path that the policy names cannot be used as it asks.
-    #[error("cannot show `{}` in the jail ({asked_by}): {problem}", path.display())]
+    #[error("cannot show `{}` to the job ({asked_by}): {problem}", path.display())]
     BadPath {
         /// The host path.
         path: PathBuf,
@@ -157,7 +157,7 @@ impl PlanError {
 #[non_exhaustive]
 pub enum RunError {
     /// A step of the launch failed, before anything of the job ran.
-    #[error("cannot set the jail up: {}: {step}", part.name())]
+    #[error("cannot set the job's boundary up: {}: {step}", part.name())]
     Step {
         /// What the step serves.
         part: Part,
@@ -167,7 +167,7 @@ pub enum RunError {
         source: io::Error,
     },
     /// The launching process could not be started or ended without a word.
-    #[error("cannot start the jail's first process: {what}")]
+    #[error("cannot start the process above the job: {what}")]
     Launch {
         /// What was tried.
         what: &'static str,

@@ -14,11 +14,11 @@ use std::fmt::Display;
 use std::path::Path;
 
 /// The source of what no policy can change.
-const EVERY_JAIL: &str = "every jail";
+const EVERY_JOB: &str = "every job";
 
 /// What `lazaret plan --json` prints. A version adds fields at most; a field that changes or goes makes a new one.
 ///
-/// Sizes are in bytes. `source` is the profile, file and line, or the option that a value comes from, or `every jail`.
+/// Sizes are in bytes. `source` is the profile, file and line, or the option that a value comes from, or `every job`.
 /// Names are in kebab-case. Bytes that are not UTF-8 are replaced.
 #[derive(Debug, Serialize)]
 pub(crate) struct View<'a> {
@@ -416,12 +416,12 @@ fn origin(entry: &Entry, guest: &Path, policy: &Policy) -> (String, String) {
         Entry::Directory { .. } => {
             let below = files.read.iter().find(|bind| bind.guest.starts_with(guest));
             let below = below.map(|bind| (bind.source.to_string(), format!("above {}", bind.guest.display())));
-            below.unwrap_or_else(|| (EVERY_JAIL.to_owned(), String::new()))
+            below.unwrap_or_else(|| (EVERY_JOB.to_owned(), String::new()))
         }
         Entry::Bind { .. } => plain(&files.root.source),
         Entry::Symlink { .. } if guest == Path::new("/dev/ptmx") => plain(&files.pts.source),
         Entry::Symlink { .. } if !guest.starts_with("/dev") => plain(&files.root.source),
-        _ => (EVERY_JAIL.to_owned(), String::new()),
+        _ => (EVERY_JOB.to_owned(), String::new()),
     }
 }
 
@@ -438,9 +438,9 @@ fn rlimits(rlimits: &[lazaret::plan::Rlimit], policy: &Policy) -> Vec<Rlimit> {
             "RLIMIT_NPROC" => LimitKey::Processes,
             "RLIMIT_CPU" => LimitKey::Cpu,
             "RLIMIT_DATA" => LimitKey::Memory,
-            _ => return EVERY_JAIL.to_owned(),
+            _ => return EVERY_JOB.to_owned(),
         };
-        policy.limits.source(key).map_or_else(|| EVERY_JAIL.to_owned(), |source| format!("{key}: {source}"))
+        policy.limits.source(key).map_or_else(|| EVERY_JOB.to_owned(), |source| format!("{key}: {source}"))
     };
     let view =
         |rlimit: &lazaret::plan::Rlimit| Rlimit { name: rlimit.name, value: rlimit.value, source: source(rlimit.name) };
