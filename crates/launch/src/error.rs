@@ -257,6 +257,11 @@ impl RunError {
                 "the directory above must be writable: in a container with a read-only root mount one at /tmp"
                     .to_owned(),
             ),
+            Self::Remains { .. } => Some(
+                "look for processes of this user whose parent is 1 and whose /proc/PID/status says `Seccomp: 2`, and end \
+                 them; the filter, Landlock and the limits are still on them. As root they are ended by the job's user id"
+                    .to_owned(),
+            ),
             Self::Deliver { .. } => Some("the file that was there before, if any, is untouched".to_owned()),
             _ => None,
         }
