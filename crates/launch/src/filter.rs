@@ -1,5 +1,11 @@
 //! The system-call filter of a plan.
 
+pub(crate) mod exec;
+#[cfg(test)]
+mod tests;
+
+pub use exec::forbidden_call;
+
 use crate::error::PlanError;
 use crate::observe::{Observe, Watching};
 use lazaret_filter::{Action, Arch, Backend, Call, CompileError, Decision, Filter, Reason, Rule, RuleCost, table};
@@ -23,6 +29,8 @@ pub struct FilterPlan {
     sources: Vec<Source>,
     /// Where it has its default.
     default_source: Source,
+    /// What the calls between filter and exec hold in their sixth register, so that nobody is told of them.
+    pub(crate) token: u32,
     /// What is noted beside, if it can be.
     watching: Result<Option<Watching>, String>,
 }
@@ -53,7 +61,11 @@ impl FilterPlan {
     }
 
     fn make(calls: &SystemCalls, own: OwnRules, supervised: bool, file_size: Option<u64>) -> Result<Self, PlanError> {
-        let (filter, beyond) = rules(calls, own, file_size.filter(|_| supervised))?;
+        let (mut filter, beyond) = rules(calls, own, file_size.filter(|_| supervised))?;
+        let token = exec::token();
+        if supervised {
+            exec::spare_what_is_logged(&mut filter, token)?;
+        }
         let backend = if supervised { Backend::Supervised } else { Backend::Alone };
         let arch = Arch::native()
             .ok_or_else(|| PlanError::Filter { problem: "there is no table for this architecture".to_owned() })?;
@@ -63,7 +75,7 @@ impl FilterPlan {
         let instructions = length(&program)?;
         let sources = calls.rules.iter().map(|rule| rule.source.clone()).collect();
         let (program, default_source, watching) = (program.as_bytes(), calls.default.source.clone(), Ok(None));
-        Ok(Self { program, instructions, filter, supervised, beyond, sources, default_source, watching })
+        Ok(Self { program, instructions, filter, supervised, beyond, sources, default_source, token, watching })
     }
 
     /// The same filter, of which permitted calls are told too, as far as `observe` asks for them. What it refuses it
@@ -73,7 +85,7 @@ impl FilterPlan {
     ///
     /// When the rules of another policy that `observe` names cannot be parsed.
     pub fn observed(mut self, observe: &Observe, own: OwnRules) -> Result<Self, PlanError> {
-        let Some(watching) = Watching::new(observe, own)? else { return Ok(self) };
+        let Some(watching) = Watching::new(observe, own, self.token)? else { return Ok(self) };
         if !self.supervised {
             self.watching = Err("this host cannot report system calls (the layer `notifier`)".to_owned());
             return Ok(self);
@@ -116,15 +128,25 @@ fn length(program: &lazaret_filter::Program) -> Result<u16, PlanError> {
     u16::try_from(program.len()).map_err(|_too_long| PlanError::Filter { problem: "too long".to_owned() })
 }
 
-/// The rules of a policy with a tier's `own` behind them, and with those that tell of calls beyond `file_size` bytes in a
-/// file: the number of the first of these.
-pub(crate) fn rules(calls: &SystemCalls, own: OwnRules, file_size: Option<u64>) -> Result<(Filter, usize), PlanError> {
+/// The rules of a policy, without those that a tier has.
+///
+/// # Errors
+///
+/// A rule that cannot be parsed, which a loader with a rule check does not let through.
+pub fn policy_rules(calls: &SystemCalls) -> Result<Filter, PlanError> {
     let mut filter = Filter::new(action(calls.default.value));
     for rule in &calls.rules {
         let parsed = Rule::parse(&rule.rule)
             .map_err(|e| PlanError::Filter { problem: format!("`{}` ({}): {e}", rule.rule, rule.source) })?;
         filter.push(parsed, action(rule.action));
     }
+    Ok(filter)
+}
+
+/// The rules of a policy with a tier's `own` behind them, and with those that tell of calls beyond `file_size` bytes in a
+/// file: the number of the first of these.
+pub(crate) fn rules(calls: &SystemCalls, own: OwnRules, file_size: Option<u64>) -> Result<(Filter, usize), PlanError> {
+    let mut filter = policy_rules(calls)?;
     for (rule, action) in own {
         let parsed = Rule::parse(rule).map_err(|e| PlanError::Filter { problem: format!("`{rule}`: {e}") })?;
         filter.push(parsed, *action);
@@ -270,7 +292,8 @@ impl FilterCache {
     }
 }
 
-fn action(action: CallAction) -> Action {
+/// What an action of a policy is to a filter.
+pub fn action(action: CallAction) -> Action {
     match action {
         CallAction::Allow => Action::Allow,
         CallAction::Log => Action::Log,

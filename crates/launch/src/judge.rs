@@ -204,10 +204,10 @@ fn start_failure(terms: &Terms<'_>, running: &Running) -> Option<StartFailure> {
             (StartFailureKind::BadInterpreter, format!("`{path}` is there, but the interpreter that it names is not"))
         }
         libc::ENOENT | libc::ENOTDIR if command.contains('/') => {
-            (StartFailureKind::NotFound, "there is no such file in the jail".to_owned())
+            (StartFailureKind::NotFound, "there is no such file for the job".to_owned())
         }
         libc::ENOENT | libc::ENOTDIR => {
-            (StartFailureKind::NotFound, "it is in no directory of PATH in the jail".to_owned())
+            (StartFailureKind::NotFound, "it is in no directory of PATH for the job".to_owned())
         }
         libc::EACCES | libc::EPERM => (StartFailureKind::NotExecutable, format!("`{path}` may not be executed")),
         libc::ENOEXEC => {

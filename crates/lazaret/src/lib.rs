@@ -81,7 +81,7 @@ pub mod view;
 
 pub use error::Error;
 pub use job::{Job, launcher};
-pub use launcher::Launcher;
+pub use launcher::{Launcher, own_rules};
 pub use lazaret_jail::run::{Ahead, Cancel, Sink};
 pub use lazaret_jail::{plan, probe, steps, uid};
 pub use lazaret_launch::observe;

@@ -2,10 +2,9 @@
 
 use super::Observe;
 use crate::error::PlanError;
-use crate::filter::{self, OwnRules};
+use crate::filter::{self, OwnRules, exec};
 use crate::refusals;
 use lazaret_filter::{Action, Arch, Call, Decision, Filter, Program, Rule, Watch};
-use rustix::rand::{GetRandomFlags, getrandom};
 
 /// What a filter's supervisor notes, and the filter that has it told.
 #[derive(Debug, Clone)]
@@ -15,24 +14,18 @@ pub struct Watching {
     /// The other policy's rules, and from which on they are there to tell of calls beyond the bound of a file.
     other: Option<(Filter, usize)>,
     pub(super) everything: bool,
-    /// What process 1 puts into the sixth register of the calls that it makes itself between filter and exec. Then
-    /// nobody listens yet, so these must not wait.
-    pub(crate) token: u32,
 }
 
 /// Calls that name an address.
 const ADDRESS_CALLS: [&str; 3] = ["bind", "connect", "sendto"];
 
-/// What process 1 does between filter and exec, and if that fails.
-const LAUNCH_CALLS: [&str; 3] = ["execve", "faccessat", "exit_group"];
-
 impl Watching {
-    /// What `observe` asks for. `None`: nothing.
+    /// What `observe` asks for, but for the calls of the launch, which have the `token`. `None`: nothing.
     ///
     /// # Errors
     ///
     /// When the other policy's rules cannot be parsed.
-    pub(crate) fn new(observe: &Observe, own: OwnRules) -> Result<Option<Self>, PlanError> {
+    pub(crate) fn new(observe: &Observe, own: OwnRules, token: u32) -> Result<Option<Self>, PlanError> {
         let (mut watched, other) = match observe {
             Observe::Nothing => return Ok(None),
             Observe::Paths => (Filter::new(Action::Allow), None),
@@ -48,16 +41,10 @@ impl Watching {
                 watched.push(parsed(call)?, Action::Log);
             }
         }
-        let mut token = [0; 4];
-        // The kernel's generator answers at once after boot; who guesses the number hides a call and gains nothing.
-        let filled = getrandom(&mut token, GetRandomFlags::empty());
-        debug_assert!(filled.is_ok(), "getrandom answers");
-        // Not zero, which the register holds anyway.
-        let token = u32::from_ne_bytes(token) | 1;
-        for call in LAUNCH_CALLS {
-            watched.push(parsed(&format!("{call}(arg5 == {token:#x})"))?, Action::Allow);
+        for call in exec::calls() {
+            watched.push(exec::spared(call, token)?, Action::Allow);
         }
-        Ok(Some(Self { filter: watched, other, everything, token }))
+        Ok(Some(Self { filter: watched, other, everything }))
     }
 
     /// The program that enforces `enforced` and tells of what is watched.

@@ -2,7 +2,8 @@
 
 use super::error::LockdownError;
 use lazaret_filter::{Action, Arch, Backend, Call, Decision, Filter, Rule, table};
-use lazaret_policy::{CallAction, SystemCalls};
+use lazaret_launch::filter::{action, policy_rules};
+use lazaret_policy::SystemCalls;
 
 /// The filter, as rules and compiled.
 #[derive(Debug, Clone)]
@@ -106,12 +107,7 @@ pub(crate) struct Own {
 
 impl FilterPlan {
     pub(crate) fn new(calls: &SystemCalls, own: Own) -> Result<Self, LockdownError> {
-        let mut filter = Filter::new(action(calls.default.value));
-        for rule in &calls.rules {
-            let parsed = Rule::parse(&rule.rule)
-                .map_err(|e| LockdownError::Filter { problem: format!("`{}` ({}): {e}", rule.rule, rule.source) })?;
-            filter.push(parsed, action(rule.action));
-        }
+        let mut filter = policy_rules(calls).map_err(|e| LockdownError::Filter { problem: e.to_string() })?;
         needed(&filter, calls)?;
         let asked = filter.clone();
         for (rule, action) in OWN_RULES {
@@ -198,17 +194,6 @@ fn taken(asked: &Filter, whole: &Filter, calls: &SystemCalls) -> Vec<String> {
         }
     }
     by_rule.into_iter().map(|(rule, names)| format!("{} of {rule}", names.join(", "))).collect()
-}
-
-fn action(action: CallAction) -> Action {
-    match action {
-        CallAction::Allow => Action::Allow,
-        CallAction::Log => Action::Log,
-        CallAction::Trap => Action::Trap,
-        CallAction::Kill => Action::Kill,
-        CallAction::Refuse => Action::Refuse(EPERM),
-        CallAction::Silent => Action::Errno(EPERM),
-    }
 }
 
 #[cfg(test)]
