@@ -20,7 +20,8 @@ use rustix::process::{PidfdFlags, pidfd_open};
 use std::ffi::CStr;
 use std::io;
 use std::mem::offset_of;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// When a job is first looked at, and how long there is at most, and at least, between two looks.
@@ -40,6 +41,8 @@ const MOST_ENTRIES: u64 = 200_000;
 /// What a file costs beside its content: its inode, and its name.
 const ENTRY: u64 = 512;
 const DEEPEST: usize = 256;
+/// How long there may be processes that cannot be looked into. A job's first one is such until its exec.
+const HIDING: Duration = Duration::from_millis(500);
 
 /// The fence around one job.
 #[derive(Debug)]
@@ -57,11 +60,17 @@ pub(crate) struct Fence<'a> {
     largest: u64,
     disk_full: bool,
     file_at_limit: bool,
+    /// Where the private directory is, as /proc says it; `None` where open files cannot be looked at.
+    looks_below: Option<PathBuf>,
+    /// Since when there was a process at every look that could not be looked into.
+    hides_since: Option<Instant>,
     next: Instant,
 }
 
 impl<'a> Fence<'a> {
-    pub(crate) fn new(plan: &'a Plan, image: BorrowedFd<'a>, place: &'a Place) -> Self {
+    /// `open_files` says whether the open files of jobs can be looked at.
+    pub(crate) fn new(plan: &'a Plan, image: BorrowedFd<'a>, place: &'a Place, open_files: bool) -> Self {
+        let link = format!("/proc/self/fd/{}", place.top().as_raw_fd());
         Self {
             limits: &plan.limits,
             mode: plan.mode,
@@ -73,6 +82,8 @@ impl<'a> Fence<'a> {
             largest: 0,
             disk_full: false,
             file_at_limit: false,
+            looks_below: std::fs::read_link(link).ok().filter(|_| open_files),
+            hides_since: None,
             next: Instant::now(),
         }
     }
@@ -97,6 +108,13 @@ impl<'a> Fence<'a> {
         self.held = if look.is_beyond { u64::MAX } else { look.bytes };
         self.most_held = self.most_held.max(look.bytes);
         self.largest = look.largest;
+    }
+
+    /// Whether something is hidden for longer than it takes to begin.
+    fn hides(&mut self, sum: &Sum) -> bool {
+        let since = self.hides_since.filter(|_| sum.hides).or_else(|| sum.hides.then(Instant::now));
+        self.hides_since = since;
+        since.is_some_and(|since| since.elapsed() > HIDING)
     }
 
     fn over_memory(&self, reaper: i32, sum: &Sum) -> bool {
@@ -212,7 +230,7 @@ impl Boundary for Fence<'_> {
     }
 
     fn cpu_used(&self, running: &Running) -> Option<Duration> {
-        Some(Sum::of(running.shell.init_pid()?.as_raw_nonzero().get(), false).cpu)
+        Some(Sum::of(running.shell.init_pid()?.as_raw_nonzero().get(), None).cpu)
     }
 
     fn peaks(&mut self, _running: &Running) -> Peaks {
@@ -235,12 +253,12 @@ impl Boundary for Fence<'_> {
     fn look(&mut self, running: &Running, _asked: bool) -> Option<LimitKey> {
         let begun = Instant::now();
         let reaper = running.shell.init_pid()?.as_raw_nonzero().get();
-        let sum = Sum::of(reaper, true);
+        let sum = Sum::of(reaper, self.looks_below.as_deref());
         self.peak.tasks = self.peak.tasks.max(sum.tasks);
         self.peak.memory = self.peak.memory.max(sum.memory);
         self.peak.cpu = self.peak.cpu.max(sum.cpu);
         self.look_at_files();
-        let held = self.held.saturating_add(sum.nameless);
+        let held = if self.hides(&sum) { u64::MAX } else { self.held.saturating_add(sum.nameless) };
         let left = self.limits.disk.bytes().saturating_sub(held);
         let room = self.limits.memory.bytes().saturating_sub(sum.memory);
         let way = Duration::from_micros(left.min(room) / BYTES_PER_US).clamp(LEAST, LOOK);
