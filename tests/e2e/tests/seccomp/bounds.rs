@@ -12,6 +12,7 @@ as_root_and_user![
     processes_are_limited,
     a_file_is_limited,
     the_private_directory_is_limited,
+    a_file_of_several_names_counts_once,
     files_without_a_name_count_to_the_private_directory,
     files_that_are_only_mapped_count_to_the_private_directory,
     files_of_a_program_that_cannot_be_read_count_to_the_private_directory,
@@ -74,6 +75,13 @@ fn the_private_directory_is_limited(runner: &Runner) {
     let ended = confined(runner).limit("disk=16MiB").limit("wall=20s").shell(script).run();
 
     ended.expect_limit("disk-limit", 123, "disk", "16MiB");
+}
+
+fn a_file_of_several_names_counts_once(runner: &Runner) {
+    let script = "head -c 10000000 /dev/zero > file && ln file second && ln file third && sleep 0.5";
+    let ended = confined(runner).limit("disk=16MiB").limit("wall=20s").shell(script).run();
+
+    ended.expect("ok", 0);
 }
 
 fn files_without_a_name_count_to_the_private_directory(runner: &Runner) {

@@ -17,6 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Dir, FileType, Mode as FileMode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open};
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::io;
 use std::mem::offset_of;
@@ -133,6 +134,8 @@ struct Look {
     /// The size of the largest file.
     largest: u64,
     file_at_limit: bool,
+    /// Files of several names, which count once.
+    linked: BTreeSet<u64>,
     /// There is more than the bound; or what cannot be looked at, and is taken for more.
     is_beyond: bool,
 }
@@ -159,7 +162,10 @@ impl Look {
             }
             let Ok(stat) = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
             self.entries += 1;
-            self.bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * 512 + ENTRY;
+            let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+            let is_known = is_regular && stat.st_nlink > 1 && !self.linked.insert(stat.st_ino);
+            let blocks = if is_known { 0 } else { u64::try_from(stat.st_blocks).unwrap_or(0) };
+            self.bytes += blocks * 512 + ENTRY;
             if self.bytes > self.bound || self.entries > MOST_ENTRIES {
                 // More is not needed to know.
                 self.is_beyond = true;
