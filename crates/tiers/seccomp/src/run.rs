@@ -1,6 +1,7 @@
 //! Runs a plan: launch, watch, collect, clear up. Decides nothing.
 
 mod fence;
+mod nameless;
 mod place;
 mod tree;
 
@@ -118,7 +119,7 @@ impl Launcher {
         let shell = Shell::start(self.image.as_fd(), uid, enter::shell(plan.mode), 0)?;
         let make = |settings: &_| enter::job(&plan, id, settings);
         let mut running = running::admit(since, shell, job, sink, &inputs, (&[], &[]), make)?;
-        let mut fence = Fence::new(&plan, self.image.as_fd(), &place);
+        let mut fence = Fence::new(&plan, self.image.as_fd(), &place, self.support.open_files);
         let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
         let watched = watch::watch(&terms, &mut running, &mut fence, sink, self.processors, || {});
         let ended = Instant::now();

@@ -142,6 +142,8 @@ fn of_policy(policy: &Policy) -> Result<Filter, SandboxError> {
 ///
 /// No process but itself can be signalled, traced, read, written or slowed down. Its way to tell its caller that it is
 /// ready is a descriptor beyond its own limit on them, which it closes before the function runs and cannot have again.
+/// It stays one that dies with its parent, makes nothing that outlives it or that its bound of memory does not count, and
+/// does not change what Landlock does not decide on: modes, owners, times and attributes.
 fn with_own_rules(mut filter: Filter, policy: &Policy, socket: i32, own: u32) -> Result<(Filter, usize), SandboxError> {
     let refuse = Action::Refuse(EPERM);
     let first = |call: &str| (format!("{call}(arg0 != {own})"), refuse);
@@ -174,6 +176,19 @@ fn with_own_rules(mut filter: Filter, policy: &Policy, socket: i32, own: u32) ->
         never("setpriority"),
         never("ioprio_set"),
         never("seccomp"),
+        ("prctl(option == PR_SET_PDEATHSIG)".to_owned(), refuse),
+        ("fcntl(cmd in [F_SETOWN, F_SETOWN_EX])".to_owned(), refuse),
+        ("ioctl(request in [FIOSETOWN, SIOCSPGRP])".to_owned(), refuse),
+        never("memfd_create"),
+        never("memfd_secret"),
+        never("shmget"),
+        never("shmat"),
+        never("semget"),
+        never("msgget"),
+        never("mq_open"),
+        never("@keyring"),
+        never("@file-metadata"),
+        never("@chown"),
         ("socket(domain == AF_VSOCK)".to_owned(), Action::Refuse(EAFNOSUPPORT)),
     ];
     for (rule, action) in rules {
