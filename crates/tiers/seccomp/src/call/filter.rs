@@ -141,7 +141,8 @@ fn of_policy(policy: &Policy) -> Result<Filter, SandboxError> {
 /// Rules behind those of every policy, so that none prevails over them; `own` is the process's own id.
 ///
 /// No process but itself can be signalled, traced, read, written or slowed down. Its way to tell its caller that it is
-/// ready is a descriptor beyond its own limit on them, which it closes before the function runs and cannot have again.
+/// ready, and to hear that its input is there, is a descriptor beyond its own limit on them, which it closes before the
+/// function runs and cannot have again.
 fn with_own_rules(mut filter: Filter, policy: &Policy, socket: i32, own: u32) -> Result<(Filter, usize), SandboxError> {
     let refuse = Action::Refuse(EPERM);
     let first = |call: &str| (format!("{call}(arg0 != {own})"), refuse);
@@ -150,6 +151,8 @@ fn with_own_rules(mut filter: Filter, policy: &Policy, socket: i32, own: u32) ->
     let memory = policy.limits.memory.value.bytes();
     let rules = [
         (format!("sendmsg(arg0 == {socket})"), Action::Allow),
+        (format!("recvfrom(arg0 == {socket})"), Action::Allow),
+        (format!("shutdown(arg0 == {socket})"), Action::Allow),
         (format!("close(arg0 == {socket})"), Action::Allow),
         ("close(arg0 == 3)".to_owned(), Action::Allow),
         first("kill"),

@@ -1,7 +1,7 @@
 //! From a call's beginning to its end.
 
 use super::error::CallError;
-use super::process::{News, Process, Told};
+use super::process::{End, News, Parent, Process};
 use super::recipe::Recipe;
 use super::refused::Refused;
 use lazaret_sys::fork::processor_time;
@@ -98,7 +98,7 @@ impl Watch<'_> {
             }
         }
         if end && self.ended.is_none() {
-            self.ended = self.process.reap().map_err(CallError::resource("wait for the call's process"))?;
+            self.learn_of_the_end()?;
         }
         if self.ended.is_none() {
             self.check_time(cancel)?;
@@ -112,7 +112,7 @@ impl Watch<'_> {
         let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
         let sources = [
             self.connected.then(|| self.process.socket.as_fd()),
-            self.process.pidfd(),
+            Some(self.process.end_descriptor()),
             self.listener.as_ref().map(AsFd::as_fd),
             self.cancel.filter(|_| self.killed.is_none()),
         ];
@@ -155,27 +155,32 @@ impl Watch<'_> {
                     }
                     (self.pid, self.listener) = (Some(pid), listener);
                 }
-                News::Told(Told::Failed(errno)) => {
-                    let source = io::Error::from_raw_os_error(errno);
-                    return Err(CallError::Resource { what: "fork in the spawner", source });
-                }
-                News::Told(Told::Ended { signalled, number, user_us, system_us, peak_memory }) => {
-                    let ended = if signalled { Ended::Signalled(number) } else { Ended::Exited(number) };
-                    self.ended = Some((Some(ended), Used { user_us, system_us, peak_memory }));
-                    return Ok(());
-                }
-                News::Gone if self.process.pidfd().is_some() => {
+                News::Gone => {
                     self.connected = false;
                     return Ok(());
                 }
-                News::Gone => return Err(CallError::SpawnerDied),
             }
+        }
+    }
+
+    fn learn_of_the_end(&mut self) -> Result<(), CallError> {
+        match self.process.end().map_err(CallError::resource("wait for the call's process"))? {
+            End::None => Ok(()),
+            End::Ended(ended, used) => {
+                self.ended = Some((ended, used));
+                Ok(())
+            }
+            End::Failed(errno) => {
+                let source = io::Error::from_raw_os_error(errno);
+                Err(CallError::Resource { what: "fork in the spawner", source })
+            }
+            End::SpawnerDied => Err(CallError::SpawnerDied),
         }
     }
 
     fn check_time(&mut self, cancelled: bool) -> Result<(), CallError> {
         if let Some(killed) = self.killed {
-            return match (killed.elapsed() >= GRACE, self.process.pidfd().is_some()) {
+            return match (killed.elapsed() >= GRACE, matches!(self.process.parent, Parent::Caller { .. })) {
                 (false, _) => Ok(()),
                 (true, false) => Err(CallError::SpawnerDied),
                 (true, true) => {
