@@ -12,7 +12,6 @@ mod order;
 mod output;
 mod process;
 mod recipe;
-mod refused;
 mod room;
 mod spawner;
 mod watch;

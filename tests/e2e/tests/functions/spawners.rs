@@ -63,8 +63,9 @@ fn a_spawner_that_is_killed_during_a_call_takes_the_call_with_it() {
 
     assert!(matches!(outcome.0, Err(CallError::SpawnerDied)), "{outcome:?}");
     assert!(begun.elapsed() < Duration::from_secs(20));
-    let child = outcome.1.trim().parse().ok().and_then(Pid::from_raw).expect("an id");
-    assert!(soon(|| is_dead(child)));
+    let children = outcome.1.split_whitespace().filter_map(|child| Pid::from_raw(child.parse().ok()?));
+    let children: Vec<_> = children.collect();
+    assert!(!children.is_empty() && soon(|| children.iter().all(|child| is_dead(*child))), "{}", outcome.1);
 }
 
 #[test]
@@ -138,6 +139,6 @@ fn a_caller_that_is_killed_takes_its_spawner_and_its_calls_with_it() {
     caller.kill().expect("it lives");
     caller.wait().expect("an own child");
 
-    assert_eq!(pids.len(), 3, "a spawner, its call, and one without it: {told}");
+    assert!(pids.len() >= 3, "a spawner, its call and those for the next, and one without it: {told}");
     assert!(soon(|| pids.iter().all(|pid| is_dead(*pid))));
 }

@@ -131,7 +131,6 @@ fn lock_down(given: &Given<'_>, head: &'static mut [u8]) -> Step<(Written, Optio
     let socket = step(9, confine::place(given.socket, order.socket))?;
     step(10, confine::close_others(&mut [socket.as_fd()]))?;
     step(11, limits(order, space))?;
-    step(11, rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable))?;
     step(12, confine::unblock_signals())?;
     step(13, set_socket_timeout(&socket, Timeout::Recv, (given.word == Word::Input).then_some(IDLE)))?;
     if given.word == Word::Known && !matches!(recv(&socket, &mut [0; 1], RecvFlags::empty()), Ok((1, _))) {

@@ -3,7 +3,7 @@
 use super::error::CallError;
 use super::process::{End, News, Parent, Process};
 use super::recipe::Recipe;
-use super::refused::Refused;
+use lazaret_launch::refusals::Refusals;
 use lazaret_sys::fork::processor_time;
 use lazaret_sys::wait::{Ended, Used};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -32,7 +32,7 @@ pub(crate) struct Watched {
     pub(crate) used: Used,
     /// Whether the function's turn came.
     pub(crate) ready: bool,
-    pub(crate) refused: Refused,
+    pub(crate) refused: Refusals,
     pub(crate) wall: Duration,
 }
 
@@ -48,7 +48,7 @@ struct Watch<'a> {
     /// Set when the function's turn came.
     pid: Option<u32>,
     stop: Option<Stop>,
-    refused: Refused,
+    refused: Refusals,
     ended: Option<(Option<Ended>, Used)>,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn watch(
         listener: None,
         pid: None,
         stop: None,
-        refused: Refused::default(),
+        refused: Refusals::default(),
         ended: None,
     };
     let (ended, used) = loop {
@@ -78,8 +78,12 @@ pub(crate) fn watch(
         }
         watch.turn()?;
     };
-    let Watch { stop, pid, refused, .. } = watch;
-    Ok(Watched { stop, ended, used, ready: pid.is_some(), refused, wall: begun.elapsed() })
+    let Watch { stop, pid, mut refused, .. } = watch;
+    let wall = begun.elapsed();
+    let mut violation = refused.violation.take();
+    refused.explain(&recipe.rules(pid.unwrap_or_default()), violation.as_mut());
+    refused.violation = violation;
+    Ok(Watched { stop, ended, used, ready: pid.is_some(), refused, wall })
 }
 
 impl Watch<'_> {
@@ -91,7 +95,7 @@ impl Watch<'_> {
             self.hear()?;
         }
         if listener && let (Some(listener), Some(pid)) = (&self.listener, self.pid) {
-            let answered = self.refused.answer_next(listener.as_fd(), pid, &self.recipe.filter);
+            let answered = self.refused.answer_next(listener.as_fd(), &self.recipe.rules(pid));
             answered.map_err(CallError::resource("answer a system call of the function"))?;
             if self.refused.violation.is_some() {
                 self.end(Stop::Violation)?;
