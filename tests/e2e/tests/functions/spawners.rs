@@ -82,6 +82,36 @@ fn a_spawner_ends_when_nobody_can_use_it_any_more() {
     assert!(test_kill_process(ended).is_err(), "it is gone, and no zombie");
 }
 
+fn children(spawner: &Spawner) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", spawner.id())).expect("it lives");
+    children.split_whitespace().map(|child| child.parse().expect("a number")).collect()
+}
+
+#[test]
+fn processes_for_the_next_calls_wait_are_used_once_and_go_when_nobody_calls() {
+    let _alone = alone();
+    let spawner = Spawner::start().expect("a spawner");
+    let own_id = spawner.sandboxed_typed(&compute(), |_: ()| std::process::id()).expect("it can be sandboxed");
+    assert!(soon(|| children(&spawner).len() == 2));
+    let waiting = children(&spawner);
+
+    let used: Vec<u32> =
+        (0..20).map(|_| own_id.call(&()).expect("the call is made").into_value().expect("an id")).collect();
+    std::thread::sleep(Duration::from_secs(5));
+    let wait_still = children(&spawner).len();
+    std::thread::sleep(Duration::from_secs(3));
+    let went = soon(|| children(&spawner).is_empty());
+    let later = own_id.call(&()).expect("the call is made").into_value().expect("an id");
+    let wait_again = soon(|| children(&spawner).len() == 2);
+    drop(own_id);
+
+    assert_eq!(used[..2], waiting, "they were made ahead");
+    let once: std::collections::BTreeSet<_> = used.iter().chain([&later]).collect();
+    assert_eq!(once.len(), 21, "{used:?} {later}");
+    assert_eq!((wait_still, went, wait_again), (2, true, true));
+    assert!(soon(|| children(&spawner).is_empty()), "nobody can call it any more");
+}
+
 #[test]
 fn a_spawner_holds_no_descriptor_of_its_callers() {
     let _alone = alone();

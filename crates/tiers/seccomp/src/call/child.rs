@@ -2,7 +2,7 @@
 
 use super::ahead::IDLE;
 use super::order::Order;
-use super::output::{Output, Pages, publish_failure, publish_message, state};
+use super::output::{Output, publish_failure, publish_message, state};
 use super::room::{HEAD, Layout, MESSAGE};
 use lazaret_sys::map::{Frozen, Written};
 use lazaret_sys::{confine, crash, fork};
@@ -86,8 +86,7 @@ pub(crate) fn run(given: &Given<'_>, input: Option<&[u8]>, body: impl FnOnce(&[u
             fork::exit(1)
         }
         Ok((region, mapped, len)) => {
-            let pages = if given.order.advise { Pages::HugeWhenLarge } else { Pages::Plain };
-            let mut output = Output::new(head, region, pages);
+            let mut output = Output::new(head, region, given.order.advise);
             let input = input.unwrap_or_else(|| &mapped.as_deref().unwrap_or_default()[..len]);
             if catch_unwind(AssertUnwindSafe(|| body(input, &mut output))).is_err() {
                 output.state = state::PANIC;
