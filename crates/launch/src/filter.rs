@@ -8,7 +8,8 @@ pub use exec::forbidden_call;
 
 use crate::error::PlanError;
 use crate::observe::{Observe, Watching};
-use lazaret_filter::{Action, Arch, Backend, Call, CompileError, Decision, Filter, Reason, Rule, RuleCost, table};
+use crate::refusals::{Bound, Rules};
+use lazaret_filter::{Action, Arch, Backend, Call, CompileError, Filter, Rule, RuleCost, table};
 use lazaret_policy::{CallAction, Source, SystemCalls};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -119,11 +120,6 @@ impl FilterPlan {
     }
 }
 
-/// Of no policy.
-fn own() -> (String, bool) {
-    ("Lazaret".to_owned(), true)
-}
-
 fn length(program: &lazaret_filter::Program) -> Result<u16, PlanError> {
     u16::try_from(program.len()).map_err(|_too_long| PlanError::Filter { problem: "too long".to_owned() })
 }
@@ -214,17 +210,18 @@ fn permits_always(calls: &SystemCalls, filter: &Filter, call: &str) -> bool {
 }
 
 impl FilterPlan {
-    /// Whether the rule that decided, by its number, is there to tell of a call beyond the bound of a file.
-    pub fn is_beyond(&self, rule: Option<usize>) -> bool {
-        rule.is_some_and(|rule| rule >= self.beyond)
-    }
-
-    /// Where a decision comes from, and whether it is Lazaret's own and not the policy's.
-    pub(crate) fn author(&self, decision: &Decision) -> (String, bool) {
-        match (decision.rule, decision.reason) {
-            (Some(rule), _) => self.sources.get(rule).map_or_else(own, |source| (source.to_string(), false)),
-            (None, Reason::Default) => (self.default_source.to_string(), false),
-            (None, _) => own(),
+    /// The rules, for answering calls by them.
+    pub fn rules(&self) -> Rules<'_> {
+        Rules {
+            filter: &self.filter,
+            sources: &self.sources,
+            default_source: &self.default_source,
+            beyond: self.beyond,
+            bound: Bound::File,
+            never: &[],
+            own_id: None,
+            is_harmless_copy: false,
+            watching: self.watching(),
         }
     }
 

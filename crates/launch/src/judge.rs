@@ -97,7 +97,7 @@ pub fn judge(terms: &Terms<'_>, running: &Running, watched: &Watched, boundary: 
         cpu_used_up: cpu_us(running, &measured) >= micros(terms.limits.cpu.duration()),
         disk_full,
         cut: running.streams.stdout.truncated || running.streams.stderr.truncated,
-        file_at_limit: failed && (file_at_limit || watched.refusals.beyond_file),
+        file_at_limit: failed && (file_at_limit || watched.refusals.beyond),
     };
     let limits_hit = limits_hit(terms, &evidence);
     Fate { verdict: evidence.verdict(terms), limits_hit, measured, notes }

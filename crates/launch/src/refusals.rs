@@ -1,11 +1,9 @@
 //! Answers and records the calls that the filter does not let through.
 
-use crate::error::RunError;
-use crate::filter::FilterPlan;
-use crate::observe::Observed;
+use crate::observe::{Observed, Watching};
 use crate::sights::Sights;
-use lazaret_filter::{Action, Arch, Call, Filter, groups, table};
-use lazaret_policy::{Refusal, Verdict};
+use lazaret_filter::{Action, Arch, Call, Decision, Filter, Reason, groups, table};
+use lazaret_policy::{Refusal, Source, Verdict};
 use lazaret_sys::seccomp::{self, Answer, Notification};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -14,6 +12,85 @@ use std::os::unix::fs::MetadataExt as _;
 /// How many different refusals are kept; more are counted.
 const KEPT: usize = 64;
 
+/// The rules by which calls are answered, and what is to be said of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules<'a> {
+    /// The rules themselves.
+    pub filter: &'a Filter,
+    /// Where the policy has each of its rules, which are the first.
+    pub sources: &'a [Source],
+    /// Where it has its default.
+    pub default_source: &'a Source,
+    /// Rules from this one on only tell of calls that go beyond a bound.
+    pub beyond: usize,
+    /// Which bound.
+    pub bound: Bound,
+    /// Calls that no policy can allow.
+    pub never: &'a [String],
+    /// The process's own id, where a number stands for it in the rules.
+    pub own_id: Option<OwnId>,
+    /// Whether the process is a copy of this one, and can change no file.
+    pub is_harmless_copy: bool,
+    /// What is noted of permitted calls.
+    pub watching: Option<&'a Watching>,
+}
+
+/// A bound that the kernel keeps without telling anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// Of a file: a call beyond it may be refused for other reasons.
+    File,
+    /// Of memory.
+    Memory,
+}
+
+/// The one process that rules speak of, in rules that were written before there was a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnId {
+    /// Its id.
+    pub pid: u32,
+    /// What stands for it.
+    pub stands: u32,
+}
+
+impl Rules<'_> {
+    /// The call as the rules know it.
+    fn as_written(&self, call: &Call) -> Call {
+        let mut call = *call;
+        let Some(OwnId { pid, stands }) = self.own_id else { return call };
+        let low = u64::from(u32::MAX);
+        let first = &mut call.args[0];
+        if *first & low == u64::from(pid) {
+            *first = *first & !low | u64::from(stands);
+        } else if *first & low == u64::from(stands) {
+            *first ^= 1;
+        }
+        call
+    }
+
+    /// The rule `number`, for people.
+    fn text(&self, number: usize) -> Option<String> {
+        let text = self.filter.rules().get(number)?.0.to_string();
+        Some(match self.own_id {
+            None => text,
+            Some(OwnId { pid, stands }) => {
+                let pid = pid.to_string();
+                text.replace(&stands.to_string(), &pid).replace(&format!("{stands:#x}"), &pid)
+            }
+        })
+    }
+
+    /// Where a decision comes from, and whether it is Lazaret's own and not the policy's.
+    pub(crate) fn author(&self, decision: &Decision) -> (String, bool) {
+        let own = || ("Lazaret".to_owned(), true);
+        match (decision.rule, decision.reason) {
+            (Some(rule), _) => self.sources.get(rule).map_or_else(own, |source| (source.to_string(), false)),
+            (None, Reason::Default) => (self.default_source.to_string(), false),
+            (None, _) => own(),
+        }
+    }
+}
+
 /// What was refused so far.
 #[derive(Debug, Default)]
 pub struct Refusals {
@@ -21,8 +98,8 @@ pub struct Refusals {
     pub kept: Vec<Refusal>,
     /// Those that were too many.
     pub dropped: u64,
-    /// Whether a call was seen that goes beyond the bound of a file, which the kernel refuses.
-    pub beyond_file: bool,
+    /// Whether a call was seen that goes beyond the bound of which the rules tell.
+    pub beyond: bool,
     /// What was noted of permitted calls, where that was asked for.
     pub observed: Observed,
     /// The call that the job must die for.
@@ -37,17 +114,17 @@ impl Refusals {
     /// # Errors
     ///
     /// When the kernel does not take the answer.
-    pub fn answer_next(&mut self, listener: BorrowedFd<'_>, plan: &FilterPlan) -> Result<(), RunError> {
-        let failed = |source: io::Error| RunError::Resource { what: "answer a system call of the job", source };
+    pub fn answer_next(&mut self, listener: BorrowedFd<'_>, rules: &Rules<'_>) -> io::Result<()> {
         let notification = match seccomp::receive(listener) {
             Ok(Some(notification)) => notification,
             Ok(None) => return Ok(()),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            Err(e) => return Err(failed(e)),
+            Err(e) => return Err(e),
         };
         let call = Call { audit_arch: notification.arch, nr: notification.number, args: notification.args };
-        let decision = plan.filter.decide(&call);
-        let rule = decision.rule.and_then(|index| plan.filter.rules().get(index)).map(|(rule, _)| rule.to_string());
+        let written = rules.as_written(&call);
+        let decision = rules.filter.decide(&written);
+        let rule = decision.rule.and_then(|number| rules.text(number));
         let answer = match decision.action {
             Action::Refuse(errno) | Action::Errno(errno) => Answer::Errno(errno.into()),
             // Allowed either way: the answer decides nothing, it lets the call happen after it was noted.
@@ -55,28 +132,28 @@ impl Refusals {
             Action::Kill | Action::Trap => {
                 // It is never answered, so it is never made; and made again after the look, it is not either.
                 if self.violation.is_none() && !self.sights.was_interrupted(&notification) {
-                    self.sights.look(listener, &notification, (call, decision), plan, None);
+                    self.sights.look(listener, &notification, (call, written, decision), rules, None);
                 }
                 self.violation = Some(violation(&notification, rule));
                 return Ok(());
             }
         };
-        if let Some(watching) = plan.watching().filter(|_| answer == Answer::Continue) {
+        if let Some(watching) = rules.watching.filter(|_| answer == Answer::Continue) {
             self.observed.note(listener, &notification, &call, decision, watching);
         }
         if decision.action == Action::Allow {
             // Told of for the sake of the note alone.
-        } else if plan.is_beyond(decision.rule) {
-            self.beyond_file |= is_of_file(&notification);
+        } else if decision.rule.is_some_and(|rule| rule >= rules.beyond) {
+            self.beyond |= rules.bound == Bound::Memory || is_of_file(&notification);
         } else if self.sights.was_interrupted(&notification) {
             // Counted when it was looked at.
-        } else if let Some(new) = self.record(&notification, answer, rule, &plan.filter) {
-            let waits = self.sights.look(listener, &notification, (call, decision), plan, Some(new));
+        } else if let Some(new) = self.record(&notification, answer, rule, rules) {
+            let waits = self.sights.look(listener, &notification, (call, written, decision), rules, Some(new));
             if !waits {
                 return Ok(());
             }
         }
-        seccomp::answer(listener, notification.id, answer).map_err(failed)
+        seccomp::answer(listener, notification.id, answer)
     }
 
     /// Counts a call. Returns the number of a refusal that is new.
@@ -85,7 +162,7 @@ impl Refusals {
         notification: &Notification,
         answer: Answer,
         rule: Option<String>,
-        filter: &Filter,
+        rules: &Rules<'_>,
     ) -> Option<usize> {
         let errno = match answer {
             Answer::Errno(errno) => errno,
@@ -102,7 +179,8 @@ impl Refusals {
             return None;
         }
         let call = call_name(notification);
-        let suggestion = (errno != 0).then(|| suggestion(&call, filter)).flatten();
+        let may_help = errno != 0 && !rules.never.contains(&call);
+        let suggestion = may_help.then(|| suggestion(&call, rules.filter)).flatten();
         self.kept.push(Refusal {
             call,
             number,
@@ -117,9 +195,9 @@ impl Refusals {
     }
 
     /// Explains what was refused, and `fatal`, the call that the job was ended for. The job is dead.
-    pub(crate) fn explain(&mut self, plan: &FilterPlan, fatal: Option<&mut Verdict>) {
+    pub fn explain(&mut self, rules: &Rules<'_>, fatal: Option<&mut Verdict>) {
         let mut fatal = fatal;
-        for (refusal, explanation) in self.sights.explain(plan) {
+        for (refusal, explanation) in self.sights.explain(rules) {
             let explanation = Some(Box::new(explanation));
             match (refusal.and_then(|at| self.kept.get_mut(at)), fatal.as_deref_mut()) {
                 (Some(refusal), _) => refusal.explanation = explanation,

@@ -86,8 +86,8 @@ pub use lazaret_jail::run::{Ahead, Cancel, Sink};
 pub use lazaret_jail::{plan, probe, steps, uid};
 pub use lazaret_launch::observe;
 pub use lazaret_policy::{
-    Bytes, Control, FileName, Holding, Layer, LimitHit, LimitKey, Limits, Mode, OutputProblem, Policy, PolicyError,
-    Source, StartFailure, StartFailureKind, Tier, Usage, Verdict,
+    Bytes, Control, Explanation, FileName, Holding, Layer, LimitHit, LimitKey, Limits, Mode, OutputProblem, Policy,
+    PolicyError, Refusal, Source, StartFailure, StartFailureKind, Tier, Usage, Verdict,
 };
 pub use lazaret_seccomp as seccomp;
 pub use lazaret_seccomp::call::{

@@ -73,6 +73,8 @@ fn attempts(target: Target) -> Attempts {
             ),
         ),
         ("sendmsg", raw(libc::SYS_sendmsg, [32, into, 0, 0])),
+        ("recvfrom", raw(libc::SYS_recvfrom, [32, into, 1, libc::MSG_DONTWAIT as usize])),
+        ("shutdown", raw(libc::SYS_shutdown, [32, 2, 0, 0])),
         ("io_uring", raw(libc::SYS_io_uring_setup, [1, into, 0, 0])),
         ("mount", raw(libc::SYS_mount, [name, name, 0, 0])),
         ("unshare", raw(libc::SYS_unshare, [libc::CLONE_NEWUSER as usize, 0, 0, 0])),
