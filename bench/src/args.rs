@@ -81,7 +81,7 @@ pub(crate) struct Functions {
     #[command(flatten)]
     pub(crate) common: Common,
     /// How often each contender takes its turn
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: u32,
     /// How often each way of 64 MiB takes its turn
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..))]

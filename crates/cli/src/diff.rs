@@ -1,6 +1,7 @@
 //! `lazaret diff`.
 
 use crate::args::{Diff as Args, FailOn};
+use crate::learn;
 use crate::message::{self, Failure};
 use crate::profiles::json;
 use crate::seccomp;
@@ -8,6 +9,8 @@ use lazaret::Policy;
 use lazaret_observe::diff::{self, Change};
 use serde::Serialize;
 use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufReader, Read as _};
 use std::path::Path;
 
 /// Exit status when the policies differ.
@@ -52,7 +55,7 @@ struct View<'a> {
     changes: &'a [Change],
 }
 
-/// A profile by its name, or a file.
+/// A profile by its name, a policy file, or what was learned by a recording.
 fn policy(name: &Path) -> Result<Policy, Failure> {
     let text = name.to_str().filter(|text| !text.contains('/'));
     match text.filter(|text| lazaret::profiles().any(|known| known == *text)) {
@@ -61,8 +64,16 @@ fn policy(name: &Path) -> Result<Policy, Failure> {
             // For the error, with the nearest name.
             Ok(lazaret::profile(text.unwrap_or_default())?)
         }
+        None if is_recording(name) => learn::recorded(name),
         None => Ok(lazaret::policy_file(name)?),
     }
+}
+
+/// Recordings are JSON objects; no policy begins as one does. What cannot be read is not told apart here.
+fn is_recording(path: &Path) -> bool {
+    let Ok(file) = fs::File::open(path) else { return false };
+    let first = BufReader::new(file).bytes().map_while(Result::ok).find(|byte| !byte.is_ascii_whitespace());
+    first == Some(b'{')
 }
 
 fn text(view: &View<'_>) -> String {

@@ -129,8 +129,8 @@ pub(crate) fn learn(args: &Learn) -> Result<u8, Failure> {
         (recording, conflicts, base)
     };
     let learned = learn::learned(&recording, base.as_ref(), shape(args));
-    let text = learn::render(&learned, base_name(args, &recording).map(extends).transpose()?.as_deref());
-    loads(args, &text)?;
+    let name = args.out.as_deref().filter(|path| *path != Path::new("-")).unwrap_or(Path::new("learned.toml"));
+    let (text, _) = policy(name, &learned, base_name(args, &recording))?;
     if let Some(path) = &args.record {
         record::write(path, &recording)?;
     }
@@ -141,9 +141,13 @@ pub(crate) fn learn(args: &Learn) -> Result<u8, Failure> {
 
 /// The base that was asked for, or else the one that all of the recording's sessions were learned on top of.
 fn base_name<'a>(args: &'a Learn, recording: &'a Recording) -> Option<&'a str> {
+    args.profile.as_deref().or_else(|| common_base(recording))
+}
+
+fn common_base(recording: &Recording) -> Option<&str> {
     let mut bases = recording.sessions.iter().map(|session| session.base.as_deref());
     let first = bases.next().flatten();
-    args.profile.as_deref().or(first.filter(|_| bases.all(|base| base == first)))
+    first.filter(|_| bases.all(|base| base == first))
 }
 
 fn load(base: &str) -> Result<Policy, Failure> {
@@ -259,11 +263,21 @@ fn merge(paths: &[PathBuf]) -> Result<(Recording, Vec<Conflict>), Failure> {
     Ok(record::join(recordings?))
 }
 
-/// A policy that does not load is no policy: it is not written.
-fn loads(args: &Learn, text: &str) -> Result<(), Failure> {
-    let name = args.out.as_deref().filter(|path| *path != Path::new("-")).unwrap_or(Path::new("learned.toml"));
-    lazaret::policy_text(&name.display().to_string(), text)?;
-    Ok(())
+/// What was learned as a policy of that name: its text, and what it says. One that does not load is none.
+fn policy(name: &Path, learned: &Learned, base: Option<&str>) -> Result<(String, Policy), Failure> {
+    let text = learn::render(learned, base.map(extends).transpose()?.as_deref());
+    let policy = lazaret::policy_text(&name.display().to_string(), &text)?;
+    Ok((text, policy))
+}
+
+/// The policy that `lazaret learn --merge FILE` makes of the recording in `path`, unless it is told otherwise.
+pub(crate) fn recorded(path: &Path) -> Result<Policy, Failure> {
+    let recording = record::read(path)?;
+    let base = common_base(&recording);
+    let strictness = Strictness { possible: CallAction::Log, neither: None };
+    let shape = Shape { groups: false, portable: false, strictness };
+    let learned = learn::learned(&recording, base.map(load).transpose()?.as_ref(), shape);
+    Ok(policy(path, &learned, base)?.1)
 }
 
 fn write(args: &Learn, text: &str) -> Result<(), Failure> {

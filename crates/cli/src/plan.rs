@@ -11,10 +11,10 @@ use crate::message::{self, Failure};
 use crate::profiles::json;
 use launch::Launch;
 use lazaret::observe::Observe;
-use lazaret::plan::{FilterPlan, OWN_RULES, OwnRules, Place, Plan};
+use lazaret::plan::{FilterPlan, Place, Plan};
 use lazaret::probe::{Missing, PathFacts, Support};
 use lazaret::seccomp;
-use lazaret::{Policy, Source, Tier};
+use lazaret::{Mode, Policy, Source, Tier};
 use lazaret_policy::Job;
 use rollout::RolloutView;
 use std::borrow::Cow;
@@ -55,7 +55,7 @@ impl Asked<'_> {
         let (policy, job) = (self.policy, self.job);
         let support = Support::probe();
         let missing = support.missing(policy);
-        let filter = self.filter(OWN_RULES, support.notifier)?;
+        let filter = self.filter(support.mode, support.notifier)?;
         let facts = PathFacts::gather(policy);
         let make = |policy: &Policy| {
             let place = Place::new(policy, &support, &facts);
@@ -72,7 +72,7 @@ impl Asked<'_> {
         let (policy, job) = (self.policy, self.job);
         let support = seccomp::probe::Support::probe();
         let missing = support.missing(policy);
-        let filter = self.filter(seccomp::plan::own_rules(support.mode), support.notifier)?;
+        let filter = self.filter(support.mode, support.notifier)?;
         let place = Path::new(seccomp::plan::BASE).join("lazaret-NAME");
         let tasks = seccomp::probe::tasks(&support);
         let make = |policy: &Policy| {
@@ -85,7 +85,8 @@ impl Asked<'_> {
         make(policy).map(drop)
     }
 
-    fn filter(&self, own: OwnRules, notifier: bool) -> Result<Arc<FilterPlan>, Failure> {
+    fn filter(&self, mode: Mode, notifier: bool) -> Result<Arc<FilterPlan>, Failure> {
+        let own = lazaret::own_rules(self.policy.tier.value, mode);
         let size = self.policy.limits.file_size.bytes();
         let filter = FilterPlan::bounded(&self.policy.system_calls, own, notifier, size)
             .and_then(|filter| filter.observed(self.observe, own))

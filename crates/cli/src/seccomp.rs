@@ -2,7 +2,8 @@
 
 use crate::args::{Export, Import, Language, Machine, Seccomp as Args};
 use crate::message::{self, Failure};
-use lazaret::plan::{FilterPlan, OWN_RULES};
+use lazaret::Mode;
+use lazaret::plan::FilterPlan;
 use lazaret_filter::Arch;
 use lazaret_filter::oci::Environment;
 use lazaret_observe::exchange::{self, ExchangeError, Format, Loss};
@@ -52,9 +53,10 @@ fn import(args: &Import) -> Result<u8, Failure> {
     });
     let imported = imported.map_err(failure)?;
     accept(&imported.losses, args.lossy, false)?;
-    // What cannot be used is not written.
+    // What cannot be used is not written. An ordinary user's job has the most rules behind it.
     let policy = lazaret::policy_text(&args.out.display().to_string(), &imported.text)?;
-    FilterPlan::new(&policy.system_calls, OWN_RULES, true).map_err(lazaret::Error::Plan)?;
+    let own = lazaret::own_rules(policy.tier.value, Mode::Rootless);
+    FilterPlan::new(&policy.system_calls, own, true).map_err(lazaret::Error::Plan)?;
     write(&args.out, &imported.text)?;
     Ok(0)
 }

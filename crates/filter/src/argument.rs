@@ -85,11 +85,6 @@ pub(crate) fn name(call: CallId, index: u8) -> Option<&'static str> {
     documented(call).nth(usize::from(index)).map(|(name, _)| name)
 }
 
-/// The documented names of the arguments of the call `name`, in order; none where they are not documented here.
-pub fn argument_names(name: &str) -> impl Iterator<Item = &'static str> {
-    CallId::named(name).into_iter().flat_map(documented).map(|(name, _)| name)
-}
-
 /// The documented name of the argument of the call named `call` at `index`, if it has one.
 #[must_use]
 pub fn argument_name(call: &str, index: u8) -> Option<&'static str> {

@@ -1,9 +1,12 @@
-//! Symbolic constants that rules may use in place of numbers.
+//! Symbolic constants that rules may use in place of numbers, and the names of numbers.
 
 mod file;
 mod ioctl;
+mod naming;
 mod process;
 mod socket;
+
+pub use naming::{flags, name};
 
 use crate::arch::Arch;
 
@@ -29,7 +32,7 @@ pub(crate) fn find(name: &str) -> Option<&'static Row> {
 }
 
 /// The constants whose names begin with `prefix`, theme by theme, sorted by name within each.
-pub(crate) fn beginning(prefix: &str) -> impl Iterator<Item = &'static Row> {
+fn beginning(prefix: &str) -> impl Iterator<Item = &'static Row> {
     THEMES.iter().flat_map(move |rows| {
         let start = rows.partition_point(|row| row.name < prefix);
         rows[start..].iter().take_while(move |row| row.name.starts_with(prefix))

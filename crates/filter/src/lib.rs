@@ -34,7 +34,6 @@ mod watch;
 pub mod argument;
 pub mod compare;
 pub mod constant;
-pub mod constants;
 pub mod errno;
 pub mod groups;
 pub mod interpret;
@@ -43,7 +42,7 @@ pub mod systemd;
 pub mod table;
 
 pub use arch::Arch;
-pub use argument::{argument_name, argument_names};
+pub use argument::argument_name;
 pub use compile::{Backend, CompileError, RuleCost};
 pub use filter::{Action, Call, Decision, Filter, Reason};
 pub use program::{Instruction, Program};

@@ -69,6 +69,8 @@ pub struct Program {
     /// What the calls between filter and exec hold in their sixth register, which none of them uses: a filter that has a
     /// supervisor told of such calls leaves these alone, as nobody listens yet.
     pub token: u64,
+    /// 1 when faccessat(2) may be called under the filter: it is permitted, or refused without anyone being told.
+    pub may_look: u32,
 }
 
 /// The lists of steps, in the order in which processes walk them.

@@ -235,7 +235,7 @@ impl Block {
             // SAFETY: path, argv and envp are NUL-terminated and lie in the block.
             let answer = unsafe { raw::call(nr::EXECVE, [path, argv, envp, 0, 0, token]) };
             let missing = answer == ENOENT || answer == ENOTDIR;
-            if !missing || exists(path, token) {
+            if !missing || (program.may_look == 1 && exists(path, token)) {
                 (errno, which) = (-answer, i);
                 self.tell(offset_of!(Outcome, exec_exists), 1_u32);
                 if answer != -13 {

@@ -1,7 +1,7 @@
 //! What would allow a refused call: groups with their risk, and the line of a policy.
 
 use crate::text;
-use lazaret_filter::{Action, Arch, Call, Decision, Filter, Reason, Rule, constants, groups, table};
+use lazaret_filter::{Action, Arch, Call, Decision, Filter, Reason, Rule, constant, groups, table};
 use lazaret_policy::GroupText;
 
 /// What would allow a call.
@@ -87,7 +87,7 @@ fn narrowed(call: &Call, name: &str) -> Option<String> {
     #[expect(clippy::cast_possible_truncation, reason = "these arguments are ints")]
     let value = call.args[index] as u32;
     let prefixes: Vec<&str> = prefixes.split('|').collect();
-    let value = match constants::name(arch, &prefixes, value.into()) {
+    let value = match constant::name(arch, &prefixes, value.into()) {
         Some(name) => name.to_owned(),
         None => format!("{value:#x}"),
     };

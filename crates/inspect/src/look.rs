@@ -74,6 +74,12 @@ impl Looker {
         Self { reads_memory: !memory_may_block(filter), ..Self::default() }
     }
 
+    /// The same, for a job that is a copy of this process and can change no file: this process's own code is looked into.
+    #[must_use]
+    pub fn of_copy(filter: &Filter) -> Self {
+        Self { files: Files::of_copy(), ..Self::new(filter) }
+    }
+
     /// Looks at the thread whose `call` was received from `listener` as `notification`, and is refused whatever is seen.
     ///
     /// The call may no longer wait afterwards: a thread that was stopped makes it again, as another notification.

@@ -7,7 +7,7 @@ mod tests;
 use crate::address;
 use crate::path::PATH_MAX;
 use crate::thread::{InspectError, Thread};
-use lazaret_filter::{Arch, Call, constants};
+use lazaret_filter::{Arch, Call, constant};
 use lazaret_policy::{ArgumentText, signal_name};
 
 /// What an argument is.
@@ -210,13 +210,13 @@ impl Decoder<'_> {
     fn one(&self, prefixes: &str, value: u32) -> Option<&'static str> {
         let prefixes: Vec<&str> = prefixes.split('|').collect();
         // A constant below zero fills the register, or its low half alone.
-        constants::name(self.arch, &prefixes, value.into())
-            .or_else(|| constants::name(self.arch, &prefixes, i64::from(value.cast_signed()).cast_unsigned()))
+        constant::name(self.arch, &prefixes, value.into())
+            .or_else(|| constant::name(self.arch, &prefixes, i64::from(value.cast_signed()).cast_unsigned()))
     }
 
     fn flags(&self, prefixes: &str, value: u64) -> String {
         let prefixes: Vec<&str> = prefixes.split('|').collect();
-        let (mut names, left) = constants::flags(self.arch, &prefixes, value);
+        let (mut names, left) = constant::flags(self.arch, &prefixes, value);
         // Nothing in the lowest two bits is a flag of its own where these have a name for zero.
         if prefixes == ["O_"] && value & 3 == 0 && !names.contains(&"O_RDONLY") && value & 0x20_0000 == 0 {
             names.insert(0, "O_RDONLY");

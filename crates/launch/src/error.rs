@@ -13,7 +13,7 @@ pub enum PlanError {
     #[error("the job is not valid: {0}")]
     Job(JobError),
     /// A path that the policy needs is not there.
-    #[error("cannot show `{}` in the jail ({asked_by}): it does not exist", path.display())]
+    #[error("cannot show `{}` to the job ({asked_by}): it does not exist", path.display())]
     MissingPath {
         /// The host path.
         path: PathBuf,
@@ -21,7 +21,7 @@ pub enum PlanError {
         asked_by: Source,
     },
     /// A path that the policy names cannot be used as it asks.
-    #[error("cannot show `{}` in the jail ({asked_by}): {problem}", path.display())]
+    #[error("cannot show `{}` to the job ({asked_by}): {problem}", path.display())]
     BadPath {
         /// The host path.
         path: PathBuf,
@@ -35,6 +35,16 @@ pub enum PlanError {
     Filter {
         /// What the compiler says.
         problem: String,
+    },
+    /// A call is forbidden that the launch itself makes under the policy's filter.
+    #[error("no command can be started: the policy does not permit `{call}`, {what}: {decided_by}")]
+    Forbidden {
+        /// The call.
+        call: &'static str,
+        /// What it is for.
+        what: &'static str,
+        /// The rule or the default that decides, and where it stands.
+        decided_by: String,
     },
     /// An input cannot be used.
     #[error("cannot use `{}` as input: {problem}", path.display())]
@@ -121,6 +131,10 @@ impl PlanError {
                 "change the rules that it names: an order or a mask in place of a long list, or the call without conditions"
                     .to_owned()
             },
+            Self::Forbidden { call, .. } => format!(
+                "add it without conditions: [system-calls] allow = [\"{call}\"]; a rule of the same policy that refuses \
+                 it prevails, and has to go"
+            ),
             Self::Input { problem: InputProblem::Size { size, .. }, .. } => {
                 let mib = (size >> 20) + 64;
                 format!("raise it: --limit disk={mib}MiB (and memory, which holds the files of a job)")
@@ -154,7 +168,7 @@ impl PlanError {
 #[non_exhaustive]
 pub enum RunError {
     /// A step of the launch failed, before anything of the job ran.
-    #[error("cannot set the jail up: {}: {step}", part.name())]
+    #[error("cannot set the job's boundary up: {}: {step}", part.name())]
     Step {
         /// What the step serves.
         part: Part,
@@ -164,7 +178,7 @@ pub enum RunError {
         source: io::Error,
     },
     /// The launching process could not be started or ended without a word.
-    #[error("cannot start the jail's first process: {what}")]
+    #[error("cannot start the process above the job: {what}")]
     Launch {
         /// What was tried.
         what: &'static str,
@@ -252,6 +266,11 @@ impl RunError {
             ),
             Self::Directory { what: "make", .. } => Some(
                 "the directory above must be writable: in a container with a read-only root mount one at /tmp"
+                    .to_owned(),
+            ),
+            Self::Remains { .. } => Some(
+                "look for processes of this user whose parent is 1 and whose /proc/PID/status says `Seccomp: 2`, and end \
+                 them; the filter, Landlock and the limits are still on them. As root they are ended by the job's user id"
                     .to_owned(),
             ),
             Self::Deliver { .. } => Some("the file that was there before, if any, is untouched".to_owned()),

@@ -1,11 +1,16 @@
 //! The system-call filter of a plan.
 
+pub(crate) mod exec;
+#[cfg(test)]
+mod tests;
+
+pub use exec::forbidden_call;
+
 use crate::error::PlanError;
 use crate::observe::{Observe, Watching};
+use crate::refusals::{Bound, Rules};
 use crate::start::{self, AfterStart};
-use lazaret_filter::{
-    Action, Arch, Backend, Call, CompileError, Decision, Filter, Reason, Rule, RuleCost, Watch, table,
-};
+use lazaret_filter::{Action, Arch, Backend, Call, CompileError, Filter, Rule, RuleCost, Watch, table};
 use lazaret_policy::{CallAction, Source, SystemCalls};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -64,7 +69,10 @@ impl FilterPlan {
 
     fn make(calls: &SystemCalls, own: OwnRules, supervised: bool, file_size: Option<u64>) -> Result<Self, PlanError> {
         let (mut filter, beyond) = rules(calls, own, file_size.filter(|_| supervised))?;
-        let (token, told) = (start::token()?, filter.rules().len());
+        let (token, told) = (exec::token()?, filter.rules().len());
+        if supervised {
+            exec::spare_what_is_logged(&mut filter, token)?;
+        }
         let after_start = AfterStart::new(&calls.refuse_after_start, token)?;
         if after_start.is_some() {
             let (rule, action) = start::marker_rule()?;
@@ -138,24 +146,29 @@ impl FilterPlan {
     }
 }
 
-/// Of no policy.
-fn own() -> (String, bool) {
-    ("Lazaret".to_owned(), true)
-}
-
 fn length(program: &lazaret_filter::Program) -> Result<u16, PlanError> {
     u16::try_from(program.len()).map_err(|_too_long| PlanError::Filter { problem: "too long".to_owned() })
 }
 
-/// The rules of a policy with a tier's `own` behind them, and with those that tell of calls beyond `file_size` bytes in a
-/// file: the number of the first of these.
-pub(crate) fn rules(calls: &SystemCalls, own: OwnRules, file_size: Option<u64>) -> Result<(Filter, usize), PlanError> {
+/// The rules of a policy, without those that a tier has.
+///
+/// # Errors
+///
+/// A rule that cannot be parsed, which a loader with a rule check does not let through.
+pub fn policy_rules(calls: &SystemCalls) -> Result<Filter, PlanError> {
     let mut filter = Filter::new(action(calls.default.value));
     for rule in &calls.rules {
         let parsed = Rule::parse(&rule.rule)
             .map_err(|e| PlanError::Filter { problem: format!("`{}` ({}): {e}", rule.rule, rule.source) })?;
         filter.push(parsed, action(rule.action));
     }
+    Ok(filter)
+}
+
+/// The rules of a policy with a tier's `own` behind them, and with those that tell of calls beyond `file_size` bytes in a
+/// file: the number of the first of these.
+pub(crate) fn rules(calls: &SystemCalls, own: OwnRules, file_size: Option<u64>) -> Result<(Filter, usize), PlanError> {
+    let mut filter = policy_rules(calls)?;
     for (rule, action) in own {
         let parsed = Rule::parse(rule).map_err(|e| PlanError::Filter { problem: format!("`{rule}`: {e}") })?;
         filter.push(parsed, *action);
@@ -223,44 +236,24 @@ fn permits_always(calls: &SystemCalls, filter: &Filter, call: &str) -> bool {
 }
 
 impl FilterPlan {
-    /// Whether the rule that decided, by its number, is there to tell of a call beyond the bound of a file.
-    pub fn is_beyond(&self, rule: Option<usize>) -> bool {
-        rule.is_some_and(|rule| (self.beyond..self.told).contains(&rule))
-    }
-
     /// What is refused from the program's start on.
     pub fn after_start(&self) -> Option<&AfterStart> {
         self.after_start.as_ref()
     }
 
-    /// What is decided about `call` after the start, where a rule for that time refuses it. The rules for that time are
-    /// numbered behind all others.
-    pub(crate) fn decide_after_start(&self, call: &Call) -> Option<Decision> {
-        let rule = self.after_start.as_ref()?.refuses(call)?;
-        let rule = Some(self.filter.rules().len() + rule);
-        Some(Decision { action: Action::Refuse(EPERM), rule, reason: Reason::Rule })
-    }
-
-    /// The rule of that number that holds after the start, and where the policy has it.
-    pub(crate) fn rule_after_start(&self, rule: Option<usize>) -> Option<&(String, Source)> {
-        self.after_start.as_ref()?.rule(rule?.checked_sub(self.filter.rules().len())?)
-    }
-
-    /// The text of the rule that decided.
-    pub(crate) fn rule_text(&self, decision: &Decision) -> Option<String> {
-        let own = decision.rule.and_then(|rule| self.filter.rules().get(rule)).map(|(rule, _)| rule.to_string());
-        own.or_else(|| self.rule_after_start(decision.rule).map(|(text, _)| text.clone()))
-    }
-
-    /// Where a decision comes from, and whether it is Lazaret's own and not the policy's.
-    pub(crate) fn author(&self, decision: &Decision) -> (String, bool) {
-        if let Some((_, source)) = self.rule_after_start(decision.rule) {
-            return (source.to_string(), false);
-        }
-        match (decision.rule, decision.reason) {
-            (Some(rule), _) => self.sources.get(rule).map_or_else(own, |source| (source.to_string(), false)),
-            (None, Reason::Default) => (self.default_source.to_string(), false),
-            (None, _) => own(),
+    /// The rules, for answering calls by them.
+    pub fn rules(&self) -> Rules<'_> {
+        Rules {
+            filter: &self.filter,
+            sources: &self.sources,
+            default_source: &self.default_source,
+            beyond: self.beyond..self.told,
+            after_start: self.after_start.as_ref(),
+            bound: Bound::File,
+            never: &[],
+            own_id: None,
+            is_harmless_copy: false,
+            watching: self.watching(),
         }
     }
 
@@ -328,7 +321,8 @@ impl FilterCache {
     }
 }
 
-fn action(action: CallAction) -> Action {
+/// What an action of a policy is to a filter.
+pub fn action(action: CallAction) -> Action {
     match action {
         CallAction::Allow => Action::Allow,
         CallAction::Log => Action::Log,

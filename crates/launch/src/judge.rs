@@ -97,7 +97,7 @@ pub fn judge(terms: &Terms<'_>, running: &Running, watched: &Watched, boundary: 
         cpu_used_up: cpu_us(running, &measured) >= micros(terms.limits.cpu.duration()),
         disk_full,
         cut: running.streams.stdout.truncated || running.streams.stderr.truncated,
-        file_at_limit: failed && (file_at_limit || watched.refusals.beyond_file),
+        file_at_limit: failed && (file_at_limit || watched.refusals.beyond),
     };
     let limits_hit = limits_hit(terms, &evidence);
     Fate { verdict: evidence.verdict(terms), limits_hit, measured, notes }
@@ -204,10 +204,10 @@ fn start_failure(terms: &Terms<'_>, running: &Running) -> Option<StartFailure> {
             (StartFailureKind::BadInterpreter, format!("`{path}` is there, but the interpreter that it names is not"))
         }
         libc::ENOENT | libc::ENOTDIR if command.contains('/') => {
-            (StartFailureKind::NotFound, "there is no such file in the jail".to_owned())
+            (StartFailureKind::NotFound, "there is no such file for the job".to_owned())
         }
         libc::ENOENT | libc::ENOTDIR => {
-            (StartFailureKind::NotFound, "it is in no directory of PATH in the jail".to_owned())
+            (StartFailureKind::NotFound, "it is in no directory of PATH for the job".to_owned())
         }
         libc::EACCES | libc::EPERM => (StartFailureKind::NotExecutable, format!("`{path}` may not be executed")),
         libc::ENOEXEC => {

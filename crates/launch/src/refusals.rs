@@ -1,20 +1,117 @@
 //! Answers and records the calls that the filter does not let through.
 
-use crate::error::RunError;
-use crate::filter::FilterPlan;
-use crate::observe::Observed;
+use crate::observe::{Observed, Watching};
 use crate::sights::Sights;
-use crate::start::{Phase, Told};
-use lazaret_filter::{Action, Arch, Call, Decision, Filter, groups, table};
+use crate::start::{AfterStart, Phase, Told};
+use lazaret_filter::{Action, Arch, Call, Decision, Filter, Reason, groups, table};
 use lazaret_init::marker;
-use lazaret_policy::{Refusal, Verdict};
+use lazaret_policy::{Refusal, Source, Verdict};
 use lazaret_sys::seccomp::{self, Answer, Notification};
 use std::io;
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
 
 /// How many different refusals are kept; more are counted.
 const KEPT: usize = 64;
+const EPERM: u16 = 1;
+
+/// The rules by which calls are answered, and what is to be said of them.
+#[derive(Debug, Clone)]
+pub struct Rules<'a> {
+    /// The rules themselves.
+    pub filter: &'a Filter,
+    /// Where the policy has each of its rules, which are the first.
+    pub sources: &'a [Source],
+    /// Where it has its default.
+    pub default_source: &'a Source,
+    /// The numbers of the rules that only tell of calls that go beyond a bound.
+    pub beyond: Range<usize>,
+    /// Which bound.
+    pub bound: Bound,
+    /// Calls that no policy can allow.
+    pub never: &'a [String],
+    /// The process's own id, where a number stands for it in the rules.
+    pub own_id: Option<OwnId>,
+    /// Whether the process is a copy of this one, and can change no file.
+    pub is_harmless_copy: bool,
+    /// What is refused from the program's start on. These rules are numbered behind all others.
+    pub after_start: Option<&'a AfterStart>,
+    /// What is noted of permitted calls.
+    pub watching: Option<&'a Watching>,
+}
+
+/// A bound that the kernel keeps without telling anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// Of a file: a call beyond it may be refused for other reasons.
+    File,
+    /// Of memory.
+    Memory,
+}
+
+/// The one process that rules speak of, in rules that were written before there was a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnId {
+    /// Its id.
+    pub pid: u32,
+    /// What stands for it.
+    pub stands: u32,
+}
+
+impl Rules<'_> {
+    /// The call as the rules know it.
+    fn as_written(&self, call: &Call) -> Call {
+        let mut call = *call;
+        let Some(OwnId { pid, stands }) = self.own_id else { return call };
+        let low = u64::from(u32::MAX);
+        let first = &mut call.args[0];
+        if *first & low == u64::from(pid) {
+            *first = *first & !low | u64::from(stands);
+        } else if *first & low == u64::from(stands) {
+            *first ^= 1;
+        }
+        call
+    }
+
+    /// The rule `number`, for people.
+    fn text(&self, number: usize) -> Option<String> {
+        let own = self.filter.rules().get(number).map(|(rule, _)| rule.to_string());
+        let text = own.or_else(|| self.rule_after_start(Some(number)).map(|(text, _)| text.clone()))?;
+        Some(match self.own_id {
+            None => text,
+            Some(OwnId { pid, stands }) => {
+                let pid = pid.to_string();
+                text.replace(&stands.to_string(), &pid).replace(&format!("{stands:#x}"), &pid)
+            }
+        })
+    }
+
+    /// What is decided about `call` after the start, where a rule for that time refuses it.
+    fn decide_after_start(&self, call: &Call) -> Option<Decision> {
+        let rule = self.after_start?.refuses(call)?;
+        let rule = Some(self.filter.rules().len() + rule);
+        Some(Decision { action: Action::Refuse(EPERM), rule, reason: Reason::Rule })
+    }
+
+    /// The rule of that number that holds after the start, and where the policy has it.
+    pub(crate) fn rule_after_start(&self, rule: Option<usize>) -> Option<&(String, Source)> {
+        self.after_start?.rule(rule?.checked_sub(self.filter.rules().len())?)
+    }
+
+    /// Where a decision comes from, and whether it is Lazaret's own and not the policy's.
+    pub(crate) fn author(&self, decision: &Decision) -> (String, bool) {
+        let own = || ("Lazaret".to_owned(), true);
+        if let Some((_, source)) = self.rule_after_start(decision.rule) {
+            return (source.to_string(), false);
+        }
+        match (decision.rule, decision.reason) {
+            (Some(rule), _) => self.sources.get(rule).map_or_else(own, |source| (source.to_string(), false)),
+            (None, Reason::Default) => (self.default_source.to_string(), false),
+            (None, _) => own(),
+        }
+    }
+}
 
 /// What was refused so far.
 #[derive(Debug, Default)]
@@ -23,8 +120,8 @@ pub struct Refusals {
     pub kept: Vec<Refusal>,
     /// Those that were too many.
     pub dropped: u64,
-    /// Whether a call was seen that goes beyond the bound of a file, which the kernel refuses.
-    pub beyond_file: bool,
+    /// Whether a call was seen that goes beyond the bound of which the rules tell.
+    pub beyond: bool,
     /// What was noted of permitted calls, where that was asked for.
     pub observed: Observed,
     /// The call that the job must die for.
@@ -43,25 +140,25 @@ impl Refusals {
     /// # Errors
     ///
     /// When the kernel does not take the answer.
-    pub fn answer_next(&mut self, listener: BorrowedFd<'_>, plan: &FilterPlan) -> Result<(), RunError> {
-        let failed = |source: io::Error| RunError::Resource { what: "answer a system call of the job", source };
+    pub fn answer_next(&mut self, listener: BorrowedFd<'_>, rules: &Rules<'_>) -> io::Result<()> {
         let notification = match seccomp::receive(listener) {
             Ok(Some(notification)) => notification,
             Ok(None) => return Ok(()),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            Err(e) => return Err(failed(e)),
+            Err(e) => return Err(e),
         };
         let call = Call { audit_arch: notification.arch, nr: notification.number, args: notification.args };
-        if plan.after_start().is_some() && self.phase.is_told(&call) {
-            return seccomp::answer(listener, notification.id, Answer::Errno(marker::UNDERSTOOD)).map_err(failed);
+        if rules.after_start.is_some() && self.phase.is_told(&call) {
+            return seccomp::answer(listener, notification.id, Answer::Errno(marker::UNDERSTOOD));
         }
-        let mut decision = plan.filter.decide(&call);
-        if let Some(after) = plan.decide_after_start(&call).filter(|_| decision.action.permits())
+        let written = rules.as_written(&call);
+        let mut decision = rules.filter.decide(&written);
+        if let Some(after) = rules.decide_after_start(&written).filter(|_| decision.action.permits())
             && self.phase.has_come(&notification)
         {
             decision = after;
         }
-        let rule = plan.rule_text(&decision);
+        let rule = decision.rule.and_then(|number| rules.text(number));
         let answer = match decision.action {
             Action::Refuse(errno) | Action::Errno(errno) => Answer::Errno(errno.into()),
             // Allowed either way: the answer decides nothing, it lets the call happen after it was noted.
@@ -69,28 +166,28 @@ impl Refusals {
             Action::Kill | Action::Trap => {
                 // It is never answered, so it is never made; and made again after the look, it is not either.
                 if self.violation.is_none() && !self.sights.was_interrupted(&notification) {
-                    self.sights.look(listener, &notification, (call, decision), plan, None);
+                    self.sights.look(listener, &notification, (call, written, decision), rules, None);
                 }
                 self.violation = Some(violation(&notification, rule));
                 return Ok(());
             }
         };
-        if let Some(watching) = plan.watching().filter(|_| answer == Answer::Continue) {
+        if let Some(watching) = rules.watching.filter(|_| answer == Answer::Continue) {
             self.observed.note(listener, &notification, &call, decision, watching);
         }
         if decision.action == Action::Allow {
             // Told of for the sake of the note alone.
-        } else if plan.is_beyond(decision.rule) {
-            self.beyond_file |= is_of_file(&notification);
+        } else if decision.rule.is_some_and(|rule| rules.beyond.contains(&rule)) {
+            self.beyond |= rules.bound == Bound::Memory || is_of_file(&notification);
         } else if self.sights.was_interrupted(&notification) {
             // Counted when it was looked at.
-        } else if let Some(new) = self.record(&notification, answer, rule, (plan, &decision)) {
-            let waits = self.sights.look(listener, &notification, (call, decision), plan, Some(new));
+        } else if let Some(new) = self.record(&notification, answer, rule, (rules, &decision)) {
+            let waits = self.sights.look(listener, &notification, (call, written, decision), rules, Some(new));
             if !waits {
                 return Ok(());
             }
         }
-        seccomp::answer(listener, notification.id, answer).map_err(failed)
+        seccomp::answer(listener, notification.id, answer)
     }
 
     /// Counts a call. Returns the number of a refusal that is new.
@@ -99,7 +196,7 @@ impl Refusals {
         notification: &Notification,
         answer: Answer,
         rule: Option<String>,
-        (plan, decision): (&FilterPlan, &Decision),
+        (rules, decision): (&Rules<'_>, &Decision),
     ) -> Option<usize> {
         let errno = match answer {
             Answer::Errno(errno) => errno,
@@ -116,9 +213,10 @@ impl Refusals {
             return None;
         }
         let call = call_name(notification);
-        let suggestion = match plan.rule_after_start(decision.rule) {
+        let may_help = errno != 0 && !rules.never.contains(&call);
+        let suggestion = match rules.rule_after_start(decision.rule) {
             Some((text, _)) => Some(lazaret_inspect::line_after_start(text)),
-            None => (errno != 0).then(|| suggestion(&call, &plan.filter)).flatten(),
+            None => may_help.then(|| suggestion(&call, rules.filter)).flatten(),
         };
         self.kept.push(Refusal {
             call,
@@ -134,10 +232,10 @@ impl Refusals {
     }
 
     /// Explains what was refused, and `fatal`, the call that the job was ended for. The job is dead.
-    pub(crate) fn explain(&mut self, plan: &FilterPlan, fatal: Option<&mut Verdict>) {
-        self.start = plan.after_start().map(|after| self.phase.tell(after));
+    pub fn explain(&mut self, rules: &Rules<'_>, fatal: Option<&mut Verdict>) {
+        self.start = rules.after_start.map(|after| self.phase.tell(after));
         let mut fatal = fatal;
-        for (refusal, explanation) in self.sights.explain(plan) {
+        for (refusal, explanation) in self.sights.explain(rules) {
             let explanation = Some(Box::new(explanation));
             match (refusal.and_then(|at| self.kept.get_mut(at)), fatal.as_deref_mut()) {
                 (Some(refusal), _) => refusal.explanation = explanation,

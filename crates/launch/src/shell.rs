@@ -91,7 +91,7 @@ impl Shell {
             [block.memory.as_fd()].into_iter().chain(filled.iter().map(|(_, descriptor)| *descriptor)).collect();
         match lazaret_sys::descriptor::send(self.channel.as_fd(), &places, &descriptors) {
             Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
-            sent => sent.map_err(|source| RunError::Resource { what: "hand a job to its jail", source })?,
+            sent => sent.map_err(|source| RunError::Resource { what: "hand the job over", source })?,
         }
         self.blocks.push(block);
         Ok(())
@@ -129,6 +129,11 @@ impl Shell {
     /// The step that failed, if one did.
     pub fn failure(&self) -> Option<RunError> {
         self.blocks.iter().find_map(Block::failure)
+    }
+
+    /// Whether nobody began with the last block.
+    pub fn is_untouched(&self) -> bool {
+        self.blocks.last().is_some_and(|block| block.marks(0).next().is_none())
     }
 
     /// The marks that were passed, in order of time.
@@ -213,7 +218,7 @@ impl Block {
             bytes[at..at + 4].copy_from_slice(&descriptor.to_ne_bytes());
         }
         let memory = Shared::new("lazaret-launch", &bytes)
-            .map_err(|source| RunError::Resource { what: "share memory with the jail's first process", source })?;
+            .map_err(|source| RunError::Resource { what: "share memory with the process above the job", source })?;
         Ok(Self { steps, memory })
     }
 

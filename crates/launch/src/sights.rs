@@ -3,7 +3,7 @@
 //! A look at a thread interrupts its wait for the supervisor's answer, and the kernel has it make the same call again: that
 //! is answered as it would have been the first time, and not counted twice. Nothing is decided on what was seen.
 
-use crate::filter::FilterPlan;
+use crate::refusals::Rules;
 use lazaret_filter::{Call, Decision};
 use lazaret_inspect::{Explainer, Looker, Refused, Sight};
 use lazaret_policy::Explanation;
@@ -39,6 +39,7 @@ impl Mark {
 struct Seen {
     /// Which refusal it is; `None`: the call that the job was ended for.
     refusal: Option<usize>,
+    /// As the rules know it.
     call: Call,
     decision: Decision,
     sight: Sight,
@@ -55,18 +56,20 @@ impl Sights {
         known.map(|at| self.interrupted.swap_remove(at)).is_some()
     }
 
-    /// Looks at the call that waits, of which `decision` was made. Returns whether it waits still.
+    /// Looks at the call that waits, of which, as it is `written` in the rules, `decision` was made. Returns whether it waits still.
     pub(crate) fn look(
         &mut self,
         listener: BorrowedFd<'_>,
         notification: &Notification,
-        (call, decision): (Call, Decision),
-        plan: &FilterPlan,
+        (call, written, decision): (Call, Call, Decision),
+        rules: &Rules<'_>,
         refusal: Option<usize>,
     ) -> bool {
-        let looker = self.looker.get_or_insert_with(|| Looker::new(&plan.filter));
+        let looker = self.looker.get_or_insert_with(|| {
+            if rules.is_harmless_copy { Looker::of_copy(rules.filter) } else { Looker::new(rules.filter) }
+        });
         let sight = looker.look(listener, notification, &call);
-        self.seen.push(Seen { refusal, call, decision, sight });
+        self.seen.push(Seen { refusal, call: written, decision, sight });
         let waits = seccomp::is_waiting(listener, notification.id);
         if !waits {
             if self.interrupted.len() >= REMEMBERED {
@@ -78,18 +81,18 @@ impl Sights {
     }
 
     /// What there is to say of each call that was looked at, with the number of its refusal. The job is dead.
-    pub(crate) fn explain(&mut self, plan: &FilterPlan) -> Vec<(Option<usize>, Explanation)> {
+    pub(crate) fn explain(&mut self, rules: &Rules<'_>) -> Vec<(Option<usize>, Explanation)> {
         let Some(looker) = self.looker.take() else { return Vec::new() };
         let mut explainer = Explainer::new(&looker);
         let explain = |Seen { refusal, call, decision, sight }| {
-            let (source, by_lazaret) = plan.author(&decision);
+            let (source, by_lazaret) = rules.author(&decision);
             let refused = Refused {
-                filter: &plan.filter,
+                filter: rules.filter,
                 call: &call,
                 decision: &decision,
                 by_lazaret,
                 source: &source,
-                after_start: plan.rule_after_start(decision.rule).map(|(text, _)| text.as_str()),
+                after_start: rules.rule_after_start(decision.rule).map(|(text, _)| text.as_str()),
             };
             (refusal, explainer.explain(sight, &refused))
         };

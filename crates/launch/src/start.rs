@@ -12,13 +12,12 @@ mod tests;
 pub use library::library;
 
 use crate::error::PlanError;
-use crate::filter::FilterPlan;
+use crate::filter::{FilterPlan, exec};
 use image::Image;
 use lazaret_filter::{Action, Arch, Call, Filter, Reason, Rule, table};
 use lazaret_init::marker;
 use lazaret_policy::{CallRule, Control, Holding, Job, Layer, Policy, ProcView, Source, Sourced, Tier};
 use lazaret_sys::seccomp::Notification;
-use rustix::rand::{GetRandomFlags, getrandom};
 
 /// The rules that hold from the start on.
 #[derive(Debug, Clone)]
@@ -49,7 +48,7 @@ impl AfterStart {
                 .map_err(|e| PlanError::Filter { problem: format!("`{}` ({}): {e}", rule.rule, rule.source) })?;
             filter.push(parsed, Action::Refuse(1));
         }
-        free_launch(&mut filter, token)?;
+        exec::free(&mut filter, token)?;
         let rules = rules.iter().map(|rule| (rule.rule.clone(), rule.source.clone())).collect();
         Ok(Some(Self { filter, rules }))
     }
@@ -77,28 +76,6 @@ impl AfterStart {
 pub(crate) fn marker_rule() -> Result<(Rule, Action), PlanError> {
     let text = format!("{}(arg0 == {:#x}, arg1 == {:#x})", marker::CALL, marker::FIRST, marker::SECOND);
     Ok((parsed(&text)?, Action::Log))
-}
-
-/// What process 1 does between filter and exec, and if that fails.
-const LAUNCH_CALLS: [&str; 3] = ["execve", "faccessat", "exit_group"];
-
-/// Lets the launch's own calls, which hold `token` in a register that they do not use, happen without anybody being told:
-/// nobody listens yet. Whoever guesses the token can make these calls untold, which 64 random bits prevent.
-pub(crate) fn free_launch(filter: &mut Filter, token: u64) -> Result<(), PlanError> {
-    for call in LAUNCH_CALLS {
-        filter.push(parsed(&format!("{call}(arg5 == {token:#x})"))?, Action::Allow);
-    }
-    Ok(())
-}
-
-/// A new token.
-pub(crate) fn token() -> Result<u64, PlanError> {
-    let mut token = [0; 8];
-    match getrandom(&mut token, GetRandomFlags::empty()) {
-        // Not zero, which the register holds anyway.
-        Ok(8) => Ok(u64::from_ne_bytes(token) | 1),
-        _ => Err(PlanError::Filter { problem: "the kernel gives no random numbers".to_owned() }),
-    }
 }
 
 fn parsed(text: &str) -> Result<Rule, PlanError> {

@@ -203,6 +203,8 @@ pub struct Steps {
     pub program: ProgramVectors,
     /// What the calls between filter and exec hold in their sixth register.
     pub(crate) token: u64,
+    /// Whether the launch may ask, under the filter, if a file is there.
+    pub(crate) may_look: bool,
 }
 
 /// What to execute, as execve(2) takes it.
@@ -264,6 +266,7 @@ impl Default for Steps {
             temporaries: [None; 2],
             program: ProgramVectors::default(),
             token: 0,
+            may_look: false,
         }
     }
 }

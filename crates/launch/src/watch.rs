@@ -74,7 +74,7 @@ pub fn watch<B: Boundary>(
         Some(Stop::Violation(verdict)) => Some(verdict),
         _ => None,
     };
-    watcher.refusals.explain(terms.filter, fatal);
+    watcher.refusals.explain(&terms.filter.rules(), fatal);
     match running.shell.failure() {
         Some(failure) if watcher.stop.is_none() => Err(failure),
         _ => Ok(Watched { stop: watcher.stop, refusals: watcher.refusals, init, ended }),
@@ -230,7 +230,9 @@ impl<'a, B: Boundary> Watcher<'a, B> {
                 Event::Listener if flags.contains(PollFlags::IN) => {
                     let listener = running.handed[3].as_ref().map(AsFd::as_fd);
                     if let Some(listener) = listener {
-                        self.refusals.answer_next(listener, self.terms.filter)?;
+                        let answered = self.refusals.answer_next(listener, &self.terms.filter.rules());
+                        answered
+                            .map_err(|source| RunError::Resource { what: "answer a system call of the job", source })?;
                     }
                 }
                 // Looked at above.

@@ -2,10 +2,11 @@
 
 use lazaret_jail::run::Ahead;
 use lazaret_launch::error::{Missing, RunError};
+use lazaret_launch::filter::OwnRules;
 use lazaret_launch::observe::Observe;
 use lazaret_launch::uid::Uids;
 use lazaret_launch::{Cancel, Error, Finished, Sink};
-use lazaret_policy::{Job, Policy, Tier};
+use lazaret_policy::{Job, Mode, Policy, Tier};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -79,6 +80,18 @@ impl Launcher {
         Ok(self.filters.get_or_init(|| made))
     }
 
+    /// The rules that a job of `tier` gets behind those of its policy.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors run out.
+    pub fn own_rules(&self, tier: Tier) -> Result<OwnRules, RunError> {
+        Ok(match tier {
+            Tier::Jail => own_rules(tier, Mode::Root),
+            Tier::Seccomp => own_rules(tier, self.filters()?.support().mode),
+        })
+    }
+
     /// Decides how `job` would be run in a jail, without running anything.
     ///
     /// # Errors
@@ -127,5 +140,14 @@ impl Launcher {
             Tier::Jail => self.jails()?.run_observed(policy, job, observe, sink, cancels),
             Tier::Seccomp => self.filters()?.run_observed(policy, job, observe, sink, cancels),
         }
+    }
+}
+
+/// The rules that `tier` puts behind those of every policy, so that none prevails over them. In tier seccomp a job that
+/// has its caller's user id (`mode`) is refused more; the jail's are the same for both.
+pub fn own_rules(tier: Tier, mode: Mode) -> OwnRules {
+    match tier {
+        Tier::Jail => lazaret_jail::plan::OWN_RULES,
+        Tier::Seccomp => lazaret_seccomp::plan::own_rules(mode),
     }
 }

@@ -81,13 +81,13 @@ pub mod view;
 
 pub use error::Error;
 pub use job::{Job, launcher};
-pub use launcher::Launcher;
+pub use launcher::{Launcher, own_rules};
 pub use lazaret_jail::run::{Ahead, Cancel, Sink};
 pub use lazaret_jail::{plan, probe, steps, uid};
 pub use lazaret_launch::observe;
 pub use lazaret_policy::{
-    Bytes, Control, FileName, Holding, Layer, LimitHit, LimitKey, Limits, Mode, OutputProblem, Policy, PolicyError,
-    Source, StartFailure, StartFailureKind, Tier, Usage, Verdict,
+    Bytes, Control, Explanation, FileName, Holding, Layer, LimitHit, LimitKey, Limits, Mode, OutputProblem, Policy,
+    PolicyError, Refusal, Source, StartFailure, StartFailureKind, Tier, Usage, Verdict,
 };
 pub use lazaret_seccomp as seccomp;
 pub use lazaret_seccomp::call::{

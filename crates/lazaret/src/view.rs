@@ -259,6 +259,12 @@ pub fn lacks(policy: &Policy, path: &Path, follow: bool, need: Need) -> Option<L
     (is_there || can_be_made).then_some(lack)
 }
 
+/// Whether the smaller view of /proc has it.
+fn is_of_a_process(path: &Path) -> bool {
+    path.strip_prefix("/proc")
+        .is_ok_and(|within| !within.as_os_str().is_empty() && matches!(proc(ProcView::Minimal, within), Place::Given))
+}
+
 /// What to write into a policy to give `path` for `need`. `None`: it is not to be given.
 #[must_use]
 pub fn suggestion(path: &Path, need: Need) -> Option<String> {
@@ -269,6 +275,7 @@ pub fn suggestion(path: &Path, need: Need) -> Option<String> {
     }
     let is_terminal = path.starts_with("/dev/pts") || matches!(text, "/dev/ptmx" | "/dev/tty");
     Some(match need {
+        _ if is_of_a_process(path) => "[files] proc = \"minimal\"".to_owned(),
         _ if path.starts_with("/proc") => "[files] proc = \"full\"".to_owned(),
         _ if path.starts_with("/dev/shm") => "[files] shm = true".to_owned(),
         _ if is_terminal => "[files] pts = true".to_owned(),

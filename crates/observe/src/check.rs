@@ -45,7 +45,7 @@ pub struct Settings {
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
-    /// The policy cannot be enforced here, or its filter cannot be made.
+    /// The policy's filter cannot be made, or no command can be started under it.
     #[error(transparent)]
     Lazaret(#[from] lazaret::Error),
 }
@@ -130,7 +130,7 @@ impl RunResult {
 ///
 /// # Errors
 ///
-/// When the policy's filter cannot be made. That a run fails, or cannot be run, is part of the outcome.
+/// When the policy's filter cannot be made, or lets no command start. That a run fails, or cannot be run, is part of the outcome.
 pub fn check(
     launcher: &Launcher,
     policy: &Policy,
@@ -142,7 +142,7 @@ pub fn check(
         launcher,
         policy,
         telling: telling(policy),
-        filter: need::filter(policy)?,
+        filter: need::filter(launcher, policy)?,
         settings,
         observe: if settings.stale { Observe::Everything } else { Observe::Paths },
         make,

@@ -11,8 +11,8 @@ mod tests;
 pub use export::export;
 pub use import::{Import, import};
 
-use lazaret_filter::{Action, Filter, Rule};
-use lazaret_policy::{CallAction, SystemCalls};
+use lazaret_filter::Action;
+use lazaret_policy::CallAction;
 use std::fmt;
 
 /// The language of the other side.
@@ -48,13 +48,8 @@ pub struct Exchanged {
 #[non_exhaustive]
 pub enum ExchangeError {
     /// A rule of the policy is none.
-    #[error("`{rule}` is no rule")]
-    Rule {
-        /// The rule as written.
-        rule: String,
-        /// Why.
-        source: lazaret_filter::ParseError,
-    },
+    #[error(transparent)]
+    Rule(#[from] lazaret_launch::error::PlanError),
     /// The other format cannot say it.
     #[error("the policy cannot be written as a seccomp profile")]
     Write(#[from] lazaret_filter::oci::WriteError),
@@ -86,37 +81,8 @@ impl ExchangeError {
                 "write it as in systemd.exec(5): SystemCallFilter=@system-service ~@resources chown:EPERM".to_owned(),
             ),
             Self::Write(_) => Some("compare with fewer values: one `&` or `==` in place of orders and `!=`".to_owned()),
-            Self::Rule { .. } => None,
+            Self::Rule(_) => None,
         }
-    }
-}
-
-/// The rules of a policy as a filter, without those that a tier adds.
-///
-/// # Errors
-///
-/// A rule that is none, which a loader with a rule check does not let through.
-pub fn filter(calls: &SystemCalls) -> Result<Filter, ExchangeError> {
-    let mut filter = Filter::new(action(calls.default.value));
-    for rule in &calls.rules {
-        let parsed =
-            Rule::parse(&rule.rule).map_err(|source| ExchangeError::Rule { rule: rule.rule.clone(), source })?;
-        filter.push(parsed, action(rule.action));
-    }
-    Ok(filter)
-}
-
-const EPERM: u16 = 1;
-
-/// What an action of the language is to a filter.
-pub(crate) fn action(action: CallAction) -> Action {
-    match action {
-        CallAction::Allow => Action::Allow,
-        CallAction::Log => Action::Log,
-        CallAction::Trap => Action::Trap,
-        CallAction::Kill => Action::Kill,
-        CallAction::Refuse => Action::Refuse(EPERM),
-        CallAction::Silent => Action::Errno(EPERM),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
 
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +114,10 @@ pub fn ended(pid: i32) -> io::Result<Option<(i32, Ended, Used)>> {
     Ok(Some((i32::try_from(pid).map_err(io::Error::other)?, Ended::from_status(status), Used::from(&usage))))
 }
 
-/// How the process of `pidfd` ended, also when somebody else has reaped it. `None`: the kernel does not tell.
+/// How long the reaping of a process may take.
+const REAPING: Duration = Duration::from_millis(100);
+
+/// How the process of `pidfd` ended, also when somebody else has reaped it, or is about to. `None`: the kernel does not tell.
 ///
 /// Source: pidfd_open(2), `PIDFD_GET_INFO` with `PIDFD_INFO_EXIT`; Linux 6.15.
 pub fn ended_of(pidfd: BorrowedFd<'_>) -> Option<Ended> {
@@ -129,8 +133,18 @@ pub fn ended_of(pidfd: BorrowedFd<'_>) -> Option<Ended> {
         ids: [u32; 11],
         status: i32,
     }
-    let mut info = Info { mask: INFO_EXIT, ..Info::default() };
-    // SAFETY: the kernel fills the structure, which has the size that the request encodes.
-    let answer = unsafe { libc::ioctl(pidfd.as_raw_fd(), GET_INFO as _, &raw mut info) };
-    (answer == 0 && info.mask & INFO_EXIT != 0).then(|| Ended::from_status(info.status))
+    // For a moment one that is being reaped is nobody's child any more, and not gone yet.
+    let until = Instant::now() + REAPING;
+    loop {
+        let mut info = Info { mask: INFO_EXIT, ..Info::default() };
+        // SAFETY: the kernel fills the structure, which has the size that the request encodes.
+        let answer = unsafe { libc::ioctl(pidfd.as_raw_fd(), GET_INFO as _, &raw mut info) };
+        if answer == 0 && info.mask & INFO_EXIT != 0 {
+            return Some(Ended::from_status(info.status));
+        }
+        if answer != 0 || Instant::now() >= until {
+            return None;
+        }
+        std::thread::sleep(Duration::from_micros(20));
+    }
 }

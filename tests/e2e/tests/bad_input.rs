@@ -4,6 +4,8 @@
 mod commands;
 #[path = "bad_input/destinations.rs"]
 mod destinations;
+#[path = "bad_input/exec.rs"]
+mod exec;
 #[path = "bad_input/inputs.rs"]
 mod inputs;
 #[path = "bad_input/interrupted.rs"]

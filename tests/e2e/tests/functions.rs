@@ -8,6 +8,8 @@ mod callers;
 mod confined;
 #[path = "functions/ends.rs"]
 mod ends;
+#[path = "functions/explained.rs"]
+mod explained;
 #[path = "functions/policies.rs"]
 mod policies;
 #[path = "functions/spawners.rs"]

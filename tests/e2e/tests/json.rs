@@ -1,4 +1,4 @@
-//! The JSON of `lazaret plan` and `lazaret doctor` against the tables of docs/json.md.
+//! What is printed as JSON against the tables of docs/json.md.
 
 use lazaret_e2e::{Runner, as_root_and_user};
 use serde_json::Value;
@@ -8,6 +8,10 @@ use std::path::Path;
 
 as_root_and_user![
     every_field_of_a_plan_is_documented_and_every_documented_one_is_there,
+    the_other_tier_has_no_field_that_is_not_documented,
+    every_field_of_a_comparison_is_documented_and_every_documented_one_is_there,
+    every_field_of_a_rollouts_sums_is_documented_and_every_documented_one_is_there,
+    what_is_learned_has_the_documented_fields,
     every_field_of_an_examination_is_documented_and_every_documented_one_is_there,
 ];
 
@@ -80,12 +84,74 @@ fn every_field_of_a_plan_is_documented_and_every_documented_one_is_there(runner:
     let degraded =
         [&plan[..], &["--degrade", "cgroup", "--degrade", "landlock", "--require", "seccomp", "--", "true"]].concat();
 
-    let printed = printed(runner, &[&limited, &degraded]);
+    runner.put("rollout.toml", ROLLOUT);
+    let introduced = ["plan", "--json", "--degrade", "cgroup", "--policy", "rollout.toml", "--", "true"];
+
+    let printed = printed(runner, &[&limited, &degraded, &introduced]);
 
     let documented = documented("lazaret.plan/1");
     let mut absent = of_the_other_kind(&documented, &printed, "cgroup.");
     absent.extend(of_the_other_kind(&documented, &printed, "landlock."));
     compare(&documented, printed, &absent);
+}
+
+/// A policy that is being introduced, for which the command is the key.
+const ROLLOUT: &str =
+    "extends = \"default\"\n[rollout]\nenforce = \"0%\"\nshadow = \"100%\"\nold = \"default\"\nkey = \"command\"\n";
+
+fn the_other_tier_has_no_field_that_is_not_documented(runner: &Runner) {
+    let plan = ["plan", "--json", "--steps", "--tier", "seccomp", "--profile", "default", "--", "true"];
+
+    let printed = printed(runner, &[&plan]);
+
+    let documented = documented("lazaret.plan/1");
+    compare(&documented, printed, &documented);
+}
+
+fn every_field_of_a_comparison_is_documented_and_every_documented_one_is_there(runner: &Runner) {
+    let printed = printed(runner, &[&["diff", "--json", "default", "pure"]]);
+
+    compare(&documented("lazaret.diff/1"), printed, &BTreeSet::new());
+}
+
+fn every_field_of_a_rollouts_sums_is_documented_and_every_documented_one_is_there(runner: &Runner) {
+    runner.put("P", ROLLOUT);
+    let policy = runner.path("P");
+    let policy = policy.to_str().expect("a simple path");
+    let ran = runner.run(&["--policy", policy, "--", "true"]);
+    std::fs::write(runner.path("one.json"), ran.report.0.to_string()).expect("it can be written");
+    let sums = runner.lazaret(&["rollout", "--json", "one.json"]);
+    let value: Value = serde_json::from_slice(&sums.stdout).unwrap_or_else(|error| panic!("{error}: {sums}"));
+
+    let mut found = BTreeSet::new();
+    fields(&value, "", &mut found);
+
+    let found = found.iter().map(|field| field.replace(policy, "P")).collect();
+    compare(&documented("lazaret.rollout/1"), found, &BTreeSet::new());
+}
+
+fn what_is_learned_has_the_documented_fields(runner: &Runner) {
+    std::fs::create_dir(runner.path("corpus")).expect("it can be made");
+    runner.put("corpus/a", "a");
+    let learn = [
+        "learn",
+        "--json",
+        "--quiet",
+        "--accept-unsaturated",
+        "--out",
+        "p.toml",
+        "--corpus",
+        "corpus",
+        "--",
+        "cat",
+        "{}",
+    ];
+    let ran = runner.lazaret(&learn);
+
+    let value: Value = serde_json::from_slice(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran}"));
+
+    let found: BTreeSet<String> = value.as_object().expect("an object").keys().cloned().collect();
+    assert_eq!(found, documented("lazaret.learn/1"));
 }
 
 fn every_field_of_an_examination_is_documented_and_every_documented_one_is_there(runner: &Runner) {

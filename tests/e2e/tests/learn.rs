@@ -17,6 +17,7 @@ as_root_and_user![
     a_file_that_no_argument_names_is_standard_input,
     recordings_are_joined_and_their_differences_named,
     what_is_no_whole_recording_is_an_error_and_nothing_is_written,
+    recordings_of_two_versions_are_compared_as_what_is_learned_from_them,
     without_anything_to_learn_from_nothing_is_written,
     calls_that_the_code_could_make_have_an_action_of_their_own,
     addresses_and_names_are_listed_and_not_given,
@@ -277,6 +278,38 @@ fn what_is_no_whole_recording_is_an_error_and_nothing_is_written(runner: &Runner
         assert_eq!(policy(runner), before, "what was there is still there");
     }
     assert_eq!(runner.read("whole.json"), whole);
+}
+
+fn recordings_of_two_versions_are_compared_as_what_is_learned_from_them(runner: &Runner) {
+    texts(runner, 2);
+    let record = |name: &str, script: &str| {
+        let args = [&["--accept-unsaturated", "--record", name][..], &shell(script), &["{}"]].concat();
+        let learned = learn(runner, &args);
+        assert_eq!(learned.status, Some(0), "{learned}");
+    };
+    record("new.json", "cat \"$1\"; perl -e 'getpriority 0, 0'");
+    record("old.json", "cat \"$1\"; perl -e 0");
+
+    let wider = runner.lazaret(&["diff", "old.json", "new.json"]);
+    assert_eq!(wider.status, Some(1), "{wider}");
+    assert!(wider.stdout().contains("added    system-call getpriority"), "{wider}");
+    // The policy that was written last is that of the old one.
+    let same = runner.lazaret(&["diff", "--fail-on", "widened", "old.json", "policy.toml"]);
+    assert_eq!(same.status, Some(0), "{same}");
+    assert!(!same.stdout().contains("system-call"), "{same}");
+
+    let whole = runner.read("new.json");
+    runner.put("half.json", &whole[..whole.len() / 2]);
+    runner.put("newer.json", r#"{"format": "lazaret recording", "version": 99}"#);
+    runner.put("other.json", "{}");
+    for (name, says) in
+        [("half.json", "is cut off"), ("newer.json", "is of version 99"), ("other.json", "is not a recording")]
+    {
+        let compared = runner.lazaret(&["diff", "policy.toml", name]);
+
+        assert_eq!(compared.status, Some(125), "{compared}");
+        assert!(compared.stderr().contains(says) && compared.stderr().contains("hint:"), "{compared}");
+    }
 }
 
 fn without_anything_to_learn_from_nothing_is_written(runner: &Runner) {

@@ -19,6 +19,8 @@ mod pure;
 mod python;
 #[path = "profiles/shell.rs"]
 mod shell;
+#[path = "profiles/without_namespaces.rs"]
+mod without_namespaces;
 
 use lazaret_e2e::{Ran, Runner, fixture};
 use std::fs;

@@ -9,6 +9,7 @@ as_root_and_user![
     the_old_policy_refuses_in_shadow_what_it_refuses_without,
     without_an_old_policy_the_jail_alone_is_around_the_job,
     a_program_that_only_the_old_policy_shows_is_told,
+    a_new_policy_under_which_no_command_can_be_started_is_told,
     a_file_of_a_forbidden_size_is_told_though_it_is_gone_in_the_end,
     a_command_that_cannot_be_started_ends_in_shadow_as_without,
     the_share_is_that_of_the_file,
@@ -138,6 +139,20 @@ fn a_program_that_only_the_old_policy_shows_is_told(runner: &Runner) {
     let needs = ran.report["rollout"]["would_refuse_paths"].as_array().expect("a list");
     let told = |need: &&Value| need["path"] == "/opt/programs/mine" && need["access"] == "execute";
     assert_eq!(needs.iter().filter(told).count(), 1, "{needs:?}");
+}
+
+fn a_new_policy_under_which_no_command_can_be_started_is_told(runner: &Runner) {
+    policies(runner, SHADOW);
+    runner
+        .put("new.toml", format!("extends = \"default\"\n[system-calls]\nkill = [\"execve\"]\n[rollout]\n{SHADOW}\n"));
+
+    let ran = runner.run(&["--policy", "new.toml", "--job-key", "k", "--", "true"]);
+
+    assert_eq!(ran.status, Some(0), "{ran}");
+    let differs = ran.report["rollout"]["would_differ"].as_array().expect("a list");
+    let told =
+        |what: &Value| what.as_str().is_some_and(|text| text.contains("no command can be started without `execve`"));
+    assert!(differs.iter().any(told), "{differs:?}");
 }
 
 fn a_file_of_a_forbidden_size_is_told_though_it_is_gone_in_the_end(runner: &Runner) {

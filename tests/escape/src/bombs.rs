@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,17 +92,13 @@ fn fork_storm(args: &Arguments) -> Outcome {
 }
 
 fn shared_page() -> Result<&'static AtomicU64> {
+    let name = format!("shared-{}", std::process::id());
+    let file = File::options().read(true).write(true).create(true).truncate(true).open(&name).map_err(Errno::from)?;
+    ignore(fs::remove_file(&name));
+    file.set_len(4096).map_err(Errno::from)?;
+    let both = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: a new mapping at an address of the kernel's choice.
-    let page = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            4096,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_SHARED | libc::MAP_ANONYMOUS,
-            -1,
-            0,
-        )
-    };
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), 4096, both, libc::MAP_SHARED, file.as_raw_fd(), 0) };
     if page == libc::MAP_FAILED {
         return Err(Errno::last());
     }

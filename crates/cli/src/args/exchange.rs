@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// The policy before: a profile's name or a file
+    /// The policy before: a profile's name, a file, or a recording of `lazaret learn`
     #[arg(value_name = "BEFORE")]
     pub(crate) before: PathBuf,
     /// The policy after

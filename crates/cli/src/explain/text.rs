@@ -1,7 +1,7 @@
 //! What a job was refused, for people.
 
 use super::Part;
-use lazaret_policy::{CallPhase, Explanation, FrameText, PathCause, PathRefusal, Refusal, Verdict};
+use lazaret_policy::{CallPhase, Control, Explanation, FrameText, PathCause, PathRefusal, Refusal, Verdict};
 use std::fmt::Write as _;
 
 /// How many frames of a stack are shown.
@@ -30,10 +30,7 @@ pub(super) fn text(part: &Part<'_>) -> String {
     for hit in part.limits_hit {
         blocks.push(format!("limit reached: {hit}"));
     }
-    for control in &part.degraded {
-        let why = control.why_not.as_deref().map(|why| format!("\n   = why: {why}")).unwrap_or_default();
-        blocks.push(format!("the layer {} did not wholly hold: {}{why}", control.layer, control.detail));
-    }
+    blocks.extend(layers(&part.degraded));
     for note in part.notes {
         blocks.push(format!("note: {note}"));
     }
@@ -41,6 +38,29 @@ pub(super) fn text(part: &Part<'_>) -> String {
         blocks.push("nothing was refused, and no limit was reached".to_owned());
     }
     harmless(&(blocks.join("\n\n") + "\n"))
+}
+
+/// The layers that did not wholly hold, those of one reason together: a tier that has none of many says so once.
+fn layers(degraded: &[&Control]) -> Vec<String> {
+    let mut reasons: Vec<(Option<&str>, Vec<&Control>)> = Vec::new();
+    for control in degraded {
+        let why = control.why_not.as_deref();
+        match reasons.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, controls)) => controls.push(control),
+            None => reasons.push((why, vec![control])),
+        }
+    }
+    let block = |(why, controls): &(Option<&str>, Vec<&Control>)| {
+        let line = |control: &&Control| match control.detail.as_str() {
+            "" => format!("   = {}", control.layer),
+            detail => format!("   = {}: {detail}", control.layer),
+        };
+        let lines: Vec<String> = controls.iter().map(line).collect();
+        let (count, why) = (controls.len(), why.unwrap_or("it was given up by name"));
+        let heading = if count == 1 { "a layer did".to_owned() } else { format!("{count} layers did") };
+        format!("{heading} not wholly hold: {why}\n{}", lines.join("\n"))
+    };
+    reasons.iter().map(block).collect()
 }
 
 fn head(part: &Part<'_>) -> String {

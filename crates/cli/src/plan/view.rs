@@ -1,232 +1,23 @@
 //! A plan for people and programs: what `lazaret plan` prints, as data.
 
-use super::launch::{self, ListView};
+mod form;
+
+pub(crate) use form::*;
+
+use super::launch;
 use super::rollout::RolloutView;
 use lazaret::plan::{Entry, FilterPlan, Group, INNER_ID, LandlockPlan, Plan};
 use lazaret::probe::{Controller, Hierarchy, Missing};
 use lazaret::seccomp;
 use lazaret::uid::Uids;
 use lazaret::{Control, Holding, Layer, LimitKey, Mode, Policy, Source};
-use lazaret_policy::{CallAction, InputFrom, Job, Stdin};
+use lazaret_policy::{InputFrom, Job, Stdin};
 use lazaret_sys::landlock::access;
-use serde::Serialize;
 use std::fmt::Display;
 use std::path::Path;
 
 /// The source of what no policy can change.
-const EVERY_JAIL: &str = "every jail";
-
-/// What `lazaret plan --json` prints. A version adds fields at most; a field that changes or goes makes a new one.
-///
-/// Sizes are in bytes. `source` is the profile, file and line, or the option that a value comes from, or `every jail`.
-/// Names are in kebab-case. Bytes that are not UTF-8 are replaced.
-#[derive(Debug, Serialize)]
-pub(crate) struct View<'a> {
-    /// `lazaret.plan/1`.
-    schema: &'static str,
-    /// Whether `lazaret run` would run it on this host.
-    pub(crate) enforceable: bool,
-    pub(crate) policy: PolicyView<'a>,
-    pub(crate) identity: Identity,
-    pub(crate) namespaces: Vec<Namespace>,
-    /// The file tree, in the order in which it is made. Nothing else of the host is in it.
-    pub(crate) files: Vec<File>,
-    /// Optional paths of the policy that this host does not have.
-    pub(crate) left_out: Vec<LeftOut>,
-    pub(crate) network: Vec<Setting>,
-    pub(crate) limits: Vec<Limit>,
-    pub(crate) rlimits: Vec<Rlimit>,
-    pub(crate) cgroup: Cgroup,
-    pub(crate) filter: Filter<'a>,
-    pub(crate) landlock: Landlock,
-    pub(crate) environment: Vec<Setting>,
-    pub(crate) program: Program,
-    pub(crate) inputs: Vec<Input>,
-    pub(crate) outputs: Vec<Output>,
-    /// `empty`, `bytes` or `inherit`.
-    pub(crate) stdin: &'static str,
-    /// Each control: asked against holding.
-    pub(crate) enforcement: Vec<Enforced>,
-    /// With `--steps`: every system call of the launch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    steps: Option<Vec<ListView>>,
-    pub(crate) notes: &'a [String],
-    /// When the policy is being introduced: which way the job would go.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) rollout: Option<RolloutView>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct PolicyView<'a> {
-    pub(crate) name: &'a str,
-    /// What it extends, base first.
-    pub(crate) chain: &'a [String],
-    pub(crate) tier: Setting,
-    /// The layers that may be missing.
-    pub(crate) degrade: Vec<Setting>,
-    /// The layers that must hold, whatever the tier.
-    pub(crate) require: Vec<Setting>,
-}
-
-/// An optional path that is not there.
-#[derive(Debug, Serialize)]
-pub(crate) struct LeftOut {
-    pub(crate) path: String,
-    pub(crate) source: String,
-}
-
-/// A name, a value, and where it comes from.
-#[derive(Debug, Serialize)]
-pub(crate) struct Setting {
-    pub(crate) name: String,
-    pub(crate) value: String,
-    pub(crate) source: String,
-}
-
-/// Whose ids the job has.
-#[derive(Debug, Serialize)]
-pub(crate) struct Identity {
-    pub(crate) mode: Mode,
-    /// Ids of the user and group as the job sees them.
-    pub(crate) inside: u32,
-    /// First and last id of the range out of which the job gets an unused one on the host; as a rootless job it has the
-    /// caller's, both are the same.
-    pub(crate) outside: [u32; 2],
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Namespace {
-    pub(crate) name: &'static str,
-    pub(crate) made: bool,
-}
-
-/// Something in the file tree.
-#[derive(Debug, Serialize)]
-pub(crate) struct File {
-    pub(crate) guest: String,
-    /// `directory`, `read-only`, `link`, `file`, `device`, `proc`, `masked`, `scratch`, `pts` or `copy-on-write`.
-    pub(crate) kind: &'static str,
-    /// The host's path, the link's text, the view of /proc, or the size. Empty: nothing.
-    pub(crate) of: String,
-    pub(crate) source: String,
-    /// The policy's reason.
-    pub(crate) why: String,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Limit {
-    pub(crate) key: LimitKey,
-    pub(crate) value: String,
-    /// What it bounds.
-    pub(crate) bounds: &'static str,
-    /// Null: no policy sets it.
-    pub(crate) source: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Rlimit {
-    pub(crate) name: &'static str,
-    pub(crate) value: u64,
-    pub(crate) source: String,
-}
-
-/// The job's group.
-#[derive(Debug, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub(crate) enum Cgroup {
-    /// There is none.
-    Degraded { source: String },
-    /// A group below each of these directories.
-    Limited { version: u8, directories: Vec<GroupDirectory>, settings: Vec<Setting> },
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct GroupDirectory {
-    pub(crate) path: String,
-    pub(crate) controllers: Vec<&'static str>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Filter<'a> {
-    pub(crate) default: CallAction,
-    pub(crate) default_source: String,
-    /// Instructions of the compiled program.
-    pub(crate) instructions: u16,
-    /// Whether refused calls are reported to the supervisor.
-    pub(crate) supervised: bool,
-    /// In order: the last that matches a call decides.
-    pub(crate) rules: Vec<Rule<'a>>,
-    /// What is refused from the start of the program on, whatever the rules permit.
-    pub(crate) refuse_after_start: Vec<Rule<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Rule<'a> {
-    pub(crate) rule: &'a str,
-    pub(crate) action: CallAction,
-    pub(crate) source: String,
-    pub(crate) why: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub(crate) enum Landlock {
-    /// There is none.
-    Degraded { source: String },
-    /// Whatever no rule grants is refused.
-    Rules {
-        abi: u32,
-        /// Rights over files that need a rule.
-        handled: Vec<&'static str>,
-        /// Whether TCP bind and connect are refused.
-        tcp_refused: bool,
-        /// Whether signals and abstract sockets end at the jail's border.
-        scoped: bool,
-        rules: Vec<LandlockRule>,
-    },
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct LandlockRule {
-    pub(crate) path: String,
-    pub(crate) rights: Vec<&'static str>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Program {
-    /// Paths in the jail, tried in turn.
-    pub(crate) candidates: Vec<String>,
-    pub(crate) arguments: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Input {
-    /// Its name in /job.
-    pub(crate) name: String,
-    /// The host's path. Null: bytes of the caller.
-    pub(crate) from: Option<String>,
-    /// Null: it cannot be looked at.
-    pub(crate) size: Option<u64>,
-    pub(crate) problem: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Output {
-    /// Its name in /job.
-    pub(crate) name: String,
-    /// Where it is put.
-    pub(crate) to: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Enforced {
-    #[serde(flatten)]
-    pub(crate) control: Control,
-    /// Whether its absence keeps the job from running.
-    pub(crate) refused: bool,
-    /// What would make it available. Null: it holds, or the policy goes without.
-    pub(crate) fix: Option<String>,
-}
+const EVERY_JOB: &str = "every job";
 
 impl<'a> View<'a> {
     /// `plan` is what this host can do; `missing` is what it lacks of what `policy` requires.
@@ -418,12 +209,12 @@ fn origin(entry: &Entry, guest: &Path, policy: &Policy) -> (String, String) {
         Entry::Directory { .. } => {
             let below = files.read.iter().find(|bind| bind.guest.starts_with(guest));
             let below = below.map(|bind| (bind.source.to_string(), format!("above {}", bind.guest.display())));
-            below.unwrap_or_else(|| (EVERY_JAIL.to_owned(), String::new()))
+            below.unwrap_or_else(|| (EVERY_JOB.to_owned(), String::new()))
         }
         Entry::Bind { .. } => plain(&files.root.source),
         Entry::Symlink { .. } if guest == Path::new("/dev/ptmx") => plain(&files.pts.source),
         Entry::Symlink { .. } if !guest.starts_with("/dev") => plain(&files.root.source),
-        _ => (EVERY_JAIL.to_owned(), String::new()),
+        _ => (EVERY_JOB.to_owned(), String::new()),
     }
 }
 
@@ -440,9 +231,9 @@ fn rlimits(rlimits: &[lazaret::plan::Rlimit], policy: &Policy) -> Vec<Rlimit> {
             "RLIMIT_NPROC" => LimitKey::Processes,
             "RLIMIT_CPU" => LimitKey::Cpu,
             "RLIMIT_DATA" => LimitKey::Memory,
-            _ => return EVERY_JAIL.to_owned(),
+            _ => return EVERY_JOB.to_owned(),
         };
-        policy.limits.source(key).map_or_else(|| EVERY_JAIL.to_owned(), |source| format!("{key}: {source}"))
+        policy.limits.source(key).map_or_else(|| EVERY_JOB.to_owned(), |source| format!("{key}: {source}"))
     };
     let view =
         |rlimit: &lazaret::plan::Rlimit| Rlimit { name: rlimit.name, value: rlimit.value, source: source(rlimit.name) };

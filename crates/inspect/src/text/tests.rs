@@ -1,5 +1,5 @@
 use super::*;
-use lazaret_filter::{argument_names, table};
+use lazaret_filter::{argument, table};
 
 fn decoded(name: &str, args: [u64; 6]) -> String {
     let arch = Arch::native().expect("tests run where there is a table");
@@ -36,7 +36,7 @@ fn every_prefix_has_constants() {
     }
     for (call, prefix) in prefixes {
         let is_known =
-            !constants::flags(arch, &[prefix], u64::MAX).0.is_empty() || constants::name(arch, &[prefix], 0).is_some();
+            !constant::flags(arch, &[prefix], u64::MAX).0.is_empty() || constant::name(arch, &[prefix], 0).is_some();
         assert!(is_known, "{call}: {prefix}");
     }
 }
@@ -44,7 +44,7 @@ fn every_prefix_has_constants() {
 #[test]
 fn names_are_those_of_the_rule_language() {
     for (call, _) in rows::ROWS {
-        let documented: Vec<_> = argument_names(call).collect();
+        let documented: Vec<_> = argument::of(call).map(|(name, _)| name).collect();
         let here: Vec<_> = described(call).expect("it is a row").map(|(name, _)| name).collect();
         assert!(documented.is_empty() || here.starts_with(&documented), "{call}: {documented:?} {here:?}");
     }
@@ -52,7 +52,7 @@ fn names_are_those_of_the_rule_language() {
 
 #[test]
 fn calls_that_rules_can_speak_of_have_a_row() {
-    let missing: Vec<_> = table::names().filter(|name| argument_names(name).next().is_some()).collect();
+    let missing: Vec<_> = table::names().filter(|name| argument::of(name).next().is_some()).collect();
     let missing: Vec<_> = missing.into_iter().filter(|name| described(name).is_none()).collect();
     assert_eq!(missing, ["sysfs"; 1]);
 }

@@ -2,9 +2,9 @@
 
 use super::Observe;
 use crate::error::PlanError;
-use crate::filter::{self, OwnRules};
+use crate::filter::{self, OwnRules, exec};
 use crate::refusals;
-use crate::start::{self, AfterStart};
+use crate::start::AfterStart;
 use lazaret_filter::{Action, Arch, Call, Decision, Filter, Program, Rule, Watch};
 
 /// What a filter's supervisor notes, and the filter that has it told.
@@ -21,7 +21,7 @@ pub struct Watching {
 const ADDRESS_CALLS: [&str; 3] = ["bind", "connect", "sendto"];
 
 impl Watching {
-    /// What `observe` asks for, with the launch's own calls, which hold `token`, left out. `None`: nothing.
+    /// What `observe` asks for, but for the calls of the launch, which have the `token`. `None`: nothing.
     ///
     /// # Errors
     ///
@@ -42,7 +42,7 @@ impl Watching {
                 watched.push(parsed(call)?, Action::Log);
             }
         }
-        start::free_launch(&mut watched, token)?;
+        exec::free(&mut watched, token)?;
         Ok(Some(Self { filter: watched, other, everything }))
     }
 

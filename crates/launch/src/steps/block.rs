@@ -49,6 +49,7 @@ pub fn lay_out(steps: &Steps) -> Result<Vec<u8>, LayoutError> {
     layout.put_u32(program + 8, argv)?;
     layout.put_u32(program + 12, envp)?;
     layout.put(program + offset_of!(Program, token), &steps.token.to_ne_bytes());
+    layout.put(program + offset_of!(Program, may_look), &u32::from(steps.may_look).to_ne_bytes());
 
     let relocations: Vec<u8> = layout.relocations.iter().flat_map(|place| place.to_ne_bytes()).collect();
     let at = layout.append(&relocations)?;

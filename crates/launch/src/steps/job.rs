@@ -226,7 +226,7 @@ pub fn keep_library(steps: &mut Steps, list: List, slots: &Slots, program: &Prog
 
 /// seccomp(2). The listener's descriptor stays with process 1, which shares the table until the exec.
 pub fn filter(steps: &mut Steps, list: List, filter: &FilterPlan) {
-    steps.token = filter.token;
+    (steps.token, steps.may_look) = (filter.token, filter.may_look());
     steps.mark(list, Part::Filter);
     let mut program = u64::from(filter.instructions).to_ne_bytes().to_vec();
     program.extend([0; 8]);

@@ -3,6 +3,7 @@
 use crate::view::{self, Need};
 use lazaret_launch::Finished;
 use lazaret_launch::error::Missing;
+use lazaret_launch::filter::forbidden_call;
 use lazaret_launch::observe::{Observed, PathKey, PathNote};
 use lazaret_policy::{EnvVar, Job, LimitHit, LimitKey, PathNeed, Policy, Report, Shadow, Sourced, Trial};
 use std::path::Path;
@@ -103,6 +104,9 @@ impl Seen<'_> {
         }
         if observed.loopback && self.old.network.loopback.value && !self.new.network.loopback.value {
             found.push("an address of the loopback interface was used, which would not be up".to_owned());
+        }
+        if let Ok(Some(call)) = forbidden_call(&self.new.system_calls) {
+            found.push(format!("the job would not have been run: no command can be started without `{call}`"));
         }
         for lack in self.missing {
             found.push(format!("the job would not have been run: this host cannot enforce `{}`", lack.layer));

@@ -2,9 +2,9 @@
 
 use super::call;
 use lazaret::observe::{Observed, PathKey, PathNote};
-use lazaret::plan::{FilterPlan, OWN_RULES};
+use lazaret::plan::FilterPlan;
 use lazaret::view;
-use lazaret::{Error, Job, Policy, Report};
+use lazaret::{Error, Job, Launcher, Policy, Report};
 use lazaret_filter::{Action, Filter};
 use lazaret_policy::{LimitHit, PathNeed, Refusal};
 use std::path::Path;
@@ -20,10 +20,12 @@ pub(super) struct Classified {
     pub(super) unseen: Vec<String>,
 }
 
-/// The rules of `policy` and those of every jail.
-pub(super) fn filter(policy: &Policy) -> Result<Filter, Error> {
-    // Whatever a tier adds comes behind, and is not the policy's.
-    FilterPlan::new(&policy.system_calls, OWN_RULES, true).map(|plan| plan.filter).map_err(Error::Plan)
+/// The rules of `policy` and those of its tier, under which a command can be started.
+pub(super) fn filter(launcher: &Launcher, policy: &Policy) -> Result<Filter, Error> {
+    let own = launcher.own_rules(policy.tier.value).map_err(Error::Run)?;
+    let plan = FilterPlan::new(&policy.system_calls, own, true).map_err(Error::Plan)?;
+    plan.check_exec().map_err(Error::Plan)?;
+    Ok(plan.filter)
 }
 
 impl Classified {

@@ -1,10 +1,11 @@
 //! System calls.
 
 use super::{Area, Change, Kind, Risk};
-use crate::exchange::{self, ExchangeError};
+use crate::exchange::ExchangeError;
 use lazaret_filter::compare::{Difference, Extent};
 use lazaret_filter::groups::{self, Group};
 use lazaret_filter::{Action, Arch, Filter, table};
+use lazaret_launch::filter::policy_rules;
 use lazaret_policy::SystemCalls;
 use std::fmt::Write as _;
 
@@ -49,7 +50,7 @@ pub(super) fn severity(group: &str) -> Risk {
 }
 
 pub(super) fn changes(before: &SystemCalls, after: &SystemCalls, arch: Arch) -> Result<Vec<Change>, ExchangeError> {
-    let (first, second) = (exchange::filter(before)?, exchange::filter(after)?);
+    let (first, second) = (policy_rules(before)?, policy_rules(after)?);
     let mut changes = Vec::new();
     if before.default.value != after.default.value {
         let kind = match (action_permits(&first), action_permits(&second)) {

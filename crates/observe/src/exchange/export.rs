@@ -1,7 +1,8 @@
 //! Out of a policy.
 
-use super::{ExchangeError, Exchanged, Format, Loss, filter};
+use super::{ExchangeError, Exchanged, Format, Loss};
 use lazaret_filter::{Arch, oci, systemd};
+use lazaret_launch::filter::policy_rules;
 use lazaret_policy::Policy;
 
 /// Writes the system calls of `policy`, as they are on `arch`.
@@ -10,7 +11,7 @@ use lazaret_policy::Policy;
 ///
 /// When the format has no words for it that permit as much.
 pub fn export(policy: &Policy, format: Format, arch: Arch) -> Result<Exchanged, ExchangeError> {
-    let filter = filter(&policy.system_calls)?;
+    let filter = policy_rules(&policy.system_calls)?;
     let later = policy.system_calls.refuse_after_start.iter().map(|rule| {
         Loss(format!(
             "`{}` is refused from the start of the program on ({}): no such list knows a start",

@@ -1,9 +1,10 @@
 //! Into a policy.
 
-use super::{ExchangeError, Exchanged, Format, Loss, action, nearest};
+use super::{ExchangeError, Exchanged, Format, Loss, nearest};
 use lazaret_filter::compare::Difference;
 use lazaret_filter::oci::{Environment, Ignored};
 use lazaret_filter::{Action, Arch, Filter, Rule, oci, systemd, table};
+use lazaret_launch::filter::action;
 use lazaret_policy::CallAction;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,9 @@
 use super::*;
+use lazaret_filter::Filter;
 use lazaret_filter::compare::Difference;
 use lazaret_filter::oci::{self, Environment};
 use lazaret_filter::{Arch, Backend, Call, interpret, table};
+use lazaret_launch::filter::policy_rules;
 use serde_json::Value;
 
 const DOCKER: &str = include_str!("../../../../tests/fixtures/seccomp/docker.json");
@@ -30,7 +32,7 @@ fn imported(text: &str, format: Format, capabilities: &[&str]) -> (Filter, Excha
     let policy = lazaret::policy_text("imported.toml", &exchanged.text)
         .unwrap_or_else(|error| panic!("{error}\n{}", exchanged.text));
     assert!(policy.system_calls.rules.iter().all(|rule| !rule.why.is_empty()), "every rule has a reason");
-    (filter(&policy.system_calls).expect("the loader checked"), exchanged)
+    (policy_rules(&policy.system_calls).expect("the loader checked"), exchanged)
 }
 
 /// Registers near every number of the profile.
@@ -284,7 +286,7 @@ fn systemds_lists_become_policies_and_lists_again() {
 fn every_profile_of_ours_is_exported_as_it_decides() {
     for name in lazaret::profiles() {
         let policy = lazaret::profile(name).expect("a built-in profile loads");
-        let own = filter(&policy.system_calls).expect("rules");
+        let own = policy_rules(&policy.system_calls).expect("rules");
         let oci = export(&policy, Format::Oci, Arch::X86_64).unwrap_or_else(|error| panic!("{name}: {error}"));
         let systemd = export(&policy, Format::Systemd, Arch::X86_64).expect("it can be written");
 

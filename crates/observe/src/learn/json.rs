@@ -54,6 +54,7 @@ pub fn json(learned: &Learned) -> Value {
     let keys: serde_json::Map<String, Value> =
         keys.iter().filter_map(|(key, need)| Some(((*key).to_owned(), evidence(need.as_ref()?)))).collect();
     object!({
+        "schema": "lazaret.learn/1",
         "ready": learned.is_ready(),
         "command": learned.command,
         "files": learned.files.len(),

@@ -295,7 +295,7 @@ fn notes(sessions: &[&Session], seen: &Everything<'_>) -> Vec<String> {
     };
     let never = calls(Answered::Never);
     if !never.is_empty() {
-        notes.push(format!("tried, and refused as in every jail: {}", never.join(", ")));
+        notes.push(format!("tried, and refused as under every policy: {}", never.join(", ")));
     }
     let silenced = calls(Answered::Silenced);
     if !silenced.is_empty() {

@@ -1,6 +1,6 @@
 //! Which arguments of a call are looked at, and how values are written in rules.
 
-use lazaret_filter::{Arch, argument_name, constants};
+use lazaret_filter::{Arch, argument_name, constant};
 
 /// The most values that make a condition. A call that is seen with more is allowed whatever the argument.
 pub const MOST_VALUES: usize = 8;
@@ -203,14 +203,14 @@ fn number(value: u64) -> String {
 
 /// Of several names for one value those of the first prefix count.
 fn exact(arch: Arch, value: u64, prefixes: &[&str]) -> String {
-    let found = prefixes.iter().find_map(|prefix| constants::name(arch, &[prefix], value));
+    let found = prefixes.iter().find_map(|prefix| constant::name(arch, &[prefix], value));
     found.map_or_else(|| number(value), str::to_owned)
 }
 
 fn flags(arch: Arch, value: u64, prefix: &str) -> String {
-    let (names, rest) = constants::flags(arch, &[prefix], value);
+    let (names, rest) = constant::flags(arch, &[prefix], value);
     let rest = (rest != 0 || names.is_empty()).then(|| number(rest));
-    let parts: Vec<String> = names.into_iter().map(str::to_owned).chain(rest).collect();
+    let parts: Vec<String> = names.into_iter().rev().map(str::to_owned).chain(rest).collect();
     parts.join(" | ")
 }
 

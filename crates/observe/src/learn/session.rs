@@ -9,8 +9,9 @@ use super::scene::Scene;
 use super::watch::{Fixed, Watch, numbered};
 use crate::record::{LeftOut, Peaks, Session};
 use lazaret::Policy;
-use lazaret_filter::{Action, Arch, Filter, Rule};
-use lazaret_policy::{CallAction, EnvValue};
+use lazaret_filter::{Arch, Filter};
+use lazaret_launch::filter::{action, policy_rules};
+use lazaret_policy::EnvValue;
 use lazaret_sys::wait::Ended;
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeMap;
@@ -439,21 +440,6 @@ fn find(setup: &Setup<'_>, environment: &BTreeMap<String, String>) -> Result<Pat
 
 /// The base's rules as a filter.
 pub(crate) fn filter(policy: &Policy) -> Filter {
-    const EPERM: u16 = 1;
-    let action = |action: CallAction| match action {
-        CallAction::Allow => Action::Allow,
-        CallAction::Log => Action::Log,
-        CallAction::Trap => Action::Trap,
-        CallAction::Kill => Action::Kill,
-        CallAction::Refuse => Action::Refuse(EPERM),
-        CallAction::Silent => Action::Errno(EPERM),
-    };
-    let mut filter = Filter::new(action(policy.system_calls.default.value));
-    for rule in &policy.system_calls.rules {
-        // Every rule of a policy was parsed when it was loaded.
-        if let Ok(parsed) = Rule::parse(&rule.value.rule) {
-            filter.push(parsed, action(rule.value.action));
-        }
-    }
-    filter
+    // Every rule of a policy was parsed when it was loaded.
+    policy_rules(&policy.system_calls).unwrap_or_else(|_no_rule| Filter::new(action(policy.system_calls.default.value)))
 }

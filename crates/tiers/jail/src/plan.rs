@@ -171,6 +171,7 @@ impl Plan {
         filter: Arc<FilterPlan>,
     ) -> Result<Self, PlanError> {
         job.check().map_err(PlanError::Job)?;
+        filter.check_exec()?;
         let Place { shell, room, notes } = place;
         let namespaces = Namespaces { cgroup: support.cgroup_namespace, time: support.time_namespace };
         let program = Program::started(policy, job, &filter)?;

@@ -146,13 +146,26 @@ impl Launcher {
         let plan = self.plan_in(place, policy, job, observe)?;
         let inputs = inputs::open_inputs(job, &plan.limits)?;
         let destinations = collect::prepare(job)?;
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let planned = begun.elapsed();
-        let mut jail = launch::launch(&plan, shell, number, &inputs, job, sink)?;
-        self.housekeeper.lend_a_hand();
         let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
-        let begin_next = || self.housekeeper.prepare_next();
-        let watched = watch::watch(&terms, &mut jail.running, &mut jail.walls, sink, self.processors, begin_next);
+        let watch_in = |shell| -> Result<_, RunError> {
+            let number = STARTED.fetch_add(1, Ordering::Relaxed);
+            let mut jail = launch::launch(&plan, shell, number, &inputs, job, sink)?;
+            self.housekeeper.lend_a_hand();
+            let begin_next = || self.housekeeper.prepare_next();
+            let watched = watch::watch(&terms, &mut jail.running, &mut jail.walls, sink, self.processors, begin_next);
+            Ok((jail, watched))
+        };
+        let (mut jail, mut watched) = watch_in(shell)?;
+        let was_left_alone = watched.as_ref().is_ok_and(|watched| watched.stop.is_none());
+        if was_left_alone && jail.running.shell.is_untouched() {
+            // Somebody killed process 1 before it took the job in, of which nothing has happened. A signal takes a while
+            // to kill, so that a prepared jail can look well to the end.
+            if let Some(group) = jail.walls.group.take() {
+                group.remove()?;
+            }
+            (jail, watched) = watch_in(launch::begin_anew(self, &plan)?)?;
+        }
         let ended = Instant::now();
         let mut watched = match watched {
             Ok(watched) => watched,

@@ -1,5 +1,6 @@
 //! A function call: a closure in a fresh, locked-down process of its own, whose fate is data.
 
+mod ahead;
 mod called;
 mod child;
 mod core;
@@ -11,7 +12,6 @@ mod order;
 mod output;
 mod process;
 mod recipe;
-mod refused;
 mod room;
 mod spawner;
 mod watch;

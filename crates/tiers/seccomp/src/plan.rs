@@ -71,6 +71,7 @@ impl Plan {
     ) -> Result<Self, PlanError> {
         job.check().map_err(PlanError::Job)?;
         unmet(policy)?;
+        filter.check_exec()?;
         let missing = support.missing(policy);
         if !missing.is_empty() {
             return Err(PlanError::Unenforceable(missing));

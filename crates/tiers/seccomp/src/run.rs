@@ -1,6 +1,7 @@
 //! Runs a plan: launch, watch, collect, clear up. Decides nothing.
 
 mod fence;
+mod nameless;
 mod place;
 mod tree;
 
@@ -121,7 +122,7 @@ impl Launcher {
         let given = Given { library: library.as_ref(), ..Given::default() };
         let mut running = running::admit(since, shell, job, sink, &inputs, given, make)?;
         drop(library);
-        let mut fence = Fence::new(&plan, self.image.as_fd(), &place);
+        let mut fence = Fence::new(&plan, self.image.as_fd(), &place, self.support.open_files);
         let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
         let watched = watch::watch(&terms, &mut running, &mut fence, sink, self.processors, || {});
         let ended = Instant::now();

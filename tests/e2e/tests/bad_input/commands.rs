@@ -24,7 +24,7 @@ fn a_command_that_is_nowhere_in_path_is_127(runner: &Runner) {
     let failure = &ended.report["verdict"]["start_failure"];
     assert_eq!(failure["kind"], "not-found");
     assert_eq!(failure["command"], "no-such-command");
-    assert_eq!(failure["detail"], "it is in no directory of PATH in the jail");
+    assert_eq!(failure["detail"], "it is in no directory of PATH for the job");
 }
 
 fn a_path_that_is_not_there_is_127(runner: &Runner) {

@@ -4,6 +4,7 @@ use crate::{alone, called, compute, with_calls};
 use serde::{Deserialize, Serialize};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
 
 /// What the function is to try, and on whom.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -72,6 +73,8 @@ fn attempts(target: Target) -> Attempts {
             ),
         ),
         ("sendmsg", raw(libc::SYS_sendmsg, [32, into, 0, 0])),
+        ("recvfrom", raw(libc::SYS_recvfrom, [32, into, 1, libc::MSG_DONTWAIT as usize])),
+        ("shutdown", raw(libc::SYS_shutdown, [32, 2, 0, 0])),
         ("io_uring", raw(libc::SYS_io_uring_setup, [1, into, 0, 0])),
         ("mount", raw(libc::SYS_mount, [name, name, 0, 0])),
         ("unshare", raw(libc::SYS_unshare, [libc::CLONE_NEWUSER as usize, 0, 0, 0])),
@@ -168,4 +171,50 @@ fn a_policy_can_name_what_may_be_read_and_nothing_else_can_be() {
 
         assert_eq!(answer, (Ok("in".to_owned()), Err(libc::EACCES), libc::EACCES));
     }
+}
+
+/// Whatever the policy allows: it would outlive its caller, or leave something, or have more memory than its bound, or change
+/// what Landlock does not decide on.
+#[test]
+fn what_would_go_beyond_the_call_is_refused_whatever_the_policy_allows() {
+    let _alone = alone();
+    let policy = with_calls(
+        "allow = [\"prctl\", \"memfd_create\", \"shmget\", \"semget\", \"msgget\", \"add_key\", \"chmod\", \"utimensat\", \
+         \"setxattrat\", \"file_setattr\", \"chown\", \"fcntl\"]",
+    );
+    let mut secret = tempfile::NamedTempFile::new().expect("a file can be made");
+    secret.write_all(b"secret").expect("there is room");
+    let before = secret.as_file().metadata().expect("it is open");
+    let path = secret.path().to_str().expect("text").to_owned();
+
+    for called in called(&policy, beyond, &path) {
+        let attempts = called.into_value().expect("it returned");
+
+        let done: Vec<_> = attempts.iter().filter(|(_, errno)| *errno != libc::EPERM).collect();
+        assert!(attempts.len() > 9 && done.is_empty(), "{done:?}");
+    }
+    let after = secret.as_file().metadata().expect("it is open");
+    assert_eq!((after.ctime(), after.ctime_nsec()), (before.ctime(), before.ctime_nsec()));
+}
+
+fn beyond(path: String) -> Attempts {
+    let path = std::ffi::CString::new(path).unwrap_or_default();
+    let (name, text) = (path.as_ptr() as usize, c"user.x".as_ptr() as usize);
+    let here = libc::AT_FDCWD as usize;
+    let private = libc::IPC_PRIVATE as usize;
+    let tries = [
+        ("outlive its parent", raw(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, 0, 0, 0])),
+        ("memory file", raw(libc::SYS_memfd_create, [text, 0, 0, 0])),
+        ("shared memory", raw(libc::SYS_shmget, [private, 4096, 0o600, 0])),
+        ("semaphores", raw(libc::SYS_semget, [private, 1, 0o600, 0])),
+        ("messages", raw(libc::SYS_msgget, [private, 0o600, 0, 0])),
+        ("key", raw(libc::SYS_add_key, [text, text, 0, 0])),
+        ("mode", raw(libc::SYS_fchmodat, [here, name, 0o777, 0])),
+        ("times", raw(libc::SYS_utimensat, [here, name, 0, 0])),
+        ("attribute", raw(463, [here, name, 0, text])),
+        ("flags", raw(469, [here, name, text, 24])),
+        ("owner", raw(libc::SYS_fchownat, [here, name, 0, 0])),
+        ("signals of a descriptor", raw(libc::SYS_fcntl, [0, libc::F_SETOWN as usize, 1, 0])),
+    ];
+    tries.into_iter().map(|(name, errno)| (name.to_owned(), errno)).collect()
 }

@@ -14,6 +14,7 @@ as_root_and_user![
     stopped_processes_are_ended,
     nothing_is_left_when_lazaret_is_killed,
     nothing_of_a_fork_bomb_is_left_when_lazaret_is_killed,
+    a_process_1_that_is_killed_from_outside_takes_the_job_with_it_or_its_user_is_told,
     a_cancelled_job_is_gone,
 ];
 
@@ -132,6 +133,47 @@ fn nothing_of_a_fork_bomb_is_left_when_lazaret_is_killed(runner: &Runner) {
     drop(started.child.wait());
 
     assert!(gone_within(&mark, Duration::from_secs(12)));
+}
+
+/// The children of a process of one thread.
+fn children(process: u32) -> Vec<u32> {
+    let listed = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    listed.split_whitespace().map(|child| child.parse().expect("a number")).collect()
+}
+
+/// Of an ordinary user's job nobody else knows the processes: Lazaret must not say that they are gone.
+fn a_process_1_that_is_killed_from_outside_takes_the_job_with_it_or_its_user_is_told(runner: &Runner) {
+    let mark = mark();
+    let mut started = confined(runner).shell(&format!("setsid sleep {mark} & sleep {mark}; :")).start();
+    // Beside process 1 there can be the process that made it; two sleep below the job's shell.
+    let has_begun = |process: &u32| children(*process).iter().any(|shell| children(*shell).len() == 2);
+    let process_1 = loop {
+        match children(started.child.id()).into_iter().find(has_begun) {
+            Some(found) => break i32::try_from(found).expect("a process id"),
+            None => std::thread::sleep(Duration::from_millis(10)),
+        }
+    };
+
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(process_1).expect("no zero"),
+        rustix::process::Signal::KILL,
+    )
+    .expect("it lives");
+    drop(started.child.stdin.take());
+    let status = started.child.wait().expect("it ends");
+
+    if runner.is_root() {
+        assert!(gone_within(&mark, Duration::from_secs(5)), "killed by the job's own id");
+        return;
+    }
+    let mut said = String::new();
+    let stderr = started.child.stderr.as_mut().expect("a pipe");
+    std::io::Read::read_to_string(stderr, &mut said).expect("it is text");
+    let left =
+        Command::new("pkill").args(["-KILL", "-f", &format!("sleep {mark}")]).status().expect("it can be started");
+    assert!(left.success(), "what was left is ended by this test");
+    assert_eq!(status.code(), Some(125), "{said}");
+    assert!(said.contains("cannot end every process of the job") && said.contains("hint: "), "{said}");
 }
 
 fn a_cancelled_job_is_gone(runner: &Runner) {

@@ -4,6 +4,7 @@ use crate::confined;
 use crate::job::eventually;
 use lazaret_e2e::{Runner, as_root_and_user};
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ as_root_and_user![
     an_output_that_is_a_link_is_not_taken,
     files_of_the_host_cannot_be_read_or_changed,
     attributes_of_the_callers_files_cannot_be_changed,
+    newer_calls_cannot_change_attributes_of_the_callers_files_either,
     the_private_directory_is_gone_whatever_the_job_left,
     what_a_killed_lazaret_left_is_removed_by_the_next,
     a_directory_that_cannot_be_looked_into_counts_as_full,
@@ -71,6 +73,23 @@ fn attributes_of_the_callers_files_cannot_be_changed(runner: &Runner) {
     let after = fs::metadata(&file).expect("it is there");
     assert_eq!(after.permissions(), before.permissions());
     assert_eq!(after.modified().expect("a time"), before.modified().expect("a time"));
+}
+
+fn newer_calls_cannot_change_attributes_of_the_callers_files_either(runner: &Runner) {
+    let policy = "extends = \"default\"\ntier = \"seccomp\"\n[system-calls]\ndefault = \"allow\"\n";
+    let file = runner.put("mine", "");
+    let before = fs::metadata(&file).expect("it is there");
+    // setxattrat(2), removexattrat(2), file_setattr(2), which have the same numbers everywhere.
+    let program = format!(
+        "my ($f, $n, $v) = ('{}', \"user.x\\0\", \"y\"); my $at = pack 'P L L', $v, 1, 0; my $flags = pack 'Q L4', 0x80, 0; \
+         syscall(463, -100, $f, 0, $n, $at, 16); syscall(466, -100, $f, 0, $n); syscall(469, -100, $f, $flags, 24, 0);",
+        file.display()
+    );
+    let ended = confined(runner).policy(policy).perl(&program).run();
+
+    ended.expect("ok", 0);
+    let after = fs::metadata(&file).expect("it is there");
+    assert_eq!((after.ctime(), after.ctime_nsec()), (before.ctime(), before.ctime_nsec()));
 }
 
 fn the_private_directory_is_gone_whatever_the_job_left(runner: &Runner) {

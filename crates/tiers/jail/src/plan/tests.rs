@@ -54,7 +54,7 @@ fn a_required_path_that_is_missing_is_an_error_that_names_the_line_that_asks_for
 
     let error = plan(&policy, &Job::new("true"), &full_support()).expect_err("nothing is there");
 
-    assert_eq!(error.to_string(), "cannot show `/opt/nowhere` in the jail (test.toml:3): it does not exist");
+    assert_eq!(error.to_string(), "cannot show `/opt/nowhere` to the job (test.toml:3): it does not exist");
 }
 
 #[test]

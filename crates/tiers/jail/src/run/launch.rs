@@ -33,6 +33,13 @@ pub(crate) fn begin(launcher: &Launcher, place: &Place) -> Result<Shell, RunErro
     Ok(shell)
 }
 
+/// The same once more, with nothing that was prepared.
+pub(crate) fn begin_anew(launcher: &Launcher, plan: &Plan) -> Result<Shell, RunError> {
+    let mut shell = shell::start(&launcher.tools, plan.shell)?;
+    shell::furnish(&mut shell, &plan.room)?;
+    Ok(shell)
+}
+
 /// Has a jail take the job in. On an error nothing is left.
 pub(crate) fn launch(
     plan: &Plan,

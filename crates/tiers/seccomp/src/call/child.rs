@@ -1,10 +1,13 @@
 //! A call's own process, from its birth to its end.
 
+use super::ahead::IDLE;
 use super::order::Order;
-use super::output::{Output, Pages, publish_failure, publish_message, state};
+use super::output::{Output, publish_failure, publish_message, state};
 use super::room::{HEAD, Layout, MESSAGE};
 use lazaret_sys::map::{Frozen, Written};
 use lazaret_sys::{confine, crash, fork};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{RecvFlags, Shutdown, recv};
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use std::convert::Infallible;
@@ -28,16 +31,25 @@ pub(crate) struct Given<'a> {
     pub(crate) null: BorrowedFd<'a>,
     /// Its parent.
     pub(crate) parent: i32,
-    /// Whether the caller has to say that it knows this process by a descriptor.
-    pub(crate) told_to_go: bool,
+    /// What its caller says when.
+    pub(crate) word: Word,
     /// Whether handlers of the program's may be in force.
     pub(crate) handlers: bool,
     /// Bytes of address space that its parent had, where that cannot have changed. `None`: it has to ask.
     pub(crate) space: Option<u64>,
 }
 
+/// The word of its caller that a process waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// That it knows the process by a descriptor: before the filter.
+    Known,
+    /// That the input is there, and its length: as the last thing before the function.
+    Input,
+}
+
 /// The steps of the lock-down, by their numbers in the head.
-pub(crate) const STEPS: [&str; 16] = [
+pub(crate) const STEPS: [&str; 17] = [
     "die with its parent",
     "begin a session",
     "map the memory that it shares",
@@ -54,6 +66,7 @@ pub(crate) const STEPS: [&str; 16] = [
     "wait for its caller",
     "put the filter on",
     "say that it is ready",
+    "hear that its input is there",
 ];
 
 type Step<T> = Result<T, (u32, io::Error)>;
@@ -72,10 +85,9 @@ pub(crate) fn run(given: &Given<'_>, input: Option<&[u8]>, body: impl FnOnce(&[u
             publish_failure(head, number, error.raw_os_error().unwrap_or(0));
             fork::exit(1)
         }
-        Ok((region, mapped)) => {
-            let pages = if given.order.advise { Pages::HugeWhenLarge } else { Pages::Plain };
-            let mut output = Output::new(head, region, pages);
-            let input = input.unwrap_or_else(|| mapped.as_deref().unwrap_or_default());
+        Ok((region, mapped, len)) => {
+            let mut output = Output::new(head, region, given.order.advise);
+            let input = input.unwrap_or_else(|| &mapped.as_deref().unwrap_or_default()[..len]);
             if catch_unwind(AssertUnwindSafe(|| body(input, &mut output))).is_err() {
                 output.state = state::PANIC;
             }
@@ -85,7 +97,7 @@ pub(crate) fn run(given: &Given<'_>, input: Option<&[u8]>, body: impl FnOnce(&[u
     }
 }
 
-fn lock_down(given: &Given<'_>, head: &'static mut [u8]) -> Step<(Written, Option<Frozen>)> {
+fn lock_down(given: &Given<'_>, head: &'static mut [u8]) -> Step<(Written, Option<Frozen>, usize)> {
     let order = given.order;
     // A name for people.
     let _named = rustix::thread::set_name(c"lazaret-call");
@@ -118,20 +130,44 @@ fn lock_down(given: &Given<'_>, head: &'static mut [u8]) -> Step<(Written, Optio
     let socket = step(9, confine::place(given.socket, order.socket))?;
     step(10, confine::close_others(&mut [socket.as_fd()]))?;
     step(11, limits(order, space))?;
-    step(11, rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable))?;
     step(12, confine::unblock_signals())?;
-    if given.told_to_go
-        && !matches!(rustix::net::recv(&socket, &mut [0; 1], rustix::net::RecvFlags::empty()), Ok((1, _)))
-    {
+    step(13, set_socket_timeout(&socket, Timeout::Recv, (given.word == Word::Input).then_some(IDLE)))?;
+    if given.word == Word::Known && !matches!(recv(&socket, &mut [0; 1], RecvFlags::empty()), Ok((1, _))) {
         return Err((13, io::ErrorKind::ConnectionAborted.into()));
     }
     let pid = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
     let program = order.program_of(pid);
-    // From here on nothing but what the filter leaves: the message, two closings, the function.
+    // From here on nothing but what the filter leaves: two messages, two closings, the function.
     let listener = step(14, confine::filter(&program, order.listen))?;
     step(15, ready(&socket, pid, listener))?;
+    let most = input.as_deref().map_or(0, <[u8]>::len);
+    let len = match given.word {
+        Word::Known => most,
+        Word::Input => step(16, input_len(&socket, most))?,
+    };
     drop(socket);
-    Ok((region, input))
+    Ok((region, input, len))
+}
+
+/// Waits for the caller's word. Without one this process is not needed.
+fn input_len(socket: &OwnedFd, most: usize) -> io::Result<usize> {
+    let mut word = [0; 9];
+    let len = loop {
+        match recv(socket, &mut word, RecvFlags::empty()) {
+            Ok((len, _)) => break len,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => {
+                // From now on a caller is told that nobody listens; one that was told otherwise has its word in there.
+                rustix::net::shutdown(socket, Shutdown::Read)?;
+            }
+            Err(e) => return Err(e.into()),
+        }
+    };
+    if len != word.len() {
+        fork::exit(0);
+    }
+    let [_, input @ ..] = word;
+    usize::try_from(u64::from_ne_bytes(input)).ok().filter(|len| *len <= most).ok_or(io::ErrorKind::InvalidData.into())
 }
 
 fn map(given: &Given<'_>) -> io::Result<(Written, Option<Frozen>)> {

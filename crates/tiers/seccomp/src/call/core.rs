@@ -1,11 +1,12 @@
 //! A sandboxed function as bytes in, bytes out.
 
+use super::ahead;
 use super::called::{Called, Ending};
-use super::child::{self, GO, Given};
+use super::child::{self, GO, Given, Word};
 use super::error::{CallError, SandboxError};
 use super::judge::{self, Answer};
 use super::output::Output;
-use super::process::{Parent, Process, connection};
+use super::process::{Parent, Process, begin, connection};
 use super::recipe::Recipe;
 use super::room::{Bytes, Input, Layout, Room};
 use super::spawner::Spawner;
@@ -14,6 +15,7 @@ use lazaret_policy::{Policy, Usage};
 use lazaret_sys::entry::Entry;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// The function, which gets its input and leaves its answer.
@@ -41,7 +43,12 @@ pub(crate) struct Core {
     /// The order, as a spawner takes it.
     order: Vec<u8>,
     way: Way,
+    /// Its name among the spawner's functions.
+    id: u64,
 }
+
+/// The next function's name.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 impl std::fmt::Debug for Core {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -55,7 +62,41 @@ impl Core {
         let recipe = Recipe::new(policy)?;
         let order = postcard::to_allocvec(&recipe.order)
             .map_err(|e| SandboxError::Resource { what: "write the order of a call", source: io::Error::other(e) })?;
-        Ok(Self { recipe, order, way })
+        let core = Self { recipe, order, way, id: NEXT.fetch_add(1, Ordering::Relaxed) };
+        core.make_ahead();
+        Ok(core)
+    }
+
+    /// Has the spawner make processes for the next calls. Without them, those are slower.
+    fn make_ahead(&self) {
+        let Way::Spawner(spawner, entry) = &self.way else { return };
+        for _ in 0..spawner.ahead().lacks(self.id) {
+            let place = ahead::INPUT as u64;
+            let layout = Layout { input: place, capacity: place, bound: self.bound() };
+            let Ok(room) = Room::new(layout) else { return };
+            let Ok(process) = spawner.spawn(*entry, layout, &self.order, &self.recipe, &room, None) else { return };
+            spawner.ahead().put(self.id, room, process);
+        }
+    }
+
+    /// Puts the input where a process has it: one that was made ahead, if there is one and it has the room.
+    fn put(&self, spawner: &Spawner, entry: Entry<Output>, bytes: &[u8]) -> Result<(Room, Process), CallError> {
+        let written = |source| CallError::Resource { what: "write the input", source };
+        let len = bytes.len() as u64;
+        while bytes.len() <= ahead::INPUT
+            && let Some((room, process)) = spawner.ahead().take(self.id)
+        {
+            room.put(bytes).map_err(written)?;
+            let takes = begin(process.socket.as_fd(), len);
+            if takes.map_err(CallError::resource("connect with the call's process"))? {
+                return Ok((room, process));
+            }
+        }
+        let layout = Layout { input: len, capacity: len, bound: self.bound() };
+        let room = Room::new(layout).map_err(CallError::resource("make memory that a call shares"))?;
+        room.put(bytes).map_err(written)?;
+        let process = spawner.spawn(entry, layout, &self.order, &self.recipe, &room, Some(len))?;
+        Ok((room, process))
     }
 
     fn bound(&self) -> u64 {
@@ -86,16 +127,10 @@ impl Core {
                 let process = self.fork(&input.room, layout, None, body)?;
                 (input.room, process)
             }
-            (Way::Spawner(spawner, entry), Feed::Bytes(bytes)) => {
-                let layout = Layout { input: bytes.len() as u64, capacity: bytes.len() as u64, bound };
-                let room = Room::new(layout).map_err(memory)?;
-                room.put(bytes).map_err(CallError::resource("write the input"))?;
-                let process = spawner.spawn(*entry, layout, &self.order, &self.recipe, &room)?;
-                (room, process)
-            }
+            (Way::Spawner(spawner, entry), Feed::Bytes(bytes)) => self.put(spawner, *entry, bytes)?,
             (Way::Spawner(spawner, entry), Feed::Input(input)) => {
-                let layout = input.layout();
-                let process = spawner.spawn(*entry, layout, &self.order, &self.recipe, &input.room)?;
+                let (layout, len) = (input.layout(), input.len as u64);
+                let process = spawner.spawn(*entry, layout, &self.order, &self.recipe, &input.room, Some(len))?;
                 (input.room, process)
             }
         };
@@ -105,6 +140,7 @@ impl Core {
         let (ending, answer) = judge::judge(&watched, &head, &self.recipe, room.layout)?;
         let value = answer.map(|Answer { is_error, len }| room.output(len).map(|bytes| (is_error, bytes))).transpose();
         let value = value.map_err(CallError::resource("read what a call left"))?;
+        self.make_ahead();
         let usage = Usage {
             wall_us: u64::try_from(watched.wall.as_micros()).unwrap_or(u64::MAX),
             user_us: watched.used.user_us,
@@ -125,7 +161,7 @@ impl Core {
             ruleset: self.recipe.ruleset.as_ref().map(AsFd::as_fd),
             null: self.recipe.null.as_fd(),
             parent: rustix::process::getpid().as_raw_nonzero().get(),
-            told_to_go: true,
+            word: Word::Known,
             handlers: true,
             // Other threads may map and unmap meanwhile.
             space: None,
@@ -152,6 +188,14 @@ impl Core {
             // It is gone already: why will be seen.
             Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Ok(process),
             Err(e) => Err(CallError::Resource { what: "connect with the call's process", source: e.into() }),
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if let Way::Spawner(spawner, _) = &self.way {
+            spawner.ahead().forget(self.id);
         }
     }
 }

@@ -3,7 +3,8 @@
 use super::error::SandboxError;
 use super::order::SELF;
 use lazaret_filter::{Action, Arch, Backend, Filter, Rule};
-use lazaret_policy::{CallAction, Policy};
+use lazaret_launch::refusals::{Bound, OwnId, Rules};
+use lazaret_policy::{CallAction, Policy, Source};
 
 const EPERM: u16 = 1;
 const ENOMEM: u16 = 12;
@@ -16,10 +17,13 @@ pub(crate) struct CallFilter {
     pub(crate) filter: Filter,
     pub(crate) program: Vec<u8>,
     pub(crate) own_id: Vec<u16>,
-    /// Rules from this one on are in every policy.
-    own: usize,
+    /// Where the policy has each of its rules, which are the first, and its default.
+    sources: Vec<Source>,
+    default_source: Source,
+    /// Calls that no policy lets a function make.
+    never: Vec<String>,
     /// Rules from this one on only tell of requests that are larger than all memory that may be had.
-    pub(crate) beyond: usize,
+    beyond: usize,
 }
 
 /// What every call needs, the rule that gives it, and what for.
@@ -88,7 +92,12 @@ impl CallFilter {
         let backend = if supervised { Backend::Supervised } else { Backend::Alone };
         let (program, other) = (compile(&own, backend)?, compile(&other, backend)?);
         let own_id = differences(&program, &other)?;
-        Ok(Self { filter: own, program, own_id, own: first_own, beyond })
+        let behind = own.rules().get(first_own..beyond).unwrap_or_default().iter();
+        let refused = behind.filter(|(_, action)| !action.permits()).filter_map(|(rule, _)| rule.call());
+        let never = STARTS.into_iter().chain(refused).map(str::to_owned).collect();
+        let sources = policy.system_calls.rules.iter().map(|rule| rule.source.clone()).collect();
+        let default_source = policy.system_calls.default.source.clone();
+        Ok(Self { filter: own, program, own_id, sources, default_source, never, beyond })
     }
 
     /// Whether the process can ask for a file or a socket by any name.
@@ -101,10 +110,20 @@ impl CallFilter {
         ["socket", "socketpair"].iter().any(|call| may_permit(&self.filter, call))
     }
 
-    /// Whether no policy lets a function make `call`.
-    pub(crate) fn is_never_permitted(&self, call: &str) -> bool {
-        let own = self.filter.rules().get(self.own..).unwrap_or_default();
-        STARTS.contains(&call) || own.iter().any(|(rule, action)| !action.permits() && rule.call() == Some(call))
+    /// The rules, for answering calls of the process `own_id` by them, which is in a Landlock domain if it is `restricted`.
+    pub(crate) fn rules(&self, own_id: OwnId, restricted: bool) -> Rules<'_> {
+        Rules {
+            filter: &self.filter,
+            sources: &self.sources,
+            default_source: &self.default_source,
+            beyond: self.beyond..usize::MAX,
+            after_start: None,
+            bound: Bound::Memory,
+            never: &self.never,
+            own_id: Some(own_id),
+            is_harmless_copy: restricted || !self.opens(),
+            watching: None,
+        }
     }
 
     /// Whether there are calls for which the kernel itself kills, so that nobody learns of the call.
@@ -141,7 +160,10 @@ fn of_policy(policy: &Policy) -> Result<Filter, SandboxError> {
 /// Rules behind those of every policy, so that none prevails over them; `own` is the process's own id.
 ///
 /// No process but itself can be signalled, traced, read, written or slowed down. Its way to tell its caller that it is
-/// ready is a descriptor beyond its own limit on them, which it closes before the function runs and cannot have again.
+/// ready, and to hear that its input is there, is a descriptor beyond its own limit on them, which it closes before the
+/// function runs and cannot have again.
+/// It stays one that dies with its parent, makes nothing that outlives it or that its bound of memory does not count, and
+/// does not change what Landlock does not decide on: modes, owners, times and attributes.
 fn with_own_rules(mut filter: Filter, policy: &Policy, socket: i32, own: u32) -> Result<(Filter, usize), SandboxError> {
     let refuse = Action::Refuse(EPERM);
     let first = |call: &str| (format!("{call}(arg0 != {own})"), refuse);
@@ -150,6 +172,8 @@ fn with_own_rules(mut filter: Filter, policy: &Policy, socket: i32, own: u32) ->
     let memory = policy.limits.memory.value.bytes();
     let rules = [
         (format!("sendmsg(arg0 == {socket})"), Action::Allow),
+        (format!("recvfrom(arg0 == {socket})"), Action::Allow),
+        (format!("shutdown(arg0 == {socket})"), Action::Allow),
         (format!("close(arg0 == {socket})"), Action::Allow),
         ("close(arg0 == 3)".to_owned(), Action::Allow),
         first("kill"),
@@ -174,6 +198,19 @@ fn with_own_rules(mut filter: Filter, policy: &Policy, socket: i32, own: u32) ->
         never("setpriority"),
         never("ioprio_set"),
         never("seccomp"),
+        ("prctl(option == PR_SET_PDEATHSIG)".to_owned(), refuse),
+        ("fcntl(cmd in [F_SETOWN, F_SETOWN_EX])".to_owned(), refuse),
+        ("ioctl(request in [FIOSETOWN, SIOCSPGRP])".to_owned(), refuse),
+        never("memfd_create"),
+        never("memfd_secret"),
+        never("shmget"),
+        never("shmat"),
+        never("semget"),
+        never("msgget"),
+        never("mq_open"),
+        never("@keyring"),
+        never("@file-metadata"),
+        never("@chown"),
         ("socket(domain == AF_VSOCK)".to_owned(), Action::Refuse(EAFNOSUPPORT)),
     ];
     for (rule, action) in rules {

@@ -92,7 +92,7 @@ fn signalled(
         libc::SIGXCPU => limit(LimitKey::Cpu),
         libc::SIGKILL if processor_time >= recipe.limits.cpu.duration() => limit(LimitKey::Cpu),
         libc::SIGXFSZ => limit(LimitKey::FileSize),
-        _ if crash && (head.short_memory || watched.refused.beyond_memory) => limit(LimitKey::Memory),
+        _ if crash && (head.short_memory || watched.refused.beyond) => limit(LimitKey::Memory),
         // A program that aborts where others unwind.
         libc::SIGABRT if !head.message.is_empty() => Ending::Panicked { message: head.message.clone() },
         libc::SIGSYS if !recipe.order.listen && recipe.filter.kills() => {

@@ -28,6 +28,8 @@ pub struct Output {
     len: usize,
     pub(crate) state: u32,
     pages: Pages,
+    /// Whether it may have pages made ahead.
+    advise: bool,
 }
 
 /// Whether large answers ask for huge pages: a small one would pay for a whole one.
@@ -39,12 +41,16 @@ pub(crate) enum Pages {
     HugeWhenLarge,
 }
 
+/// So many bytes are worth a system call of their own to make their pages.
+pub(crate) const MANY: usize = 64 * 1024;
 /// Answers of this size are large.
 const LARGE: usize = 1 << 20;
 
 impl Output {
-    pub(crate) fn new(head: &'static mut [u8], region: Written, pages: Pages) -> Self {
-        Self { head, region, len: 0, state: state::VALUE, pages }
+    /// `advise`: whether the process may tell the kernel how it uses its memory.
+    pub(crate) fn new(head: &'static mut [u8], region: Written, advise: bool) -> Self {
+        let pages = if advise { Pages::HugeWhenLarge } else { Pages::Plain };
+        Self { head, region, len: 0, state: state::VALUE, pages, advise }
     }
 
     /// Forgets what was written.
@@ -109,10 +115,16 @@ impl io::Write for Output {
     /// `StorageFull` beyond the bound.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.prepare(self.len + bytes.len());
-        let Some(place) = self.region.get_mut(self.len..self.len + bytes.len()) else {
+        let range = self.len..self.len + bytes.len();
+        if range.end > self.region.len() {
             self.state = state::OVER;
             return Err(io::ErrorKind::StorageFull.into());
-        };
+        }
+        if self.advise && bytes.len() >= MANY {
+            // Without, there is a fault for each page.
+            let _made = self.region.populate(range.clone());
+        }
+        let place = &mut self.region[range];
         place.copy_from_slice(bytes);
         self.len += bytes.len();
         Ok(bytes.len())

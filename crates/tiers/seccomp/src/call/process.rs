@@ -1,6 +1,6 @@
 //! A call's process as its caller sees it: a child of the caller's, or of a spawner's.
 
-use super::child::READY;
+use super::child::{GO, READY};
 use super::error::CallError;
 use lazaret_sys::wait::{self, Ended, Used};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, socketpair};
@@ -22,11 +22,11 @@ pub(crate) struct Process {
 pub(crate) enum Parent {
     /// The caller's.
     Caller { pid: i32, pidfd: OwnedFd },
-    /// A spawner's, which tells of its end.
-    Spawner,
+    /// A spawner's, which tells of its end over this connection, and ends it when its caller is done with that.
+    Spawner(OwnedFd),
 }
 
-/// What a spawner tells, after a byte [`TOLD`].
+/// What a spawner tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Told {
     /// There is no process, by this errno.
@@ -34,8 +34,6 @@ pub(crate) enum Told {
     /// It ended: by a signal or by itself, with a number; microseconds of user and system time; peak memory.
     Ended { signalled: bool, number: i32, user_us: u64, system_us: u64, peak_memory: u64 },
 }
-
-pub(crate) const TOLD: u8 = b't';
 
 impl Told {
     pub(crate) fn ended(ended: Ended, used: Used) -> Self {
@@ -48,9 +46,19 @@ impl Told {
     }
 
     pub(crate) fn send(self, socket: BorrowedFd<'_>) -> io::Result<()> {
-        let mut message = vec![TOLD];
-        message.extend(postcard::to_allocvec(&self).map_err(io::Error::other)?);
+        let message = postcard::to_allocvec(&self).map_err(io::Error::other)?;
         lazaret_sys::descriptor::send(socket, &message, &[])
+    }
+
+    /// `None`: the spawner is gone.
+    fn receive(control: BorrowedFd<'_>) -> io::Result<Option<Self>> {
+        let mut bytes = [0; 128];
+        match lazaret_sys::descriptor::receive(control, &mut bytes) {
+            Ok((0, _)) => Ok(None),
+            Ok((len, _)) => postcard::from_bytes(&bytes[..len]).map(Some).map_err(io::Error::other),
+            Err(e) if e.kind() == io::ErrorKind::ConnectionReset => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 }
 
@@ -61,10 +69,32 @@ pub(crate) enum News {
     Nothing,
     /// The process is locked down.
     Ready { pid: u32, listener: Option<OwnedFd> },
-    /// A spawner's word.
-    Told(Told),
     /// Nobody holds the other end any more.
     Gone,
+}
+
+/// What became of the process.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// It lives.
+    None,
+    /// It ended; `None`: and somebody else reaped it.
+    Ended(Option<Ended>, Used),
+    /// There never was one, by this errno.
+    Failed(i32),
+    /// The spawner is gone, and it with it.
+    SpawnerDied,
+}
+
+/// Tells a process that its input is there, and how long it is. Says whether it will be taken.
+pub(crate) fn begin(socket: BorrowedFd<'_>, input: u64) -> io::Result<bool> {
+    let mut message = [GO; 9];
+    message[1..].copy_from_slice(&input.to_ne_bytes());
+    match rustix::net::send(socket, &message, rustix::net::SendFlags::NOSIGNAL) {
+        Ok(_) => Ok(true),
+        Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// Two ends of a call's connection, under numbers above those of the standard streams.
@@ -90,7 +120,6 @@ impl Process {
                 let pid = pid.first_chunk().map_or(0, |pid| u32::from_ne_bytes(*pid));
                 Ok(News::Ready { pid, listener: descriptors.into_iter().next() })
             }
-            Some((&TOLD, told)) => postcard::from_bytes(told).map(News::Told).map_err(io::Error::other),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
@@ -103,28 +132,36 @@ impl Process {
                 Err(e) => Err(e.into()),
             },
             // A spawner kills the process of a connection that its caller is done with.
-            Parent::Spawner => Ok(rustix::net::shutdown(&self.socket, Shutdown::Write)?),
+            Parent::Spawner(control) => Ok(rustix::net::shutdown(control, Shutdown::Write)?),
         }
     }
 
-    /// The descriptor that tells of its end, where it is the caller's child.
-    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+    /// The descriptor that tells of its end.
+    pub(crate) fn end_descriptor(&self) -> BorrowedFd<'_> {
         match &self.parent {
-            Parent::Caller { pidfd, .. } => Some(pidfd.as_fd()),
-            Parent::Spawner => None,
+            Parent::Caller { pidfd: end, .. } | Parent::Spawner(end) => end.as_fd(),
         }
     }
 
-    /// How the caller's child ended, if it has. The inner `None`: it did, and somebody else reaped it.
-    pub(crate) fn reap(&self) -> io::Result<Option<(Option<Ended>, Used)>> {
-        let Parent::Caller { pid, pidfd } = &self.parent else { return Ok(None) };
-        match wait::ended(*pid) {
-            Ok(None) => Ok(None),
-            Ok(Some((_, ended, used))) => Ok(Some((Some(ended), used))),
-            Err(e) if e.raw_os_error() == Some(libc::ECHILD) => {
-                Ok(Some((wait::ended_of(pidfd.as_fd()), Used::default())))
-            }
-            Err(e) => Err(e),
+    /// How it ended, if it has: what there is to read when its descriptor has something.
+    pub(crate) fn end(&self) -> io::Result<End> {
+        match &self.parent {
+            Parent::Caller { pid, pidfd } => match wait::ended(*pid) {
+                Ok(None) => Ok(End::None),
+                Ok(Some((_, ended, used))) => Ok(End::Ended(Some(ended), used)),
+                Err(e) if e.raw_os_error() == Some(libc::ECHILD) => {
+                    Ok(End::Ended(wait::ended_of(pidfd.as_fd()), Used::default()))
+                }
+                Err(e) => Err(e),
+            },
+            Parent::Spawner(control) => Ok(match Told::receive(control.as_fd())? {
+                None => End::SpawnerDied,
+                Some(Told::Failed(errno)) => End::Failed(errno),
+                Some(Told::Ended { signalled, number, user_us, system_us, peak_memory }) => {
+                    let ended = if signalled { Ended::Signalled(number) } else { Ended::Exited(number) };
+                    End::Ended(Some(ended), Used { user_us, system_us, peak_memory })
+                }
+            }),
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::error::SandboxError;
 use super::filter::CallFilter;
-use super::order::Order;
+use super::order::{Order, SELF};
 use super::room::above_streams;
+use lazaret_launch::refusals::{OwnId, Rules};
 use lazaret_policy::{EnvValue, Layer, Limits, Policy, ProcView, Root, Source, Tier};
 use lazaret_sys::landlock::{self, NETWORK_KNOWN, RulesetAttr, SCOPE_KNOWN, access};
 use lazaret_sys::wait::{self, Ended};
@@ -51,6 +52,13 @@ impl Recipe {
             cpu_seconds: policy.limits.cpu.duration().as_secs() + 1,
         };
         Ok(Self { order, filter, limits: policy.limits.clone(), ruleset, null, missing })
+    }
+}
+
+impl Recipe {
+    /// The rules, for answering calls of the process `pid` by them.
+    pub(crate) fn rules(&self, pid: u32) -> Rules<'_> {
+        self.filter.rules(OwnId { pid, stands: SELF }, self.ruleset.is_some())
     }
 }
 

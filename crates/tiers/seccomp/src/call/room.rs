@@ -1,5 +1,6 @@
 //! The memory that a call shares with its caller: a page to tell how it went, the input, the output.
 
+use super::output::MANY;
 use lazaret_sys::map::{self, Frozen, Written};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use serde::{Deserialize, Serialize};
@@ -253,8 +254,12 @@ impl Input {
 impl io::Write for Input {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let at = self.len;
+        let taken = bytes.len().min(self.spare().len() - at);
+        if let Some(mapped) = self.mapped.as_ref().filter(|_| taken >= MANY) {
+            // Without, there is a fault for each page.
+            let _made = mapped.populate(at..at + taken);
+        }
         let free = &mut self.spare()[at..];
-        let taken = bytes.len().min(free.len());
         free[..taken].copy_from_slice(&bytes[..taken]);
         self.len += taken;
         Ok(taken)

@@ -1,10 +1,11 @@
 //! A small process that forks for a large one.
 
-use super::child::{self, Given};
+use super::ahead::Ahead;
+use super::child::{self, Given, Word};
 use super::error::{CallError, SandboxError};
 use super::order::Order;
 use super::output::Output;
-use super::process::{Parent, Process, Told, connection};
+use super::process::{Parent, Process, Told, begin, connection};
 use super::recipe::Recipe;
 use super::room::{Layout, Room, above_streams};
 use lazaret_sys::entry::{Channel, Code, Entry, Received};
@@ -45,6 +46,8 @@ pub struct Spawner(Arc<Handle>);
 struct Handle {
     /// `None`: it was told to end.
     channel: Option<Channel<Output>>,
+    /// Processes that wait for their input.
+    ahead: Ahead,
     code: Code,
     pid: i32,
     pidfd: OwnedFd,
@@ -76,7 +79,9 @@ impl Spawner {
         let id = Pid::from_raw(pid).filter(|_| said == 1).ok_or_else(|| io::Error::other("the spawner cannot begin"));
         let pidfd = id.and_then(|id| Ok(pidfd_open(id, PidfdFlags::empty())?));
         match pidfd {
-            Ok(pidfd) => Ok(Self(Arc::new(Handle { channel: Some(channel), code, pid, pidfd }))),
+            Ok(pidfd) => {
+                Ok(Self(Arc::new(Handle { channel: Some(channel), ahead: Ahead::default(), code, pid, pidfd })))
+            }
             Err(e) => {
                 drop(channel);
                 wait::reap(pid)?;
@@ -92,7 +97,12 @@ impl Spawner {
         entry.ok_or(SandboxError::LoadedLater)
     }
 
-    /// Has it fork for one call.
+    /// What was made ahead.
+    pub(crate) fn ahead(&self) -> &Ahead {
+        &self.0.ahead
+    }
+
+    /// Has it fork for one call, with an input of `input` bytes that is there; or without, for one that is still to come.
     pub(crate) fn spawn(
         &self,
         entry: Entry<Output>,
@@ -100,16 +110,21 @@ impl Spawner {
         order: &[u8],
         recipe: &Recipe,
         room: &Room,
+        input: Option<u64>,
     ) -> Result<Process, CallError> {
         let (socket, other) = connection()?;
+        let (control, reports) = connection()?;
+        if let Some(input) = input {
+            begin(socket.as_fd(), input).map_err(CallError::resource("connect with the call's process"))?;
+        }
         let mut message = postcard::to_allocvec(&layout)
             .map_err(|e| CallError::Resource { what: "write a request", source: io::Error::other(e) })?;
         message.extend_from_slice(order);
-        let mut descriptors = vec![room.file(), other.as_fd()];
+        let mut descriptors = vec![room.file(), other.as_fd(), reports.as_fd()];
         descriptors.extend(recipe.ruleset.as_ref().map(AsFd::as_fd));
         let channel = self.0.channel.as_ref().ok_or(CallError::SpawnerDied)?;
         match channel.send(entry, &message, &descriptors) {
-            Ok(()) => Ok(Process { socket, parent: Parent::Spawner }),
+            Ok(()) => Ok(Process { socket, parent: Parent::Spawner(control) }),
             Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
                 Err(CallError::SpawnerDied)
             }
@@ -155,7 +170,8 @@ struct Serving {
 
 struct Running {
     pid: i32,
-    socket: OwnedFd,
+    /// The connection with its caller.
+    control: OwnedFd,
     killed: bool,
 }
 
@@ -195,9 +211,9 @@ impl Serving {
     /// Waits for something to do, and does it. Returns whether to go on.
     fn turn(&mut self, message: &mut [u8]) -> io::Result<bool> {
         let watched = [self.channel.as_fd(), self.caller.as_fd(), self.ends.as_fd()];
-        let sockets = self.running.iter().filter(|running| !running.killed).map(|running| running.socket.as_fd());
+        let controls = self.running.iter().filter(|running| !running.killed).map(|running| running.control.as_fd());
         let mut polled: Vec<PollFd<'_>> =
-            watched.into_iter().chain(sockets).map(|source| PollFd::from_borrowed_fd(source, PollFlags::IN)).collect();
+            watched.into_iter().chain(controls).map(|source| PollFd::from_borrowed_fd(source, PollFlags::IN)).collect();
         match poll(&mut polled, None) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => return Ok(true),
@@ -223,7 +239,7 @@ impl Serving {
             return Ok(true);
         }
         match self.channel.receive(message) {
-            Ok(Some(request)) => self.start(&request).map(|()| true),
+            Ok(Some(request)) => self.start(request).map(|()| true),
             Ok(None) => Ok(false),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(true),
             Err(e) => Err(e),
@@ -244,7 +260,7 @@ impl Serving {
             if let Some(at) = self.running.iter().position(|running| running.pid == pid) {
                 let running = self.running.swap_remove(at);
                 // A caller that is gone need not be told.
-                let _told = Told::ended(ended, used).send(running.socket.as_fd()).is_ok();
+                let _told = Told::ended(ended, used).send(running.control.as_fd()).is_ok();
             }
         }
     }
@@ -255,22 +271,25 @@ impl Serving {
         child::parse_statm(std::str::from_utf8(&text[..len]).unwrap_or_default())
     }
 
-    fn start(&mut self, request: &Received<Output>) -> io::Result<()> {
+    fn start(&mut self, request: Received<Output>) -> io::Result<()> {
         let (layout, rest) = postcard::take_from_bytes::<Layout>(&request.bytes).map_err(io::Error::other)?;
         let order: Order = postcard::from_bytes(rest).map_err(io::Error::other)?;
-        let [room, socket, rulesets @ ..] = request.descriptors.as_slice() else {
+        let mut descriptors = request.descriptors.into_iter();
+        let (Some(room), Some(socket), Some(control)) = (descriptors.next(), descriptors.next(), descriptors.next())
+        else {
             // Out of descriptors: the connection is closed with the rest, which tells the caller.
             return Ok(());
         };
+        let ruleset = descriptors.next();
         let given = Given {
             order: &order,
             layout,
             room: room.as_fd(),
             socket: socket.as_fd(),
-            ruleset: rulesets.first().map(AsFd::as_fd),
+            ruleset: ruleset.as_ref().map(AsFd::as_fd),
             null: self.null.as_fd(),
             parent: self.own,
-            told_to_go: false,
+            word: Word::Input,
             handlers: false,
             space: Some(self.address_space()?),
         };
@@ -284,11 +303,10 @@ impl Serving {
         });
         match forked {
             Ok(pid) => {
-                let socket = socket.try_clone()?;
-                self.running.push(Running { pid, socket, killed: false });
+                self.running.push(Running { pid, control, killed: false });
             }
             Err(e) => {
-                let _told = Told::Failed(e.raw_os_error().unwrap_or(libc::EAGAIN)).send(socket.as_fd()).is_ok();
+                let _told = Told::Failed(e.raw_os_error().unwrap_or(libc::EAGAIN)).send(control.as_fd()).is_ok();
             }
         }
         Ok(())

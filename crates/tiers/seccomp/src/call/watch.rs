@@ -1,9 +1,9 @@
 //! From a call's beginning to its end.
 
 use super::error::CallError;
-use super::process::{News, Process, Told};
+use super::process::{End, News, Parent, Process};
 use super::recipe::Recipe;
-use super::refused::Refused;
+use lazaret_launch::refusals::Refusals;
 use lazaret_sys::fork::processor_time;
 use lazaret_sys::wait::{Ended, Used};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -32,7 +32,7 @@ pub(crate) struct Watched {
     pub(crate) used: Used,
     /// Whether the function's turn came.
     pub(crate) ready: bool,
-    pub(crate) refused: Refused,
+    pub(crate) refused: Refusals,
     pub(crate) wall: Duration,
 }
 
@@ -48,7 +48,7 @@ struct Watch<'a> {
     /// Set when the function's turn came.
     pid: Option<u32>,
     stop: Option<Stop>,
-    refused: Refused,
+    refused: Refusals,
     ended: Option<(Option<Ended>, Used)>,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn watch(
         listener: None,
         pid: None,
         stop: None,
-        refused: Refused::default(),
+        refused: Refusals::default(),
         ended: None,
     };
     let (ended, used) = loop {
@@ -78,8 +78,12 @@ pub(crate) fn watch(
         }
         watch.turn()?;
     };
-    let Watch { stop, pid, refused, .. } = watch;
-    Ok(Watched { stop, ended, used, ready: pid.is_some(), refused, wall: begun.elapsed() })
+    let Watch { stop, pid, mut refused, .. } = watch;
+    let wall = begun.elapsed();
+    let mut violation = refused.violation.take();
+    refused.explain(&recipe.rules(pid.unwrap_or_default()), violation.as_mut());
+    refused.violation = violation;
+    Ok(Watched { stop, ended, used, ready: pid.is_some(), refused, wall })
 }
 
 impl Watch<'_> {
@@ -91,14 +95,14 @@ impl Watch<'_> {
             self.hear()?;
         }
         if listener && let (Some(listener), Some(pid)) = (&self.listener, self.pid) {
-            let answered = self.refused.answer_next(listener.as_fd(), pid, &self.recipe.filter);
+            let answered = self.refused.answer_next(listener.as_fd(), &self.recipe.rules(pid));
             answered.map_err(CallError::resource("answer a system call of the function"))?;
             if self.refused.violation.is_some() {
                 self.end(Stop::Violation)?;
             }
         }
         if end && self.ended.is_none() {
-            self.ended = self.process.reap().map_err(CallError::resource("wait for the call's process"))?;
+            self.learn_of_the_end()?;
         }
         if self.ended.is_none() {
             self.check_time(cancel)?;
@@ -112,7 +116,7 @@ impl Watch<'_> {
         let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
         let sources = [
             self.connected.then(|| self.process.socket.as_fd()),
-            self.process.pidfd(),
+            Some(self.process.end_descriptor()),
             self.listener.as_ref().map(AsFd::as_fd),
             self.cancel.filter(|_| self.killed.is_none()),
         ];
@@ -155,27 +159,32 @@ impl Watch<'_> {
                     }
                     (self.pid, self.listener) = (Some(pid), listener);
                 }
-                News::Told(Told::Failed(errno)) => {
-                    let source = io::Error::from_raw_os_error(errno);
-                    return Err(CallError::Resource { what: "fork in the spawner", source });
-                }
-                News::Told(Told::Ended { signalled, number, user_us, system_us, peak_memory }) => {
-                    let ended = if signalled { Ended::Signalled(number) } else { Ended::Exited(number) };
-                    self.ended = Some((Some(ended), Used { user_us, system_us, peak_memory }));
-                    return Ok(());
-                }
-                News::Gone if self.process.pidfd().is_some() => {
+                News::Gone => {
                     self.connected = false;
                     return Ok(());
                 }
-                News::Gone => return Err(CallError::SpawnerDied),
             }
+        }
+    }
+
+    fn learn_of_the_end(&mut self) -> Result<(), CallError> {
+        match self.process.end().map_err(CallError::resource("wait for the call's process"))? {
+            End::None => Ok(()),
+            End::Ended(ended, used) => {
+                self.ended = Some((ended, used));
+                Ok(())
+            }
+            End::Failed(errno) => {
+                let source = io::Error::from_raw_os_error(errno);
+                Err(CallError::Resource { what: "fork in the spawner", source })
+            }
+            End::SpawnerDied => Err(CallError::SpawnerDied),
         }
     }
 
     fn check_time(&mut self, cancelled: bool) -> Result<(), CallError> {
         if let Some(killed) = self.killed {
-            return match (killed.elapsed() >= GRACE, self.process.pidfd().is_some()) {
+            return match (killed.elapsed() >= GRACE, matches!(self.process.parent, Parent::Caller { .. })) {
                 (false, _) => Ok(()),
                 (true, false) => Err(CallError::SpawnerDied),
                 (true, true) => {

@@ -2,7 +2,8 @@
 
 use super::error::LockdownError;
 use lazaret_filter::{Action, Arch, Backend, Call, Decision, Filter, Rule, table};
-use lazaret_policy::{CallAction, SystemCalls};
+use lazaret_launch::filter::{action, policy_rules};
+use lazaret_policy::SystemCalls;
 
 /// The filter, as rules and compiled.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ const EAFNOSUPPORT: u16 = 97;
 ///   of descriptors (F_SETOWN) too.
 /// - Metadata by path, and watches: Landlock does not decide on them.
 /// - Typing into a terminal, core dumps (`core_pattern` may start a program outside), AF_VSOCK.
-const OWN_RULES: [(&str, Action); 60] = [
+const OWN_RULES: [(&str, Action); 69] = [
     ("@privileged", Action::Refuse(EPERM)),
     ("@namespace", Action::Refuse(EPERM)),
     ("@debug", Action::Refuse(EPERM)),
@@ -67,6 +68,17 @@ const OWN_RULES: [(&str, Action); 60] = [
     ("fcntl(cmd in [F_SETOWN, F_SETOWN_EX])", Action::Refuse(EPERM)),
     ("ioctl(request in [FIOSETOWN, SIOCSPGRP])", Action::Refuse(EPERM)),
     ("ioctl(request in [TIOCSTI, TIOCLINUX])", Action::Refuse(EPERM)),
+    // By a descriptor that is open for reading: FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_SETVERSION and ext4's own,
+    // FS_IOC_ENABLE_VERITY, FS_IOC_SET_ENCRYPTION_POLICY, FAT_IOCTL_SET_ATTRIBUTES; subvolumes of Btrfs.
+    ("ioctl(request == 0x40086602)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x401c5820)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x40087602)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x40086604)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x40806685)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x800c6613)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x40047211)", Action::Refuse(EPERM)),
+    ("ioctl(request & 0x5000ff00 == 0x50009400)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x4008941a)", Action::Refuse(EPERM)),
     ("prlimit64(pid != 0, pid != SELF)", Action::Refuse(EPERM)),
     ("sched_setscheduler(pid != 0, pid != SELF)", Action::Refuse(EPERM)),
     ("sched_setparam(pid != 0, pid != SELF)", Action::Refuse(EPERM)),
@@ -106,12 +118,7 @@ pub(crate) struct Own {
 
 impl FilterPlan {
     pub(crate) fn new(calls: &SystemCalls, own: Own) -> Result<Self, LockdownError> {
-        let mut filter = Filter::new(action(calls.default.value));
-        for rule in &calls.rules {
-            let parsed = Rule::parse(&rule.rule)
-                .map_err(|e| LockdownError::Filter { problem: format!("`{}` ({}): {e}", rule.rule, rule.source) })?;
-            filter.push(parsed, action(rule.action));
-        }
+        let mut filter = policy_rules(calls).map_err(|e| LockdownError::Filter { problem: e.to_string() })?;
         needed(&filter, calls)?;
         let asked = filter.clone();
         for (rule, action) in OWN_RULES {
@@ -198,17 +205,6 @@ fn taken(asked: &Filter, whole: &Filter, calls: &SystemCalls) -> Vec<String> {
         }
     }
     by_rule.into_iter().map(|(rule, names)| format!("{} of {rule}", names.join(", "))).collect()
-}
-
-fn action(action: CallAction) -> Action {
-    match action {
-        CallAction::Allow => Action::Allow,
-        CallAction::Log => Action::Log,
-        CallAction::Trap => Action::Trap,
-        CallAction::Kill => Action::Kill,
-        CallAction::Refuse => Action::Refuse(EPERM),
-        CallAction::Silent => Action::Errno(EPERM),
-    }
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use lazaret_launch::error::PlanError;
 use lazaret_launch::landlock::{LandlockPlan, LandlockRule};
 use lazaret_policy::{Policy, Source};
 use lazaret_sys::landlock::{NETWORK_KNOWN, SCOPE_KNOWN, access};
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 const READ: u64 = access::READ_FILE | access::READ_DIR | access::EXECUTE;
@@ -16,6 +16,13 @@ const DEVICE: u64 = access::WRITE_FILE | access::READ_FILE | access::TRUNCATE | 
 
 /// Devices that every job may use.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+
+/// What a job may do with a device. /dev/zero is only read: shared memory without a name is made by a mapping of it that can
+/// be written, and nobody could count that.
+fn device_rights(device: &Metadata) -> u64 {
+    let zero = rustix::fs::makedev(1, 5);
+    if device.rdev() == zero { DEVICE & !(access::WRITE_FILE | access::TRUNCATE) } else { DEVICE }
+}
 
 type LeftOut = Vec<(PathBuf, Source)>;
 
@@ -50,14 +57,14 @@ pub(super) fn decide(policy: &Policy, support: &Support, place: &Path) -> Result
         }
     }
     for device in DEVICES {
-        if Path::new(device).exists() {
-            grant(Path::new(device), DEVICE);
+        if let Ok(found) = fs::metadata(device) {
+            grant(Path::new(device), device_rights(&found));
         }
     }
     for device in &policy.files.devices {
         let path = &device.path;
         match fs::metadata(path) {
-            Ok(found) if found.file_type().is_char_device() => grant(path, DEVICE),
+            Ok(found) if found.file_type().is_char_device() => grant(path, device_rights(&found)),
             Ok(_) => {
                 let problem = "it is no character device";
                 return Err(PlanError::BadPath { path: path.clone(), asked_by: device.source.clone(), problem });

@@ -21,9 +21,14 @@ macro_rules! refuse {
 /// no owner but a user, or none at all. Calls that name a process by its number reach whatever has the job's user; those
 /// that ptrace(2) guards are Landlock's to refuse. inotify(7), fanotify(7) and extended attributes are beyond Landlock.
 /// New namespaces would give the job capabilities within, and hide processes from whoever ends them. Memory files and
-/// leases count for nobody. Three requests of ioctl(2) change the flags of a file that is open for reading: FS_IOC_SETFLAGS,
-/// FS_IOC_FSSETXATTR and FS_IOC_SETVERSION. Core dumps: as in the jail.
-const COMMON: [(&str, Action); 72] = [
+/// leases count for nobody. Some requests of ioctl(2) change a file, or what lies in a directory, that is open for reading:
+/// FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_SETVERSION and ext4's own, FS_IOC_ENABLE_VERITY, those that set and remove
+/// keys of encrypted directories, FAT_IOCTL_SET_ATTRIBUTES, and those of Btrfs that make, change and remove subvolumes (all
+/// that take a struct of 4096 bytes). Core dumps: as in the jail.
+///
+/// Some things would hold memory or disk where nobody can look: shared memory without a name, which stays when it is not
+/// in any process's tables any more; descriptors in a message that nobody received; those of a thread with a table of its own.
+const COMMON: [(&str, Action); 88] = [
     ("prlimit64(resource == 4, new != 0)", Action::Errno(0)),
     ("setrlimit(resource == 4)", Action::Errno(0)),
     ("memfd_create", Action::Refuse(ENOSYS)),
@@ -86,11 +91,27 @@ const COMMON: [(&str, Action); 72] = [
     ("removexattr", Action::Refuse(EOPNOTSUPP)),
     ("lremovexattr", Action::Refuse(EOPNOTSUPP)),
     ("fremovexattr", Action::Refuse(EOPNOTSUPP)),
+    ("setxattrat", Action::Refuse(EOPNOTSUPP)),
+    ("removexattrat", Action::Refuse(EOPNOTSUPP)),
+    ("file_setattr", Action::Refuse(EOPNOTSUPP)),
+    ("mmap(flags & 0x2f == 0x21)", Action::Refuse(EPERM)),
+    ("sendmsg", Action::Refuse(EPERM)),
+    ("sendmmsg", Action::Refuse(EPERM)),
+    ("clone(flags & 0x10400 == 0x10000)", Action::Refuse(EPERM)),
+    ("close_range(flags & 2 != 0)", Action::Refuse(EPERM)),
     ("fcntl(cmd == 1024)", Action::Refuse(EPERM)),
     ("fcntl(cmd == 1026)", Action::Refuse(EPERM)),
     ("ioctl(request == 0x40086602)", Action::Refuse(EPERM)),
     ("ioctl(request == 0x401c5820)", Action::Refuse(EPERM)),
     ("ioctl(request == 0x40087602)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x40086604)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x40806685)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x800c6613)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0xc0506617)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0xc0406618)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x40047211)", Action::Refuse(EPERM)),
+    ("ioctl(request & 0x5000ff00 == 0x50009400)", Action::Refuse(EPERM)),
+    ("ioctl(request == 0x4008941a)", Action::Refuse(EPERM)),
     ("unshare", Action::Refuse(EPERM)),
     ("setns", Action::Refuse(EPERM)),
     ("clone(flags & 0x7e020000 != 0)", Action::Refuse(EPERM)),

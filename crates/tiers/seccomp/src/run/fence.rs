@@ -17,10 +17,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Dir, FileType, Mode as FileMode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open};
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::io;
 use std::mem::offset_of;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// When a job is first looked at, and how long there is at most, and at least, between two looks.
@@ -40,6 +42,8 @@ const MOST_ENTRIES: u64 = 200_000;
 /// What a file costs beside its content: its inode, and its name.
 const ENTRY: u64 = 512;
 const DEEPEST: usize = 256;
+/// How long there may be processes that cannot be looked into. A job's first one is such until its exec.
+const HIDING: Duration = Duration::from_millis(500);
 
 /// The fence around one job.
 #[derive(Debug)]
@@ -57,11 +61,17 @@ pub(crate) struct Fence<'a> {
     largest: u64,
     disk_full: bool,
     file_at_limit: bool,
+    /// Where the private directory is, as /proc says it; `None` where open files cannot be looked at.
+    looks_below: Option<PathBuf>,
+    /// Since when there was a process at every look that could not be looked into.
+    hides_since: Option<Instant>,
     next: Instant,
 }
 
 impl<'a> Fence<'a> {
-    pub(crate) fn new(plan: &'a Plan, image: BorrowedFd<'a>, place: &'a Place) -> Self {
+    /// `open_files` says whether the open files of jobs can be looked at.
+    pub(crate) fn new(plan: &'a Plan, image: BorrowedFd<'a>, place: &'a Place, open_files: bool) -> Self {
+        let link = format!("/proc/self/fd/{}", place.top().as_raw_fd());
         Self {
             limits: &plan.limits,
             mode: plan.mode,
@@ -73,6 +83,8 @@ impl<'a> Fence<'a> {
             largest: 0,
             disk_full: false,
             file_at_limit: false,
+            looks_below: std::fs::read_link(link).ok().filter(|_| open_files),
+            hides_since: None,
             next: Instant::now(),
         }
     }
@@ -99,6 +111,13 @@ impl<'a> Fence<'a> {
         self.largest = look.largest;
     }
 
+    /// Whether something is hidden for longer than it takes to begin.
+    fn hides(&mut self, sum: &Sum) -> bool {
+        let since = self.hides_since.filter(|_| sum.hides).or_else(|| sum.hides.then(Instant::now));
+        self.hides_since = since;
+        since.is_some_and(|since| since.elapsed() > HIDING)
+    }
+
     fn over_memory(&self, reaper: i32, sum: &Sum) -> bool {
         let bound = self.limits.memory.bytes();
         sum.memory > bound && tree::shared_memory(reaper).is_none_or(|shared| shared > bound)
@@ -115,6 +134,8 @@ struct Look {
     /// The size of the largest file.
     largest: u64,
     file_at_limit: bool,
+    /// Files of several names, which count once.
+    linked: BTreeSet<u64>,
     /// There is more than the bound; or what cannot be looked at, and is taken for more.
     is_beyond: bool,
 }
@@ -141,7 +162,10 @@ impl Look {
             }
             let Ok(stat) = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
             self.entries += 1;
-            self.bytes += u64::try_from(stat.st_blocks).unwrap_or(0) * 512 + ENTRY;
+            let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+            let is_known = is_regular && stat.st_nlink > 1 && !self.linked.insert(stat.st_ino);
+            let blocks = if is_known { 0 } else { u64::try_from(stat.st_blocks).unwrap_or(0) };
+            self.bytes += blocks * 512 + ENTRY;
             if self.bytes > self.bound || self.entries > MOST_ENTRIES {
                 // More is not needed to know.
                 self.is_beyond = true;
@@ -212,7 +236,7 @@ impl Boundary for Fence<'_> {
     }
 
     fn cpu_used(&self, running: &Running) -> Option<Duration> {
-        Some(Sum::of(running.shell.init_pid()?.as_raw_nonzero().get(), false).cpu)
+        Some(Sum::of(running.shell.init_pid()?.as_raw_nonzero().get(), None).cpu)
     }
 
     fn peaks(&mut self, _running: &Running) -> Peaks {
@@ -235,12 +259,12 @@ impl Boundary for Fence<'_> {
     fn look(&mut self, running: &Running, _asked: bool) -> Option<LimitKey> {
         let begun = Instant::now();
         let reaper = running.shell.init_pid()?.as_raw_nonzero().get();
-        let sum = Sum::of(reaper, true);
+        let sum = Sum::of(reaper, self.looks_below.as_deref());
         self.peak.tasks = self.peak.tasks.max(sum.tasks);
         self.peak.memory = self.peak.memory.max(sum.memory);
         self.peak.cpu = self.peak.cpu.max(sum.cpu);
         self.look_at_files();
-        let held = self.held.saturating_add(sum.nameless);
+        let held = if self.hides(&sum) { u64::MAX } else { self.held.saturating_add(sum.nameless) };
         let left = self.limits.disk.bytes().saturating_sub(held);
         let room = self.limits.memory.bytes().saturating_sub(sum.memory);
         let way = Duration::from_micros(left.min(room) / BYTES_PER_US).clamp(LEAST, LOOK);

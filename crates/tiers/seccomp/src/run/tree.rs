@@ -1,7 +1,8 @@
 //! All processes of a job, as /proc shows them: what they hold and have used. No group counts them.
 
+use super::nameless::Nameless;
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 /// What was seen of all processes together.
@@ -13,22 +14,25 @@ pub(crate) struct Sum {
     pub(crate) memory: u64,
     /// Processor time of those that live, and of those that were waited for.
     pub(crate) cpu: Duration,
-    /// Bytes of files that have no name any more and are open still, where that may be looked at.
+    /// Bytes of files that have no name any more and are open or mapped still, where that may be looked at.
     pub(crate) nameless: u64,
+    /// Whether there is a process that could have such files, and cannot be looked into.
+    pub(crate) hides: bool,
 }
 
 /// How many processes are looked at, at most.
 const MOST: usize = 100_000;
 
 impl Sum {
-    /// Of everything that descends from process `reaper`, itself not counted. `files` says whether to look at open files.
-    pub(crate) fn of(reaper: i32, files: bool) -> Self {
+    /// Of everything that descends from process `reaper`, itself not counted. `files` is where those are that are
+    /// looked for, if they are.
+    pub(crate) fn of(reaper: i32, files: Option<&Path>) -> Self {
         let ticks = rustix::param::clock_ticks_per_second().max(1);
         let mut sum = Self::default();
         let mut used = Stat::of(reaper).map_or(0, |stat| stat.waited_for);
         let mut open = children(reaper);
         let mut seen = 0;
-        let mut inodes = Vec::new();
+        let mut nameless = files.map(Nameless::below);
         while let Some(pid) = open.pop() {
             seen += 1;
             if seen > MOST {
@@ -38,10 +42,13 @@ impl Sum {
             sum.tasks += stat.threads;
             used += stat.own + stat.waited_for;
             sum.memory += memory(pid);
-            if files {
-                sum.nameless += nameless(pid, &mut inodes);
+            if let Some(nameless) = &mut nameless {
+                nameless.of_process(pid);
             }
             open.extend(children(pid));
+        }
+        if let Some(nameless) = nameless {
+            (sum.nameless, sum.hides) = nameless.bytes();
         }
         sum.cpu = Duration::from_millis(used.saturating_mul(1000) / ticks);
         sum
@@ -75,18 +82,24 @@ fn children(pid: i32) -> Vec<i32> {
     lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()).collect()
 }
 
-/// proc(5), `/proc/PID/status`. What processes share by having forked counts for each.
+/// What processes share by having forked counts for each.
 fn memory(pid: i32) -> u64 {
+    status(pid, &["RssAnon", "RssShmem", "VmSwap", "VmPTE"])
+}
+
+/// proc(5), `/proc/PID/status`: the sum of the lines `keys`, in bytes. Tables of pages (`VmPTE`) are memory too: reading a
+/// page that nobody wrote costs nothing else.
+fn status(pid: i32, keys: &[&str]) -> u64 {
     // A first thread that has ended shows none of what the others hold.
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let statuses = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
     let Some(status) = { statuses }.find(|status| status.contains("RssAnon:")) else { return 0 };
-    let kib = |line: &str| {
-        let (key, value) = line.split_once(':')?;
-        let counted = matches!(key, "RssAnon" | "RssShmem" | "VmSwap");
-        counted.then(|| value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()).flatten()
-    };
-    status.lines().filter_map(kib).sum::<u64>() * 1024
+    status.lines().filter_map(|line| kib(line, keys)).sum::<u64>() * 1024
+}
+
+fn kib(line: &str, keys: &[&str]) -> Option<u64> {
+    let (key, value) = line.split_once(':')?;
+    keys.contains(&key).then(|| value.trim().strip_suffix(" kB")?.trim().parse().ok()).flatten()
 }
 
 /// The same without counting twice what processes share, where that may be looked at: `/proc/PID/smaps_rollup`.
@@ -102,31 +115,10 @@ pub(crate) fn shared_memory(reaper: i32) -> Option<u64> {
             }
             continue;
         };
-        let kib = |line: &str| {
-            let (key, value) = line.split_once(':')?;
-            let counted = matches!(key, "Pss_Anon" | "Pss_Shmem" | "SwapPss");
-            counted.then(|| value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()).flatten()
-        };
-        total += text.lines().filter_map(kib).sum::<u64>() * 1024;
+        let shares = text.lines().filter_map(|line| kib(line, &["Pss_Anon", "Pss_Shmem", "SwapPss"]));
+        total += shares.sum::<u64>() * 1024 + status(pid, &["VmPTE"]);
     }
     Some(total)
-}
-
-/// Bytes of regular files that `pid` has open and that no directory names, each once.
-fn nameless(pid: i32, inodes: &mut Vec<(u64, u64)>) -> u64 {
-    let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else { return 0 };
-    let mut bytes = 0;
-    for descriptor in open.flatten() {
-        if let Ok(found) = fs::metadata(descriptor.path())
-            && found.is_file()
-            && found.nlink() == 0
-            && !inodes.contains(&(found.dev(), found.ino()))
-        {
-            inodes.push((found.dev(), found.ino()));
-            bytes += found.blocks() * 512;
-        }
-    }
-    bytes
 }
 
 #[cfg(test)]

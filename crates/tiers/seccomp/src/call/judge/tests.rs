@@ -1,6 +1,6 @@
 use super::*;
-use crate::call::refused::Refused;
 use crate::call::room::HEAD;
+use lazaret_launch::refusals::Refusals;
 use lazaret_policy::Loader;
 use lazaret_sys::wait::Used;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ fn recipe() -> Recipe {
 
 fn watched(ended: Option<Ended>, stop: Option<Stop>) -> Watched {
     let used = Used::default();
-    Watched { stop, ended, used, ready: true, refused: Refused::default(), wall: Duration::ZERO }
+    Watched { stop, ended, used, ready: true, refused: Refusals::default(), wall: Duration::ZERO }
 }
 
 fn head(state: u32, output_len: u64) -> Head {

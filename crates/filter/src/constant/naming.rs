@@ -1,7 +1,7 @@
 //! The names of numbers: which constant a value of an argument is, and which flags a set of bits has.
 
+use super::beginning;
 use crate::arch::Arch;
-use crate::constant;
 
 /// Other names of constants that have a better known one.
 const ALIASES: [&str; 34] = [
@@ -45,7 +45,7 @@ const ALIASES: [&str; 34] = [
 /// one behind a `-` takes its names away.
 fn among(arch: Arch, prefixes: &[&str]) -> impl Iterator<Item = (&'static str, u64)> {
     let is_taken_away = |name: &str| prefixes.iter().filter_map(|p| p.strip_prefix('-')).any(|p| name.starts_with(p));
-    let rows = prefixes.iter().flat_map(|prefix| constant::beginning(prefix));
+    let rows = prefixes.iter().flat_map(|prefix| beginning(prefix));
     rows.filter(move |row| !ALIASES.contains(&row.name) && !is_taken_away(row.name))
         .map(move |row| (row.name, row.values[arch.column()].cast_unsigned()))
 }
@@ -53,9 +53,9 @@ fn among(arch: Arch, prefixes: &[&str]) -> impl Iterator<Item = (&'static str, u
 /// The constant that `value` is, of those whose names begin with one of `prefixes`.
 ///
 /// ```
-/// use lazaret_filter::{Arch, constants};
+/// use lazaret_filter::{Arch, constant};
 ///
-/// assert_eq!(constants::name(Arch::X86_64, &["TC", "TIOC", "FIO"], 0x5401), Some("TCGETS"));
+/// assert_eq!(constant::name(Arch::X86_64, &["TC", "TIOC", "FIO"], 0x5401), Some("TCGETS"));
 /// ```
 #[must_use]
 pub fn name(arch: Arch, prefixes: &[&str], value: u64) -> Option<&'static str> {
@@ -66,10 +66,10 @@ pub fn name(arch: Arch, prefixes: &[&str], value: u64) -> Option<&'static str> {
 /// that have no name. Without a bit, the constant that is 0, if there is one.
 ///
 /// ```
-/// use lazaret_filter::{Arch, constants};
+/// use lazaret_filter::{Arch, constant};
 ///
-/// assert_eq!(constants::flags(Arch::X86_64, &["PROT_"], 5), (vec!["PROT_EXEC", "PROT_READ"], 0));
-/// assert_eq!(constants::flags(Arch::X86_64, &["PROT_"], 0), (vec!["PROT_NONE"], 0));
+/// assert_eq!(constant::flags(Arch::X86_64, &["PROT_"], 5), (vec!["PROT_EXEC", "PROT_READ"], 0));
+/// assert_eq!(constant::flags(Arch::X86_64, &["PROT_"], 0), (vec!["PROT_NONE"], 0));
 /// ```
 #[must_use]
 pub fn flags(arch: Arch, prefixes: &[&str], value: u64) -> (Vec<&'static str>, u64) {
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn an_alias_is_a_constant_that_is_not_said() {
         for alias in ALIASES {
-            assert!(constant::find(alias).is_some(), "{alias}");
+            assert!(super::super::find(alias).is_some(), "{alias}");
         }
         assert_eq!(name(Arch::X86_64, &["AF_"], 1), Some("AF_UNIX"));
         assert_eq!(name(Arch::X86_64, &["AF_"], 16), Some("AF_NETLINK"));
