@@ -52,6 +52,24 @@ impl std::fmt::Debug for Prepared {
 
 static SPAWNER: OnceLock<Spawner> = OnceLock::new();
 
+/// Functions are sandboxed once, as a program does it when it starts; that is no part of a call's time.
+static SPAWNED: OnceLock<TypedFunction<Vec<u8>, usize>> = OnceLock::new();
+static FORKED: OnceLock<TypedFunction<Vec<u8>, usize>> = OnceLock::new();
+
+fn once(
+    kept: &'static OnceLock<TypedFunction<Vec<u8>, usize>>,
+    make: impl FnOnce() -> Result<TypedFunction<Vec<u8>, usize>>,
+) -> Result<Prepared> {
+    let function = match kept.get() {
+        Some(function) => function.clone(),
+        None => {
+            let made = make()?;
+            kept.get_or_init(|| made).clone()
+        }
+    };
+    Ok(Prepared::Typed(function))
+}
+
 pub(super) fn start_spawner() -> Result<()> {
     let spawner = Spawner::start().context("cannot start a spawner")?;
     SPAWNER.set(spawner).map_err(|_twice| anyhow::anyhow!("there is a spawner already"))
@@ -73,8 +91,8 @@ impl Function {
         Ok(match self {
             Self::InProcess => Prepared::InProcess,
             Self::Fork => Prepared::Fork,
-            Self::Spawner => Prepared::Typed(spawner()?.sandboxed_typed(&policy, count)?),
-            Self::Caller => Prepared::Typed(lazaret::sandboxed_typed(&policy, count)?),
+            Self::Spawner => once(&SPAWNED, || Ok(spawner()?.sandboxed_typed(&policy, count)?))?,
+            Self::Caller => once(&FORKED, || Ok(lazaret::sandboxed_typed(&policy, count)?))?,
             Self::CopiesWarm => Prepared::Copies { from: full(), to: Some([full(), full()]) },
             Self::CopiesFresh => Prepared::Copies { from: full(), to: None },
             Self::BulkSpawner => {

@@ -1,11 +1,16 @@
 //! Parts of a memory file, mapped.
 
 use rustix::fs::{MemfdFlags, SealFlags};
-use rustix::mm::{Advice, MapFlags, ProtFlags};
+use rustix::mm::{MapFlags, ProtFlags};
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
+
+/// Bytes of a huge page on the processors that this runs on, with pages of 4 KiB.
+pub const HUGE: usize = 2 << 20;
+/// Source: Linux 6.1, include/uapi/asm-generic/mman-common.h.
+const MADV_COLLAPSE: i32 = 25;
 
 /// Makes a memory file of `len` bytes that can be sealed.
 ///
@@ -61,10 +66,45 @@ impl Range {
         if len == 0 || !is_fixed(&file, end)? {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        if len >= HUGE {
+            return Self::where_huge_pages_fit(file, offset, len, protection, flags);
+        }
         // SAFETY: a new mapping at an address of the kernel's choice, within a file that cannot shrink.
         let at = unsafe { rustix::mm::mmap(std::ptr::null_mut(), len, protection, flags, file, offset) }?;
+        Self::at(at, len)
+    }
+
+    fn at(at: *mut std::ffi::c_void, len: usize) -> io::Result<Self> {
         let at = NonNull::new(at.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
         Ok(Self { at, len })
+    }
+
+    /// As `new`, at an address that is a multiple of a huge page's size: elsewhere the kernel maps none.
+    fn where_huge_pages_fit(
+        file: impl AsFd,
+        offset: u64,
+        len: usize,
+        protection: ProtFlags,
+        flags: MapFlags,
+    ) -> io::Result<Self> {
+        let room = len.checked_add(HUGE).ok_or(io::ErrorKind::InvalidInput)?;
+        let nothing = MapFlags::PRIVATE | MapFlags::NORESERVE;
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let room_at = unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), room, ProtFlags::empty(), nothing) }?;
+        let reserved = Self::at(room_at, room)?;
+        let before = reserved.at.as_ptr().align_offset(HUGE);
+        let at = reserved.at.as_ptr().wrapping_add(before);
+        // SAFETY: `before` is below HUGE, so that the range lies within what was reserved above, which nobody uses.
+        let at = unsafe { rustix::mm::mmap(at.cast(), len, protection, flags | MapFlags::FIXED, file, offset) }?;
+        // What was reserved before and behind it is given back; the range itself lives on.
+        let reserved = std::mem::ManuallyDrop::new(reserved);
+        let end = before + len.next_multiple_of(rustix::param::page_size());
+        for (from, to) in [(0, before), (end, room)] {
+            if from < to {
+                drop(Self::at(reserved.at.as_ptr().wrapping_add(from).cast(), to - from)?);
+            }
+        }
+        Self::at(at, len)
     }
 }
 
@@ -119,29 +159,44 @@ impl Written {
         Range::new(file, offset, len, ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED).map(Self)
     }
 
-    /// Asks for huge pages from now on; returns whether the kernel takes the hint.
+    /// Makes the pages of `range` before they are written, at once: a fault for each takes longer. Where whole huge pages lie
+    /// in it, those, if the kernel has some to spare, whatever it gives to others (`shmem_enabled`).
     ///
-    /// Source: madvise(2), `MADV_HUGEPAGE`; Documentation/admin-guide/mm/transhuge.rst, `shmem_enabled`.
-    pub fn want_huge(&self) -> bool {
-        // SAFETY: the range mapped in `map`; the advice does not change what it holds.
-        unsafe { rustix::mm::madvise(self.0.at.as_ptr().cast(), self.0.len, Advice::LinuxHugepage) }.is_ok()
-    }
-
-    /// Makes the pages of `range` before they are written, at once: a fault for each takes longer. Returns whether the
-    /// kernel did.
+    /// All of this is a hint: a kernel that does not take it makes pages when they are written.
     ///
-    /// Source: madvise(2), `MADV_POPULATE_WRITE`; Linux 5.14.
+    /// Source: madvise(2), `MADV_COLLAPSE` (Linux 6.1) and `MADV_POPULATE_WRITE` (Linux 5.14);
+    /// Documentation/admin-guide/mm/transhuge.rst.
     ///
     /// # Panics
     ///
     /// When the range goes beyond the mapping.
-    pub fn populate(&self, range: std::ops::Range<usize>) -> bool {
+    pub fn populate(&mut self, range: std::ops::Range<usize>) {
         assert!(range.start <= range.end && range.end <= self.0.len, "a range of the mapping");
+        // A mapping that can have huge pages begins where one does.
+        let (first, last) = (range.start.next_multiple_of(HUGE), range.end / HUGE * HUGE);
+        let huge = first < last && self.collapse(first..last);
+        let (before, after) = if huge { (range.start..first, last..range.end) } else { (range, 0..0) };
+        for part in [before, after].into_iter().filter(|part| !part.is_empty()) {
+            self.advise(part, libc::MADV_POPULATE_WRITE);
+        }
+    }
+
+    /// Makes huge pages of a range of whole ones. An extent in which there is nothing yet is not collapsed, so that there has
+    /// to be a byte: the kernel keeps what is there.
+    fn collapse(&mut self, range: std::ops::Range<usize>) -> bool {
+        for extent in range.clone().step_by(HUGE) {
+            // Writing what is read changes nothing but that there is a page.
+            self[extent] = std::hint::black_box(self[extent]);
+        }
+        self.advise(range, MADV_COLLAPSE)
+    }
+
+    /// Returns whether the kernel takes the hint.
+    fn advise(&self, range: std::ops::Range<usize>, advice: i32) -> bool {
         let first = range.start - range.start % rustix::param::page_size();
-        // SAFETY: within the mapping, or at its end.
-        let at = unsafe { self.0.at.as_ptr().add(first) };
-        // SAFETY: within the range mapped in `map`; the advice does not change what it holds.
-        unsafe { rustix::mm::madvise(at.cast(), range.end - first, Advice::LinuxPopulateWrite) }.is_ok()
+        let at = self.0.at.as_ptr().wrapping_add(first);
+        // SAFETY: within the range mapped in `map`; neither piece of advice changes what it holds.
+        unsafe { libc::madvise(at.cast(), range.end - first, advice) == 0 }
     }
 
     /// Keeps it mapped for the life of the process.

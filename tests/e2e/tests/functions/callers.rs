@@ -1,6 +1,6 @@
 //! Callers that are threaded, reap what is not theirs, or are bounded themselves; and what is left after many calls.
 
-use crate::{alone, both_ways, compute, spawner};
+use crate::{alone, both_ways, called, compute, spawner};
 use lazaret::{Ending, SandboxError, Verdict};
 use lazaret_e2e::Runner;
 use lazaret_filter::{Action, Arch, Backend, Filter, Rule};
@@ -8,6 +8,7 @@ use lazaret_sys::wait::Ended;
 use lazaret_sys::{confine, fork};
 use rustix::process::{WaitOptions, wait};
 use std::collections::BTreeMap;
+use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{scope, sleep};
 use std::time::Duration;
@@ -256,4 +257,39 @@ fn an_ordinary_user_has_all_of_this_too() {
 
     assert_eq!(ran.status, Some(0), "{ran}");
     assert!(ran.stdout().contains(" 0 failed"), "{ran}");
+}
+
+#[test]
+fn descriptors_of_the_user_that_are_on_their_way_elsewhere_do_not_matter() {
+    let _alone = alone();
+    let (one, _other) = std::os::unix::net::UnixStream::pair().expect("two descriptors");
+    for _ in 0..20 {
+        let on_their_way = [one.as_fd(); 10];
+        lazaret_sys::descriptor::send(one.as_fd(), b"w", &on_their_way).expect("there is room");
+    }
+
+    for called in called(&compute(), |number: u32| number + 1, &1) {
+        assert_eq!(called.into_value().expect("it returned"), 2);
+    }
+}
+
+/// Processor time of this thread.
+fn own_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).expect("it is not negative")
+}
+
+#[test]
+fn a_caller_sleeps_while_the_process_of_a_call_is_taken_down() {
+    let _alone = alone();
+    let policy = lazaret::change(compute()).limit("memory=2GiB").expect("a good limit").build();
+    // A process with so much takes a while to end.
+    let fill = |size: usize| std::hint::black_box(vec![1_u8; size]).len();
+    let [_, by_spawner] = both_ways(&policy, fill);
+    let begun = own_time();
+
+    let called = by_spawner.call(&(512 << 20)).expect("the call is made");
+
+    assert_eq!(called.into_value().expect("it returned"), 512 << 20);
+    assert!(own_time() - begun < Duration::from_millis(5), "{:?}", own_time() - begun);
 }

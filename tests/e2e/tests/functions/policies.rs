@@ -1,6 +1,6 @@
 //! Policies that no function can have.
 
-use crate::{alone, compute, with_calls};
+use crate::{alone, called, compute, with_calls};
 use lazaret::{Policy, SandboxError};
 
 fn refused(policy: &Policy) -> SandboxError {
@@ -79,4 +79,24 @@ fn more_descriptors_than_the_caller_may_have_are_not_promised() {
     let called = two.call(b"").expect("the call is made");
 
     assert_eq!(called.into_value().expect("it returned").expect("a value").to_vec(), [2]);
+}
+
+#[test]
+fn descriptors_are_bounded_by_the_policy() {
+    let _alone = alone();
+    let text = "extends = \"compute\"\n[limits]\nopen-files = 20\n[system-calls]\nallow = [\"dup\"]\n";
+    let policy = lazaret::policy_text("few.toml", text).expect("a good policy");
+    let duplicates = |_: ()| {
+        let mut made = 0;
+        // Not closed before the end.
+        while let Ok(descriptor) = rustix::io::dup(rustix::stdio::stdin()) {
+            std::mem::forget(descriptor);
+            made += 1;
+        }
+        made
+    };
+
+    for called in called(&policy, duplicates, &()) {
+        assert_eq!(called.into_value().expect("it returned"), 20 - 3, "beside the three streams");
+    }
 }

@@ -1,72 +1,160 @@
-//! Processes that were made ahead: locked down, with nothing of any caller's in them, each waiting for the input of one call.
+//! Functions for which a spawner makes processes ahead: locked down, with nothing of any caller's in them, each waiting for the
+//! input of one call. The caller takes them off a connection, without a word to the spawner.
 
-use super::process::Process;
-use super::room::Room;
-use std::sync::{Mutex, PoisonError};
+use super::order::Order;
+use super::output::Output;
+use super::process::{Parent, Process};
+use super::room::{Layout, Room, above_streams};
+use lazaret_sys::entry::Entry;
+use rustix::event::Timespec;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// The largest input that a process which was made ahead has room for.
 pub(crate) const INPUT: usize = 64 * 1024;
 /// How long one waits for its input; then it ends.
 pub(crate) const IDLE: Duration = Duration::from_secs(10);
+/// How it then ends.
+pub(crate) const UNUSED: i32 = 77;
 /// How many there are for one function, and for all.
 const EACH: usize = 2;
 const ALL: usize = 8;
+/// New ones are made when nothing has been asked for so long: calls that follow each other at once need the processor more.
+const QUIET: Duration = Duration::from_millis(1);
+/// Or when that has not happened for so long.
+const LATEST: Duration = Duration::from_millis(5);
 
-/// The processes that wait.
-#[derive(Debug, Default)]
-pub(crate) struct Ahead(Mutex<Vec<Waiting>>);
-
+/// Where a caller takes them.
 #[derive(Debug)]
-struct Waiting {
-    function: u64,
-    room: Room,
-    process: Process,
-    since: Instant,
-    /// Who made it: after a fork of the caller's, two hold it, and one process is for one call.
-    owner: i32,
+pub(crate) struct Handover(OwnedFd);
+
+impl Handover {
+    /// The caller's end, and the spawner's.
+    pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        Ok((Self(above_streams(one)?), other))
+    }
+
+    /// The one that waits longest, if there is one. After a fork of the caller's, each is still taken once.
+    pub(crate) fn take(&self, layout: Layout) -> Option<(Room, Process)> {
+        // Without a spawner there are none: why, the caller sees when it asks for one.
+        let (_, descriptors) = lazaret_sys::descriptor::receive(self.0.as_fd(), &mut [0; 1]).ok()?;
+        let [room, socket, control] = <[OwnedFd; 3]>::try_from(descriptors).ok()?;
+        let room = Room::of(above_streams(room).ok()?, layout);
+        let (socket, control) = (above_streams(socket).ok()?, above_streams(control).ok()?);
+        Some((room, Process { socket, parent: Parent::Spawner(control) }))
+    }
 }
 
-fn own_id() -> i32 {
-    rustix::process::getpid().as_raw_nonzero().get()
+/// A function with processes ahead of its calls.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// Its name.
+    pub(crate) function: u64,
+    pub(crate) entry: Entry<Output>,
+    pub(crate) layout: Layout,
+    pub(crate) order: Order,
+    pub(crate) ruleset: Option<OwnedFd>,
+    /// The spawner's end of the handover.
+    pub(crate) over: OwnedFd,
+    /// Those that were handed over, as far as it is not known that they were taken.
+    waiting: Vec<i32>,
+    /// Whether there should be more.
+    wanted: bool,
+}
+
+impl Kept {
+    pub(crate) fn new(
+        (function, entry): (u64, Entry<Output>),
+        layout: Layout,
+        order: Order,
+        over: OwnedFd,
+        ruleset: Option<OwnedFd>,
+    ) -> Self {
+        Self { function, entry, layout, order, ruleset, over, waiting: Vec::new(), wanted: true }
+    }
+
+    /// Hands over the caller's ends of what belongs to the process `pid`.
+    pub(crate) fn hand_over(&mut self, pid: i32, ends: [BorrowedFd<'_>; 3]) -> io::Result<()> {
+        lazaret_sys::descriptor::send(self.over.as_fd(), b"p", &ends)?;
+        self.waiting.push(pid);
+        self.wanted = self.waiting.len() < EACH;
+        Ok(())
+    }
+}
+
+/// The functions that a spawner keeps processes for.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead {
+    pub(crate) kept: Vec<Kept>,
+    /// Since when more are wanted, and when to make them.
+    due: Option<(Instant, Instant)>,
 }
 
 impl Ahead {
-    fn with<T>(&self, act: impl FnOnce(&mut Vec<Waiting>) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn keep(&mut self, kept: Kept) {
+        self.kept.push(kept);
+        self.postpone();
     }
 
-    /// The one that waits longest for a call of `function`.
-    pub(crate) fn take(&self, function: u64) -> Option<(Room, Process)> {
-        let own = own_id();
-        self.with(|waiting| {
-            // Those that have ended by now.
-            waiting.retain(|one| one.since.elapsed() < IDLE && one.owner == own);
-            let at = waiting.iter().position(|one| one.function == function)?;
-            let Waiting { room, process, .. } = waiting.remove(at);
-            Some((room, process))
-        })
+    /// A call of `function` found none: none waits any more.
+    pub(crate) fn found_none(&mut self, function: u64) {
+        if let Some(kept) = self.kept.iter_mut().find(|kept| kept.function == function) {
+            kept.waiting.clear();
+            kept.wanted = true;
+        }
+        self.postpone();
     }
 
-    /// How many more there should be for `function`.
-    pub(crate) fn lacks(&self, function: u64) -> usize {
-        let there = self.with(|waiting| waiting.iter().filter(|one| one.function == function).count());
-        EACH.saturating_sub(there)
-    }
-
-    /// Adds one. Where there are too many, the one that waits longest has to go.
-    pub(crate) fn put(&self, function: u64, room: Room, process: Process) {
-        let one = Waiting { function, room, process, since: Instant::now(), owner: own_id() };
-        self.with(|waiting| {
-            waiting.push(one);
-            if waiting.len() > ALL {
-                waiting.remove(0);
+    /// The process `pid` has ended; `unused`: without a call.
+    pub(crate) fn ended(&mut self, pid: i32, unused: bool) {
+        for kept in &mut self.kept {
+            if let Some(at) = kept.waiting.iter().position(|waiting| *waiting == pid) {
+                kept.waiting.remove(at);
+                // A function that nobody calls is given no new one.
+                kept.wanted = !unused;
             }
-        });
+        }
+        self.postpone();
     }
 
-    /// Lets go of those for `function`.
-    pub(crate) fn forget(&self, function: u64) {
-        self.with(|waiting| waiting.retain(|one| one.function != function));
+    /// Lets go of those functions whose callers have dropped the handover.
+    pub(crate) fn forget(&mut self, dropped: &[bool]) {
+        let mut dropped = dropped.iter();
+        self.kept.retain(|_| !dropped.next().is_some_and(|dropped| *dropped));
+    }
+
+    /// Something happens: what is to be made can wait a little.
+    fn postpone(&mut self) {
+        if self.kept.iter().any(|kept| kept.wanted) {
+            let since = self.due.map_or_else(Instant::now, |(since, _)| since);
+            self.due = Some((since, (Instant::now() + QUIET).min(since + LATEST)));
+        }
+    }
+
+    /// How long there is nothing to make. `None`: until something happens.
+    pub(crate) fn patience(&self) -> Option<Timespec> {
+        let (_, at) = self.due?;
+        Timespec::try_from(at.saturating_duration_since(Instant::now())).ok()
+    }
+
+    /// The place of the function that one is to be made for now.
+    pub(crate) fn lacking(&mut self) -> Option<usize> {
+        self.due.filter(|(_, at)| *at <= Instant::now())?;
+        let all: usize = self.kept.iter().map(|kept| kept.waiting.len()).sum();
+        let wanted = (0..self.kept.len()).filter(|at| self.kept[*at].wanted && all < ALL);
+        let lacking = wanted.min_by_key(|at| self.kept[*at].waiting.len());
+        if lacking.is_none() {
+            self.due = None;
+        }
+        lacking
+    }
+
+    /// Makes no more until something happens: there is no room for them.
+    pub(crate) fn give_up(&mut self) {
+        self.due = None;
     }
 }

@@ -1,6 +1,6 @@
 //! A call's own process, from its birth to its end.
 
-use super::ahead::IDLE;
+use super::ahead::{IDLE, UNUSED};
 use super::order::Order;
 use super::output::{Output, publish_failure, publish_message, state};
 use super::room::{HEAD, Layout, MESSAGE};
@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Mutex;
 
-/// What the process is told in its first message, and says itself when it is locked down.
+/// What the process is told when its input is there, and says itself when it is locked down.
 pub(crate) const GO: u8 = b'g';
 pub(crate) const READY: u8 = b'r';
 
@@ -31,21 +31,12 @@ pub(crate) struct Given<'a> {
     pub(crate) null: BorrowedFd<'a>,
     /// Its parent.
     pub(crate) parent: i32,
-    /// What its caller says when.
-    pub(crate) word: Word,
+    /// Whether it was made ahead, so that a call may never come.
+    pub(crate) ahead: bool,
     /// Whether handlers of the program's may be in force.
     pub(crate) handlers: bool,
     /// Bytes of address space that its parent had, where that cannot have changed. `None`: it has to ask.
     pub(crate) space: Option<u64>,
-}
-
-/// The word of its caller that a process waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Word {
-    /// That it knows the process by a descriptor: before the filter.
-    Known,
-    /// That the input is there, and its length: as the last thing before the function.
-    Input,
 }
 
 /// The steps of the lock-down, by their numbers in the head.
@@ -63,7 +54,7 @@ pub(crate) const STEPS: [&str; 17] = [
     "close every other descriptor",
     "set resource limits",
     "let signals through",
-    "wait for its caller",
+    "bound its wait",
     "put the filter on",
     "say that it is ready",
     "hear that its input is there",
@@ -131,20 +122,15 @@ fn lock_down(given: &Given<'_>, head: &'static mut [u8]) -> Step<(Written, Optio
     step(10, confine::close_others(&mut [socket.as_fd()]))?;
     step(11, limits(order, space))?;
     step(12, confine::unblock_signals())?;
-    step(13, set_socket_timeout(&socket, Timeout::Recv, (given.word == Word::Input).then_some(IDLE)))?;
-    if given.word == Word::Known && !matches!(recv(&socket, &mut [0; 1], RecvFlags::empty()), Ok((1, _))) {
-        return Err((13, io::ErrorKind::ConnectionAborted.into()));
+    if given.ahead {
+        step(13, set_socket_timeout(&socket, Timeout::Recv, Some(IDLE)))?;
     }
     let pid = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs();
     let program = order.program_of(pid);
     // From here on nothing but what the filter leaves: two messages, two closings, the function.
     let listener = step(14, confine::filter(&program, order.listen))?;
     step(15, ready(&socket, pid, listener))?;
-    let most = input.as_deref().map_or(0, <[u8]>::len);
-    let len = match given.word {
-        Word::Known => most,
-        Word::Input => step(16, input_len(&socket, most))?,
-    };
+    let len = step(16, input_len(&socket, input.as_deref().map_or(0, <[u8]>::len)))?;
     drop(socket);
     Ok((region, input, len))
 }
@@ -164,7 +150,7 @@ fn input_len(socket: &OwnedFd, most: usize) -> io::Result<usize> {
         }
     };
     if len != word.len() {
-        fork::exit(0);
+        fork::exit(UNUSED);
     }
     let [_, input @ ..] = word;
     usize::try_from(u64::from_ne_bytes(input)).ok().filter(|len| *len <= most).ok_or(io::ErrorKind::InvalidData.into())
@@ -208,6 +194,9 @@ pub(crate) fn streams(null: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 /// Resource limits, hard ones too. Core dumps: see core(5), a limit of 1 also keeps the kernel from starting a program.
+///
+/// That on descriptors comes from the caller, in `Process::admit`: the kernel counts it against all descriptors of the user's
+/// that are on their way in messages, when this process sends its own (unix(7), ETOOMANYREFS).
 fn limits(order: &Order, space: u64) -> io::Result<()> {
     let wanted = [
         (Resource::As, space.saturating_add(order.memory)),
@@ -216,7 +205,6 @@ fn limits(order: &Order, space: u64) -> io::Result<()> {
         (Resource::Fsize, order.file_size),
         (Resource::Memlock, 0),
         (Resource::Msgqueue, 0),
-        (Resource::Nofile, order.open_files),
         (Resource::Nproc, 1),
         (Resource::Sigpending, 64),
     ];

@@ -1,16 +1,16 @@
 //! A sandboxed function as bytes in, bytes out.
 
-use super::ahead;
+use super::ahead::{self, Handover};
 use super::called::{Called, Ending};
-use super::child::{self, GO, Given, Word};
+use super::child::{self, Given};
 use super::error::{CallError, SandboxError};
 use super::judge::{self, Answer};
 use super::output::Output;
-use super::process::{Parent, Process, begin, connection};
+use super::process::{News, Parent, Process, connection};
 use super::recipe::Recipe;
 use super::room::{Bytes, Input, Layout, Room};
 use super::spawner::Spawner;
-use super::watch::watch;
+use super::watch::{Started, watch};
 use lazaret_policy::{Policy, Usage};
 use lazaret_sys::entry::Entry;
 use std::io;
@@ -25,8 +25,8 @@ pub(crate) type Body = dyn Fn(&[u8], &mut Output) + Send + Sync;
 pub(crate) enum Way {
     /// By a fork of the caller.
     Caller(Box<Body>),
-    /// By a spawner.
-    Spawner(Spawner, Entry<Output>),
+    /// By a spawner, which keeps some ahead where it can.
+    Spawner(Spawner, Entry<Output>, Option<Handover>),
 }
 
 /// What a call gets.
@@ -62,41 +62,49 @@ impl Core {
         let recipe = Recipe::new(policy)?;
         let order = postcard::to_allocvec(&recipe.order)
             .map_err(|e| SandboxError::Resource { what: "write the order of a call", source: io::Error::other(e) })?;
-        let core = Self { recipe, order, way, id: NEXT.fetch_add(1, Ordering::Relaxed) };
-        core.make_ahead();
+        let mut core = Self { recipe, order, way, id: NEXT.fetch_add(1, Ordering::Relaxed) };
+        let layout = core.layout_ahead();
+        if let Way::Spawner(spawner, entry, over) = &mut core.way {
+            // Without, calls are slower.
+            *over = spawner.keep(core.id, *entry, layout, &core.order, &core.recipe).ok();
+        }
         Ok(core)
     }
 
-    /// Has the spawner make processes for the next calls. Without them, those are slower.
-    fn make_ahead(&self) {
-        let Way::Spawner(spawner, entry) = &self.way else { return };
-        for _ in 0..spawner.ahead().lacks(self.id) {
-            let place = ahead::INPUT as u64;
-            let layout = Layout { input: place, capacity: place, bound: self.bound() };
-            let Ok(room) = Room::new(layout) else { return };
-            let Ok(process) = spawner.spawn(*entry, layout, &self.order, &self.recipe, &room, None) else { return };
-            spawner.ahead().put(self.id, room, process);
-        }
+    /// Where the parts of a process's memory lie that was made ahead.
+    fn layout_ahead(&self) -> Layout {
+        let place = ahead::INPUT as u64;
+        Layout { input: place, capacity: place, bound: self.bound() }
     }
 
     /// Puts the input where a process has it: one that was made ahead, if there is one and it has the room.
-    fn put(&self, spawner: &Spawner, entry: Entry<Output>, bytes: &[u8]) -> Result<(Room, Process), CallError> {
+    fn put(
+        &self,
+        (spawner, entry, over): (&Spawner, Entry<Output>, Option<&Handover>),
+        bytes: &[u8],
+    ) -> Result<(Room, Started), CallError> {
         let written = |source| CallError::Resource { what: "write the input", source };
-        let len = bytes.len() as u64;
-        while bytes.len() <= ahead::INPUT
-            && let Some((room, process)) = spawner.ahead().take(self.id)
-        {
+        let input = bytes.len() as u64;
+        let small = bytes.len() <= ahead::INPUT;
+        while small && let Some((room, process)) = over.and_then(|over| over.take(self.layout_ahead())) {
             room.put(bytes).map_err(written)?;
-            let takes = begin(process.socket.as_fd(), len);
-            if takes.map_err(CallError::resource("connect with the call's process"))? {
-                return Ok((room, process));
+            match process.news().map_err(CallError::resource("hear from the call's process"))? {
+                News::Ready(ready) => {
+                    let begun = process.admit(ready.pid, self.recipe.open_files, input);
+                    if begun.map_err(CallError::resource("let a function begin"))? {
+                        return Ok((room, Started { process, input, begun: Some(ready) }));
+                    }
+                }
+                News::Nothing => return Ok((room, Started { process, input, begun: None })),
+                News::Gone => {}
             }
         }
-        let layout = Layout { input: len, capacity: len, bound: self.bound() };
+        let layout = Layout { input, capacity: input, bound: self.bound() };
         let room = Room::new(layout).map_err(CallError::resource("make memory that a call shares"))?;
         room.put(bytes).map_err(written)?;
-        let process = spawner.spawn(entry, layout, &self.order, &self.recipe, &room, Some(len))?;
-        Ok((room, process))
+        let found_none = small.then_some(self.id);
+        let process = spawner.spawn(entry, layout, &self.order, &self.recipe, &room, found_none)?;
+        Ok((room, Started { process, input, begun: None }))
     }
 
     fn bound(&self) -> u64 {
@@ -116,31 +124,32 @@ impl Core {
         let begun = Instant::now();
         let memory = CallError::resource("make memory that a call shares");
         let bound = self.bound();
-        let (room, process) = match (&self.way, feed) {
+        let (room, started) = match (&self.way, feed) {
             (Way::Caller(body), Feed::Bytes(bytes)) => {
                 let room = Room::new(Layout { input: 0, capacity: 0, bound }).map_err(memory)?;
                 let process = self.fork(&room, room.layout, Some(bytes), body)?;
-                (room, process)
+                (room, Started { process, input: 0, begun: None })
             }
             (Way::Caller(body), Feed::Input(input)) => {
                 let layout = input.layout();
                 let process = self.fork(&input.room, layout, None, body)?;
-                (input.room, process)
+                (input.room, Started { process, input: layout.input, begun: None })
             }
-            (Way::Spawner(spawner, entry), Feed::Bytes(bytes)) => self.put(spawner, *entry, bytes)?,
-            (Way::Spawner(spawner, entry), Feed::Input(input)) => {
-                let (layout, len) = (input.layout(), input.len as u64);
-                let process = spawner.spawn(*entry, layout, &self.order, &self.recipe, &input.room, Some(len))?;
-                (input.room, process)
+            (Way::Spawner(spawner, entry, over), Feed::Bytes(bytes)) => {
+                self.put((spawner, *entry, over.as_ref()), bytes)?
+            }
+            (Way::Spawner(spawner, entry, _), Feed::Input(input)) => {
+                let layout = input.layout();
+                let process = spawner.spawn(*entry, layout, &self.order, &self.recipe, &input.room, None)?;
+                (input.room, Started { process, input: layout.input, begun: None })
             }
         };
-        let watched = watch(process, &self.recipe, cancel, begun)?;
+        let watched = watch(started, &self.recipe, cancel, begun)?;
         let read = CallError::resource("read what a call left");
         let head = room.head().map_err(read)?;
         let (ending, answer) = judge::judge(&watched, &head, &self.recipe, room.layout)?;
         let value = answer.map(|Answer { is_error, len }| room.output(len).map(|bytes| (is_error, bytes))).transpose();
         let value = value.map_err(CallError::resource("read what a call left"))?;
-        self.make_ahead();
         let usage = Usage {
             wall_us: u64::try_from(watched.wall.as_micros()).unwrap_or(u64::MAX),
             user_us: watched.used.user_us,
@@ -161,42 +170,24 @@ impl Core {
             ruleset: self.recipe.ruleset.as_ref().map(AsFd::as_fd),
             null: self.recipe.null.as_fd(),
             parent: rustix::process::getpid().as_raw_nonzero().get(),
-            word: Word::Known,
+            ahead: false,
             handlers: true,
             // Other threads may map and unmap meanwhile.
             space: None,
         };
         let pid = lazaret_sys::fork::fork(|| match child::run(&given, input, body) {})
             .map_err(CallError::resource("fork"))?;
-        // It waits for a word, so that it lives, and this is its own id, whoever reaps this process's children.
+        // It waits to be let begin, so that it lives, and this is its own id, whoever reaps this process's children.
         let pidfd = rustix::process::Pid::from_raw(pid)
             .ok_or(rustix::io::Errno::SRCH)
             .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()));
-        let process = match pidfd {
-            Ok(pidfd) => Process { socket, parent: Parent::Caller { pid, pidfd } },
-            Err(e) => {
-                // Without a word it ends.
-                drop((socket, other));
-                let reaped = lazaret_sys::wait::reap(pid);
-                drop(reaped);
-                return Err(CallError::Resource { what: "get a descriptor of the call's process", source: e.into() });
-            }
-        };
-        let said = rustix::net::send(&process.socket, &[GO], rustix::net::SendFlags::NOSIGNAL);
-        match said {
-            Ok(_) => Ok(process),
-            // It is gone already: why will be seen.
-            Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Ok(process),
-            Err(e) => Err(CallError::Resource { what: "connect with the call's process", source: e.into() }),
-        }
-    }
-}
-
-impl Drop for Core {
-    fn drop(&mut self) {
-        if let Way::Spawner(spawner, _) = &self.way {
-            spawner.ahead().forget(self.id);
-        }
+        pidfd.map(|pidfd| Process { socket, parent: Parent::Caller { pid, pidfd } }).map_err(|e| {
+            // Nobody lets it begin: it ends.
+            drop(other);
+            let reaped = lazaret_sys::wait::reap(pid);
+            drop(reaped);
+            CallError::Resource { what: "get a descriptor of the call's process", source: e.into() }
+        })
     }
 }
 

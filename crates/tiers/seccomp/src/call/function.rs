@@ -92,7 +92,7 @@ impl Spawner {
         F: Fn(&[u8]) -> Result<Vec<u8>, E> + 'static,
         E: Serialize + DeserializeOwned + 'static,
     {
-        Function::new(policy, Way::Spawner(self.clone(), self.entry(returning(function))?))
+        Function::new(policy, Way::Spawner(self.clone(), self.entry(returning(function))?, None))
     }
 
     /// As [`sandboxed_writing`], with this spawner as the parent of every call.
@@ -105,7 +105,7 @@ impl Spawner {
         F: Fn(&[u8], &mut Output) -> Result<(), E> + 'static,
         E: Serialize + DeserializeOwned + 'static,
     {
-        Function::new(policy, Way::Spawner(self.clone(), self.entry(writing(function))?))
+        Function::new(policy, Way::Spawner(self.clone(), self.entry(writing(function))?, None))
     }
 
     /// As [`sandboxed_typed`], with this spawner as the parent of every call.
@@ -119,7 +119,7 @@ impl Spawner {
         I: Serialize + DeserializeOwned + 'static,
         O: Serialize + DeserializeOwned + 'static,
     {
-        TypedFunction::new(policy, Way::Spawner(self.clone(), self.entry(typed(function))?))
+        TypedFunction::new(policy, Way::Spawner(self.clone(), self.entry(typed(function))?, None))
     }
 }
 

@@ -20,8 +20,6 @@ pub(crate) struct Order {
     pub(crate) socket: i32,
     /// Whether it may ask for huge pages.
     pub(crate) advise: bool,
-    /// Descriptors.
-    pub(crate) open_files: u64,
     /// Bytes.
     pub(crate) file_size: u64,
     /// Bytes, beyond what the process begins with.

@@ -1,6 +1,6 @@
 //! Where a function's answer goes, in its own process.
 
-use lazaret_sys::map::Written;
+use lazaret_sys::map::{HUGE, Written};
 use std::io;
 
 /// What the head says of how it went. Zero: nothing was said.
@@ -27,30 +27,21 @@ pub struct Output {
     region: Written,
     len: usize,
     pub(crate) state: u32,
-    pages: Pages,
+    /// Where those pages end that were made ahead of their bytes.
+    made: usize,
     /// Whether it may have pages made ahead.
     advise: bool,
 }
 
-/// Whether large answers ask for huge pages: a small one would pay for a whole one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pages {
-    /// As the system has them.
-    Plain,
-    /// Not asked for yet.
-    HugeWhenLarge,
-}
-
 /// So many bytes are worth a system call of their own to make their pages.
 pub(crate) const MANY: usize = 64 * 1024;
-/// Answers of this size are large.
+/// Answers of this size get huge pages: a small one would pay for a whole one.
 const LARGE: usize = 1 << 20;
 
 impl Output {
     /// `advise`: whether the process may tell the kernel how it uses its memory.
     pub(crate) fn new(head: &'static mut [u8], region: Written, advise: bool) -> Self {
-        let pages = if advise { Pages::HugeWhenLarge } else { Pages::Plain };
-        Self { head, region, len: 0, state: state::VALUE, pages, advise }
+        Self { head, region, len: 0, state: state::VALUE, made: 0, advise }
     }
 
     /// Forgets what was written.
@@ -61,7 +52,6 @@ impl Output {
     /// All of the place, to be filled by other means than [`std::io::Write`], up to the policy's bound on output; then
     /// [`Output::set_len`].
     pub fn spare(&mut self) -> &mut [u8] {
-        self.prepare(self.region.len());
         &mut self.region
     }
 
@@ -75,12 +65,18 @@ impl Output {
         self.len = len;
     }
 
-    /// Asks for huge pages, once, if the answer is to have `len` bytes.
-    fn prepare(&mut self, len: usize) {
-        if len >= LARGE && self.pages == Pages::HugeWhenLarge {
-            self.pages = Pages::Plain;
-            // A hint: a kernel that cannot take it does without.
-            let _hinted = self.region.want_huge();
+    /// Makes the pages of `range` at once, where that is worth it: without, there is a fault for each.
+    fn prepare(&mut self, range: std::ops::Range<usize>) {
+        if !self.advise || range.end <= self.made {
+            return;
+        }
+        if range.end >= LARGE {
+            // Whole huge pages: one more than is needed at most.
+            let from = self.made.max(range.start / HUGE * HUGE);
+            self.made = range.end.next_multiple_of(HUGE).min(self.region.len());
+            self.region.populate(from..self.made);
+        } else if range.len() >= MANY {
+            self.region.populate(range);
         }
     }
 
@@ -114,16 +110,12 @@ impl io::Write for Output {
     ///
     /// `StorageFull` beyond the bound.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.prepare(self.len + bytes.len());
         let range = self.len..self.len + bytes.len();
         if range.end > self.region.len() {
             self.state = state::OVER;
             return Err(io::ErrorKind::StorageFull.into());
         }
-        if self.advise && bytes.len() >= MANY {
-            // Without, there is a fault for each page.
-            let _made = self.region.populate(range.clone());
-        }
+        self.prepare(range.clone());
         let place = &mut self.region[range];
         place.copy_from_slice(bytes);
         self.len += bytes.len();

@@ -4,7 +4,7 @@ use super::child::{GO, READY};
 use super::error::CallError;
 use lazaret_sys::wait::{self, Ended, Used};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, socketpair};
-use rustix::process::{Signal, pidfd_send_signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal, pidfd_send_signal, prlimit};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -67,10 +67,18 @@ impl Told {
 pub(crate) enum News {
     /// Nothing more at the moment.
     Nothing,
-    /// The process is locked down.
-    Ready { pid: u32, listener: Option<OwnedFd> },
+    /// The process is locked down, and waits.
+    Ready(Ready),
     /// Nobody holds the other end any more.
     Gone,
+}
+
+/// A process that is locked down.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) pid: u32,
+    /// Where its refused calls are told.
+    pub(crate) listener: Option<OwnedFd>,
 }
 
 /// What became of the process.
@@ -86,17 +94,6 @@ pub(crate) enum End {
     SpawnerDied,
 }
 
-/// Tells a process that its input is there, and how long it is. Says whether it will be taken.
-pub(crate) fn begin(socket: BorrowedFd<'_>, input: u64) -> io::Result<bool> {
-    let mut message = [GO; 9];
-    message[1..].copy_from_slice(&input.to_ne_bytes());
-    match rustix::net::send(socket, &message, rustix::net::SendFlags::NOSIGNAL) {
-        Ok(_) => Ok(true),
-        Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Ok(false),
-        Err(e) => Err(e.into()),
-    }
-}
-
 /// Two ends of a call's connection, under numbers above those of the standard streams.
 pub(crate) fn connection() -> Result<(OwnedFd, OwnedFd), CallError> {
     let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
@@ -105,6 +102,25 @@ pub(crate) fn connection() -> Result<(OwnedFd, OwnedFd), CallError> {
 }
 
 impl Process {
+    /// Lets the function begin, in the locked-down process `pid` with the last of its limits on, and an input of `len` bytes
+    /// that is there. Says whether the process will take it: one that had waited too long does not.
+    pub(crate) fn admit(&self, pid: u32, open_files: u64, len: u64) -> io::Result<bool> {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+        let bound = Rlimit { current: Some(open_files), maximum: Some(open_files) };
+        match prlimit(Some(pid), Resource::Nofile, bound) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::SRCH) => return Ok(false),
+            Err(e) => return Err(e.into()),
+        }
+        let mut message = [GO; 9];
+        message[1..].copy_from_slice(&len.to_ne_bytes());
+        match rustix::net::send(&self.socket, &message, rustix::net::SendFlags::NOSIGNAL) {
+            Ok(_) => Ok(true),
+            Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     /// The next message, without waiting.
     pub(crate) fn news(&self) -> io::Result<News> {
         let mut bytes = [0; 128];
@@ -118,7 +134,7 @@ impl Process {
         match bytes[..len].split_first() {
             Some((&READY, pid)) => {
                 let pid = pid.first_chunk().map_or(0, |pid| u32::from_ne_bytes(*pid));
-                Ok(News::Ready { pid, listener: descriptors.into_iter().next() })
+                Ok(News::Ready(Ready { pid, listener: descriptors.into_iter().next() }))
             }
             _ => Err(io::ErrorKind::InvalidData.into()),
         }

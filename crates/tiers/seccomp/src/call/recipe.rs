@@ -18,6 +18,8 @@ pub(crate) struct Recipe {
     pub(crate) order: Order,
     pub(crate) filter: CallFilter,
     pub(crate) limits: Limits,
+    /// Descriptors that the process may have.
+    pub(crate) open_files: u64,
     pub(crate) ruleset: Option<OwnedFd>,
     /// `/dev/null`.
     pub(crate) null: OwnedFd,
@@ -46,12 +48,11 @@ impl Recipe {
             restrict: ruleset.is_some(),
             socket,
             advise: filter.permits("madvise"),
-            open_files,
             file_size: policy.limits.file_size.bytes(),
             memory: policy.limits.memory.bytes(),
             cpu_seconds: policy.limits.cpu.duration().as_secs() + 1,
         };
-        Ok(Self { order, filter, limits: policy.limits.clone(), ruleset, null, missing })
+        Ok(Self { order, filter, limits: policy.limits.clone(), open_files, ruleset, null, missing })
     }
 }
 

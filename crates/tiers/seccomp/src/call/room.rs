@@ -13,7 +13,7 @@ pub(crate) const HEAD: usize = 4096;
 /// Where in the head the message of a panic begins.
 pub(crate) const MESSAGE: usize = 64;
 /// From this size on, parts begin where huge pages do.
-const HUGE: u64 = 2 << 20;
+const HUGE: u64 = map::HUGE as u64;
 const PAGE: u64 = 4096;
 /// Outputs up to this size are copied, larger ones mapped.
 const COPIED: usize = 64 * 1024;
@@ -69,12 +69,24 @@ impl Room {
         Ok(Self { file, layout })
     }
 
+    /// One that another process of this program made.
+    pub(crate) fn of(file: OwnedFd, layout: Layout) -> Self {
+        Self { file, layout }
+    }
+
     pub(crate) fn file(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
 
-    /// Puts the input in its place: by write(2), which has no fault for each page, as writing to a mapping has.
+    /// Puts the input in its place: a large one in huge pages, a small one by write(2), which has no fault for each page, as
+    /// writing to a mapping has.
     pub(crate) fn put(&self, mut bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() as u64 >= HUGE {
+            let mut place = self.map_input()?;
+            place.populate(0..bytes.len());
+            place[..bytes.len()].copy_from_slice(bytes);
+            return Ok(());
+        }
         let mut at = self.layout.input_at();
         while !bytes.is_empty() {
             let written = rustix::io::pwrite(&self.file, bytes, at)?;
@@ -212,10 +224,6 @@ impl Input {
     pub(crate) fn new(capacity: usize, bound: u64) -> io::Result<Self> {
         let room = Room::new(Layout { input: 0, capacity: capacity as u64, bound })?;
         let mapped = if capacity == 0 { None } else { Some(room.map_input()?) };
-        if let Some(mapped) = mapped.as_ref().filter(|_| capacity as u64 >= HUGE) {
-            // A hint: a kernel that cannot take it does without.
-            let _hinted = mapped.want_huge();
-        }
         Ok(Self { room, mapped, len: 0 })
     }
 
@@ -255,9 +263,9 @@ impl io::Write for Input {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let at = self.len;
         let taken = bytes.len().min(self.spare().len() - at);
-        if let Some(mapped) = self.mapped.as_ref().filter(|_| taken >= MANY) {
+        if let Some(mapped) = self.mapped.as_mut().filter(|_| taken >= MANY) {
             // Without, there is a fault for each page.
-            let _made = mapped.populate(at..at + taken);
+            mapped.populate(at..at + taken);
         }
         let free = &mut self.spare()[at..];
         free[..taken].copy_from_slice(&bytes[..taken]);

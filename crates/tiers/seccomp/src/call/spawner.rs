@@ -1,25 +1,37 @@
 //! A small process that forks for a large one.
 
-use super::ahead::Ahead;
-use super::child::{self, Given, Word};
+mod serving;
+
+use super::ahead::Handover;
 use super::error::{CallError, SandboxError};
-use super::order::Order;
 use super::output::Output;
-use super::process::{Parent, Process, Told, begin, connection};
+use super::process::{Parent, Process, connection};
 use super::recipe::Recipe;
-use super::room::{Layout, Room, above_streams};
-use lazaret_sys::entry::{Channel, Code, Entry, Received};
-use lazaret_sys::{confine, fork, signal, wait};
+use super::room::{Layout, Room};
+use lazaret_sys::entry::{Channel, Code, Entry};
+use lazaret_sys::{fork, wait};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
-use std::convert::Infallible;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+use serving::Serving;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-/// The most bytes of a request: the longest filter, and room for the rest.
-const MOST: usize = 64 * 1024;
+/// What a spawner is asked for, in front of the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Request {
+    what: What,
+    layout: Layout,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum What {
+    /// A process for one call; of the function for which none was found that had been made ahead.
+    Call { found_none: Option<u64> },
+    /// Processes ahead of the calls of this function.
+    Keep { function: u64 },
+}
 
 /// A small process of one thread that forks for this one, whatever size this one grows to and however many threads it
 /// starts.
@@ -46,8 +58,6 @@ pub struct Spawner(Arc<Handle>);
 struct Handle {
     /// `None`: it was told to end.
     channel: Option<Channel<Output>>,
-    /// Processes that wait for their input.
-    ahead: Ahead,
     code: Code,
     pid: i32,
     pidfd: OwnedFd,
@@ -79,9 +89,7 @@ impl Spawner {
         let id = Pid::from_raw(pid).filter(|_| said == 1).ok_or_else(|| io::Error::other("the spawner cannot begin"));
         let pidfd = id.and_then(|id| Ok(pidfd_open(id, PidfdFlags::empty())?));
         match pidfd {
-            Ok(pidfd) => {
-                Ok(Self(Arc::new(Handle { channel: Some(channel), ahead: Ahead::default(), code, pid, pidfd })))
-            }
+            Ok(pidfd) => Ok(Self(Arc::new(Handle { channel: Some(channel), code, pid, pidfd }))),
             Err(e) => {
                 drop(channel);
                 wait::reap(pid)?;
@@ -97,12 +105,7 @@ impl Spawner {
         entry.ok_or(SandboxError::LoadedLater)
     }
 
-    /// What was made ahead.
-    pub(crate) fn ahead(&self) -> &Ahead {
-        &self.0.ahead
-    }
-
-    /// Has it fork for one call, with an input of `input` bytes that is there; or without, for one that is still to come.
+    /// Has it fork for one call, whose input is there.
     pub(crate) fn spawn(
         &self,
         entry: Entry<Output>,
@@ -110,26 +113,48 @@ impl Spawner {
         order: &[u8],
         recipe: &Recipe,
         room: &Room,
-        input: Option<u64>,
+        found_none: Option<u64>,
     ) -> Result<Process, CallError> {
         let (socket, other) = connection()?;
         let (control, reports) = connection()?;
-        if let Some(input) = input {
-            begin(socket.as_fd(), input).map_err(CallError::resource("connect with the call's process"))?;
-        }
-        let mut message = postcard::to_allocvec(&layout)
-            .map_err(|e| CallError::Resource { what: "write a request", source: io::Error::other(e) })?;
-        message.extend_from_slice(order);
-        let mut descriptors = vec![room.file(), other.as_fd(), reports.as_fd()];
-        descriptors.extend(recipe.ruleset.as_ref().map(AsFd::as_fd));
-        let channel = self.0.channel.as_ref().ok_or(CallError::SpawnerDied)?;
-        match channel.send(entry, &message, &descriptors) {
+        let request = Request { what: What::Call { found_none }, layout };
+        match self.ask(entry, request, order, recipe, &[room.file(), other.as_fd(), reports.as_fd()]) {
             Ok(()) => Ok(Process { socket, parent: Parent::Spawner(control) }),
             Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
                 Err(CallError::SpawnerDied)
             }
             Err(source) => Err(CallError::Resource { what: "ask the spawner", source }),
         }
+    }
+
+    /// Has it make processes ahead of the calls of a function, until the handover is dropped.
+    pub(crate) fn keep(
+        &self,
+        function: u64,
+        entry: Entry<Output>,
+        layout: Layout,
+        order: &[u8],
+        recipe: &Recipe,
+    ) -> io::Result<Handover> {
+        let (handover, other) = Handover::pair()?;
+        self.ask(entry, Request { what: What::Keep { function }, layout }, order, recipe, &[other.as_fd()])?;
+        Ok(handover)
+    }
+
+    fn ask(
+        &self,
+        entry: Entry<Output>,
+        request: Request,
+        order: &[u8],
+        recipe: &Recipe,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
+        let mut message = postcard::to_allocvec(&request).map_err(io::Error::other)?;
+        message.extend_from_slice(order);
+        let ruleset = recipe.ruleset.as_ref().map(AsFd::as_fd);
+        let descriptors: Vec<_> = descriptors.iter().copied().chain(ruleset).collect();
+        let channel = self.0.channel.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
+        channel.send(entry, &message, &descriptors)
     }
 
     /// Its process id.
@@ -152,163 +177,5 @@ impl Drop for Handle {
             let reaped = wait::reap(self.pid);
             debug_assert!(reaped.is_ok(), "a child can be waited for");
         }
-    }
-}
-
-/// The spawner's own state.
-struct Serving {
-    channel: Channel<Output>,
-    caller: OwnedFd,
-    /// Becomes readable when a child ends.
-    ends: OwnedFd,
-    null: OwnedFd,
-    /// Its own `/proc/self/statm`, kept open: a child's would have to be made by the kernel for each call.
-    statm: OwnedFd,
-    own: i32,
-    running: Vec<Running>,
-}
-
-struct Running {
-    pid: i32,
-    /// The connection with its caller.
-    control: OwnedFd,
-    killed: bool,
-}
-
-impl Serving {
-    fn begin(channel: Channel<Output>, keep: &OwnedFd, caller: Pid) -> io::Result<Self> {
-        confine::default_signals();
-        rustix::thread::set_name(c"lazaret-spawn")?;
-        rustix::process::setsid()?;
-        let caller_pidfd = above_streams(pidfd_open(caller, PidfdFlags::empty())?)?;
-        if rustix::process::getppid() != Some(caller) {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
-        let flags = OFlags::RDWR | OFlags::CLOEXEC;
-        let null = above_streams(rustix::fs::open("/dev/null", flags, Mode::empty())?)?;
-        let ends = above_streams(signal::descriptor(&[libc::SIGCHLD])?)?;
-        let statm = rustix::fs::open("/proc/self/statm", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-        let statm = above_streams(statm)?;
-        child::streams(null.as_fd())?;
-        let keep = [channel.as_fd(), keep.as_fd(), caller_pidfd.as_fd(), null.as_fd(), ends.as_fd(), statm.as_fd()];
-        confine::close_others(&mut { keep })?;
-        let own = rustix::process::getpid().as_raw_nonzero().get();
-        Ok(Self { channel, caller: caller_pidfd, ends, null, statm, own, running: Vec::new() })
-    }
-
-    fn serve(mut self) -> Infallible {
-        let mut message = vec![0; MOST];
-        loop {
-            // Whatever fails here leaves nothing to go on with; calls that run end with it.
-            match self.turn(&mut message) {
-                Ok(true) => {}
-                Ok(false) => fork::exit(0),
-                Err(_) => fork::exit(1),
-            }
-        }
-    }
-
-    /// Waits for something to do, and does it. Returns whether to go on.
-    fn turn(&mut self, message: &mut [u8]) -> io::Result<bool> {
-        let watched = [self.channel.as_fd(), self.caller.as_fd(), self.ends.as_fd()];
-        let controls = self.running.iter().filter(|running| !running.killed).map(|running| running.control.as_fd());
-        let mut polled: Vec<PollFd<'_>> =
-            watched.into_iter().chain(controls).map(|source| PollFd::from_borrowed_fd(source, PollFlags::IN)).collect();
-        match poll(&mut polled, None) {
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => return Ok(true),
-            Err(e) => return Err(e.into()),
-        }
-        let events: Vec<bool> = polled.iter().map(|polled| !polled.revents().is_empty()).collect();
-        let [asked, caller_ended, child_ended] = [0, 1, 2].map(|at| events[at]);
-        if caller_ended {
-            return Ok(false);
-        }
-        // A caller that is done with a connection, or gone from it, wants the end.
-        let live = self.running.iter_mut().filter(|running| !running.killed);
-        for (running, _) in live.zip(&events[3..]).filter(|(_, done)| **done) {
-            running.killed = true;
-            if let Some(pid) = Pid::from_raw(running.pid) {
-                kill_process(pid, Signal::KILL)?;
-            }
-        }
-        if child_ended {
-            self.reap()?;
-        }
-        if !asked {
-            return Ok(true);
-        }
-        match self.channel.receive(message) {
-            Ok(Some(request)) => self.start(request).map(|()| true),
-            Ok(None) => Ok(false),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(true),
-            Err(e) => Err(e),
-        }
-    }
-
-    fn reap(&mut self) -> io::Result<()> {
-        let mut arrived = [0; 128];
-        // What arrived only says that some child ended.
-        let _drained = rustix::io::read(&self.ends, &mut arrived).is_ok();
-        loop {
-            let (pid, ended, used) = match wait::ended(-1) {
-                Ok(Some(ended)) => ended,
-                Ok(None) => return Ok(()),
-                Err(e) if e.raw_os_error() == Some(libc::ECHILD) => return Ok(()),
-                Err(e) => return Err(e),
-            };
-            if let Some(at) = self.running.iter().position(|running| running.pid == pid) {
-                let running = self.running.swap_remove(at);
-                // A caller that is gone need not be told.
-                let _told = Told::ended(ended, used).send(running.control.as_fd()).is_ok();
-            }
-        }
-    }
-
-    fn address_space(&self) -> io::Result<u64> {
-        let mut text = [0; 128];
-        let len = rustix::io::pread(&self.statm, &mut text, 0)?;
-        child::parse_statm(std::str::from_utf8(&text[..len]).unwrap_or_default())
-    }
-
-    fn start(&mut self, request: Received<Output>) -> io::Result<()> {
-        let (layout, rest) = postcard::take_from_bytes::<Layout>(&request.bytes).map_err(io::Error::other)?;
-        let order: Order = postcard::from_bytes(rest).map_err(io::Error::other)?;
-        let mut descriptors = request.descriptors.into_iter();
-        let (Some(room), Some(socket), Some(control)) = (descriptors.next(), descriptors.next(), descriptors.next())
-        else {
-            // Out of descriptors: the connection is closed with the rest, which tells the caller.
-            return Ok(());
-        };
-        let ruleset = descriptors.next();
-        let given = Given {
-            order: &order,
-            layout,
-            room: room.as_fd(),
-            socket: socket.as_fd(),
-            ruleset: ruleset.as_ref().map(AsFd::as_fd),
-            null: self.null.as_fd(),
-            parent: self.own,
-            word: Word::Input,
-            handlers: false,
-            space: Some(self.address_space()?),
-        };
-        let entry = request.entry;
-        let forked = fork::fork(|| {
-            // Without its ruleset it must not begin: descriptors had run out.
-            if given.ruleset.is_some() != order.restrict {
-                fork::exit(1);
-            }
-            match child::run(&given, None, |input, output| entry.call(input, output)) {}
-        });
-        match forked {
-            Ok(pid) => {
-                self.running.push(Running { pid, control, killed: false });
-            }
-            Err(e) => {
-                let _told = Told::Failed(e.raw_os_error().unwrap_or(libc::EAGAIN)).send(control.as_fd()).is_ok();
-            }
-        }
-        Ok(())
     }
 }

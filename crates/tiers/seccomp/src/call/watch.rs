@@ -1,7 +1,7 @@
 //! From a call's beginning to its end.
 
 use super::error::CallError;
-use super::process::{End, News, Parent, Process};
+use super::process::{End, News, Parent, Process, Ready};
 use super::recipe::Recipe;
 use lazaret_launch::refusals::Refusals;
 use lazaret_sys::fork::processor_time;
@@ -36,8 +36,19 @@ pub(crate) struct Watched {
     pub(crate) wall: Duration,
 }
 
+/// A call's process on its way.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) process: Process,
+    /// Bytes of input that are there.
+    pub(crate) input: u64,
+    /// Whether it was let begin, as a process that was made ahead is.
+    pub(crate) begun: Option<Ready>,
+}
+
 struct Watch<'a> {
     process: Process,
+    input: u64,
     recipe: &'a Recipe,
     cancel: Option<BorrowedFd<'a>>,
     begun: Instant,
@@ -52,15 +63,17 @@ struct Watch<'a> {
     ended: Option<(Option<Ended>, Used)>,
 }
 
-/// Waits for the end of `process`, keeps its limits and answers its refused calls.
+/// Lets the function begin if that was not done, waits for its end, keeps its limits and answers its refused calls.
 pub(crate) fn watch(
-    process: Process,
+    started: Started,
     recipe: &Recipe,
     cancel: Option<BorrowedFd<'_>>,
     begun: Instant,
 ) -> Result<Watched, CallError> {
+    let Started { process, input, begun: ready } = started;
     let mut watch = Watch {
         process,
+        input,
         recipe,
         cancel,
         begun,
@@ -72,6 +85,9 @@ pub(crate) fn watch(
         refused: Refusals::default(),
         ended: None,
     };
+    if let Some(ready) = ready {
+        watch.listen(ready);
+    }
     let (ended, used) = loop {
         if let Some(ended) = watch.ended.take() {
             break ended;
@@ -90,16 +106,16 @@ impl Watch<'_> {
     fn turn(&mut self) -> Result<(), CallError> {
         let failed = CallError::resource("watch the call's process");
         let [socket, end, listener, cancel] = self.wait().map_err(failed)?;
+        let (end, cancel) = (!end.is_empty(), !cancel.is_empty());
         // First what was said before the end.
-        if socket {
+        if !socket.is_empty() {
             self.hear()?;
         }
-        if listener && let (Some(listener), Some(pid)) = (&self.listener, self.pid) {
-            let answered = self.refused.answer_next(listener.as_fd(), &self.recipe.rules(pid));
-            answered.map_err(CallError::resource("answer a system call of the function"))?;
-            if self.refused.violation.is_some() {
-                self.end(Stop::Violation)?;
-            }
+        if listener.contains(PollFlags::IN) {
+            self.answer()?;
+        } else if !listener.is_empty() {
+            // Nobody is left under the filter.
+            self.listener = None;
         }
         if end && self.ended.is_none() {
             self.learn_of_the_end()?;
@@ -110,8 +126,8 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// Waits until something happens or time is up: which of connection, end, listener and cancel have something.
-    fn wait(&self) -> io::Result<[bool; 4]> {
+    /// Waits until something happens or time is up: what connection, end, listener and cancel have.
+    fn wait(&self) -> io::Result<[PollFlags; 4]> {
         let timeout = self.patience();
         let timeout = Timespec::try_from(timeout).map_err(io::Error::other)?;
         let sources = [
@@ -126,8 +142,8 @@ impl Watch<'_> {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }
-        let mut events = polled.iter().map(|polled| !polled.revents().is_empty());
-        Ok(sources.map(|source| source.is_some() && events.next().unwrap_or(false)))
+        let mut events = polled.iter().map(PollFd::revents);
+        Ok(sources.map(|source| source.and_then(|_| events.next()).unwrap_or(PollFlags::empty())))
     }
 
     /// How long nothing needs to be done unless something happens.
@@ -149,22 +165,37 @@ impl Watch<'_> {
     }
 
     fn hear(&mut self) -> Result<(), CallError> {
-        loop {
-            match self.process.news().map_err(CallError::resource("hear from the call's process"))? {
-                News::Nothing => return Ok(()),
-                News::Ready { pid, listener } => {
-                    if let Some(listener) = &listener {
-                        // A hint: where the kernel has no such thing, both just wake each other.
-                        let _in_place = lazaret_sys::seccomp::wake_in_place(listener.as_fd());
-                    }
-                    (self.pid, self.listener) = (Some(pid), listener);
-                }
-                News::Gone => {
-                    self.connected = false;
-                    return Ok(());
-                }
+        match self.process.news().map_err(CallError::resource("hear from the call's process"))? {
+            News::Nothing => {}
+            News::Ready(ready) => {
+                let begun = self.process.admit(ready.pid, self.recipe.open_files, self.input);
+                // One that is gone already tells why.
+                let _begun = begun.map_err(CallError::resource("let a function begin"))?;
+                self.listen(ready);
+            }
+            News::Gone => self.connected = false,
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self) -> Result<(), CallError> {
+        if let (Some(listener), Some(pid)) = (&self.listener, self.pid) {
+            let answered = self.refused.answer_next(listener.as_fd(), &self.recipe.rules(pid));
+            answered.map_err(CallError::resource("answer a system call of the function"))?;
+            if self.refused.violation.is_some() {
+                self.end(Stop::Violation)?;
             }
         }
+        Ok(())
+    }
+
+    fn listen(&mut self, Ready { pid, listener }: Ready) {
+        if let Some(listener) = &listener {
+            // A hint: where the kernel has no such thing, both just wake each other.
+            let _in_place = lazaret_sys::seccomp::wake_in_place(listener.as_fd());
+        }
+        // It says nothing more, and being told that it closes its connection would only cost time.
+        (self.pid, self.listener, self.connected) = (Some(pid), listener, false);
     }
 
     fn learn_of_the_end(&mut self) -> Result<(), CallError> {
