@@ -21,7 +21,7 @@ pub(crate) enum Command {
     Soak(Soak),
     /// Where Lazaret's own time goes
     Phases(Phases),
-    /// A photograph to a thumbnail, bare and jailed
+    /// Pictures to thumbnails: bare, in the seccomp tier, jailed; how many per second
     Thumbnail(Thumbnail),
     /// What a system-call filter costs: none, Lazaret's, libseccomp's
     Filter(Filter),

@@ -1,6 +1,6 @@
-//! The job that everything is for: a photograph to a thumbnail, bare and jailed.
+//! The job that everything is for: pictures to thumbnails, bare, in the seccomp tier and jailed.
 
-use crate::agent::{Agent, Choice, Work};
+use crate::agent::{Agent, Choice, UNIQUE, Work};
 use crate::args;
 use crate::host;
 use crate::order::order;
@@ -17,6 +17,19 @@ const CONVERT: &str = "/usr/bin/convert";
 const PICTURES: &str = "/usr/share/backgrounds/gnome";
 /// Turns before any that counts.
 const WARM_UP: u32 = 2;
+/// Jobs of each that runs at once, in a block.
+const BLOCK: u32 = 4;
+
+/// One way to make a thumbnail.
+#[derive(Debug, serde::Serialize)]
+struct Contender {
+    name: &'static str,
+    argv: Vec<String>,
+    /// One at a time.
+    latencies_ns: Vec<u64>,
+    /// As many at once as there are processors: for each job of a block.
+    each_ns: Vec<u64>,
+}
 
 pub(crate) fn thumbnail(args: &args::Thumbnail) -> Result<()> {
     let skip = |what: &str| progress(&format!("SKIPPED: the thumbnail was not measured: {what}"));
@@ -37,44 +50,84 @@ pub(crate) fn thumbnail(args: &args::Thumbnail) -> Result<()> {
     if !made.status.success() {
         bail!("cannot make a photograph of `{}`:\n{}", picture.display(), String::from_utf8_lossy(&made.stderr));
     }
-    let (photo, thumb) = (text(&photo)?, text(&directory.path().join("thumb.png"))?);
-    let bare = [CONVERT, &photo, "-resize", "256x256", &thumb];
-    let outputs = format!("thumb.png:{thumb}");
-    let mut jailed = vec![text(&program)?, "run".to_owned()];
-    jailed.extend(Choice::new("imagemagick", &args.common.degrade).options());
-    jailed.extend(owned(["--in", &photo, "--out", &outputs, "--"]));
-    jailed.extend(owned([CONVERT, "photo.jpg", "-resize", "256x256", "thumb.png"]));
-    let ways = [("bare", owned(bare)), ("lazaret run", jailed)];
-
+    let upload = directory.path().join("upload.jpg");
+    let made =
+        Command::new(CONVERT).arg(&photo).args(["-resize", "640x640", "-quality", "85"]).arg(&upload).output()?;
+    if !made.status.success() {
+        bail!("cannot make a small picture:\n{}", String::from_utf8_lossy(&made.stderr));
+    }
     let mut agent = Agent::start(&[], &[])?;
-    let works = ways.clone().map(|(_, argv)| Work::Spawn { argv, filter: None });
-    let mut latencies = [Vec::new(), Vec::new()];
-    for work in &works {
-        agent.measure(work, WARM_UP, 1)?;
+    let (mut sections, mut all) = (String::new(), Vec::new());
+    for (name, picture, rounds) in [("upload", &upload, args.rounds * 3), ("photograph", &photo, args.rounds)] {
+        progress(&format!("{name}: {rounds} rounds"));
+        let mut contenders = contenders(&text(&program)?, &text(picture)?, directory.path(), &args.common.degrade)?;
+        compete(&mut agent, &mut contenders, rounds)?;
+        let size = fs::metadata(picture)?.len();
+        sections.push_str(&format!("\n## {name}, {size} bytes of JPEG\n\n{}", table(&contenders)?));
+        sections.extend(contenders.iter().map(|own| format!("- {}: `{}`\n", own.name, own.argv.join(" "))));
+        all.push((name, contenders));
     }
-    for round in 0..args.rounds {
-        for turn in order(works.len(), usize::try_from(round)?) {
-            latencies[turn].extend(agent.measure(&works[turn], 1, 1)?.latencies_ns);
-        }
-    }
-    let mut table = Table::new(&["way, ms", "n", "min", "median", "p95", "p99", "× bare"]);
-    let bare = Summary::of(&latencies[0]).context("there is a round")?;
-    for ((name, _), samples) in ways.iter().zip(&latencies) {
-        let own = Summary::of(samples).context("there is a round")?;
-        let times = format!("{:.3}", ratio(own.median, bare.median));
-        let [min, median, p95, p99] = [own.min, own.median, own.p95, own.p99].map(milliseconds);
-        table.row(vec![(*name).to_owned(), own.count.to_string(), min, median, p95, p99, times]);
-    }
-    let lines = ways.iter().map(|(name, argv)| format!("- {name}: `{}`\n", argv.join(" ")));
-    let size = fs::metadata(&photo)?.len();
     let markdown = format!(
-        "# A photograph to a thumbnail\n\n{}- picture: {} as JPEG, {size} bytes\n\n{}\n{}",
+        "# Pictures to thumbnails\n\n{}- picture: {}\n- at once: {}\n{sections}",
         host::markdown(&load_before),
         picture.display(),
-        table.to_markdown(),
-        lines.collect::<String>(),
+        at_once(),
     );
-    results.publish(&markdown, &serde_json::json!({ "latencies_ns": latencies }))
+    results.publish(&markdown, &serde_json::json!(all))
+}
+
+/// As many jobs as there are processors.
+fn at_once() -> u32 {
+    std::thread::available_parallelism().ok().and_then(|count| u32::try_from(count.get()).ok()).unwrap_or(1)
+}
+
+fn contenders(program: &str, picture: &str, directory: &Path, degrade: &[String]) -> Result<Vec<Contender>> {
+    let thumb = text(&directory.join(format!("thumb-{UNIQUE}.png")))?;
+    let boxed = |tier: &str| {
+        let mut argv = owned([program, "run", "--tier", tier]);
+        argv.extend(Choice::new("imagemagick", degrade).options());
+        argv.extend(owned(["--in", &format!("{picture}:in.jpg"), "--out", &format!("thumb.png:{thumb}"), "--"]));
+        argv.extend(owned([CONVERT, "in.jpg", "-resize", "256x256", "thumb.png"]));
+        argv
+    };
+    let bare = owned([CONVERT, picture, "-resize", "256x256", &thumb]);
+    let ways = [("bare", bare), ("lazaret run --tier seccomp", boxed("seccomp")), ("lazaret run", boxed("jail"))];
+    let contender = |(name, argv)| Contender { name, argv, latencies_ns: Vec::new(), each_ns: Vec::new() };
+    Ok(ways.map(contender).into())
+}
+
+fn compete(agent: &mut Agent, contenders: &mut [Contender], rounds: u32) -> Result<()> {
+    let at_once = at_once();
+    for round in 0..rounds + WARM_UP {
+        for turn in order(contenders.len(), usize::try_from(round)?) {
+            let contender = &mut contenders[turn];
+            let work = Work::Spawn { argv: contender.argv.clone(), filter: None };
+            let one = agent.measure(&work, 1, 1)?;
+            // Fewer of the longer ones.
+            let block = (round % 4 == 0).then(|| agent.measure(&work, BLOCK * at_once, at_once)).transpose()?;
+            if round >= WARM_UP {
+                contender.latencies_ns.extend(one.latencies_ns);
+                contender.each_ns.extend(block.map(|block| block.elapsed_ns / u64::from(BLOCK * at_once)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn table(contenders: &[Contender]) -> Result<String> {
+    let mut table = Table::new(&["way, ms", "n", "min", "median", "p95", "p99", "× bare", "per second", "of bare"]);
+    let bare = Summary::of(&contenders[0].latencies_ns).context("there is a round")?;
+    let each = |own: &Contender| Ok::<_, anyhow::Error>(Summary::of(&own.each_ns).context("there is a block")?.median);
+    for contender in contenders {
+        let own = Summary::of(&contender.latencies_ns).context("there is a round")?;
+        let [min, median, p95, p99] = [own.min, own.median, own.p95, own.p99].map(milliseconds);
+        let times = format!("{:.3}", ratio(own.median, bare.median));
+        let per_second = format!("{:.1}", 1e9 / each(contender)?);
+        let of_bare = format!("{:.3}", ratio(each(&contenders[0])?, each(contender)?));
+        let count = own.count.to_string();
+        table.row(vec![contender.name.to_owned(), count, min, median, p95, p99, times, per_second, of_bare]);
+    }
+    Ok(table.to_markdown())
 }
 
 fn largest_picture() -> Option<PathBuf> {
