@@ -58,6 +58,8 @@ struct Watch<'a> {
     listener: Option<OwnedFd>,
     /// Set when the function's turn came.
     pid: Option<u32>,
+    /// When its processor time can be used up at the earliest.
+    cpu_check: Option<Instant>,
     stop: Option<Stop>,
     refused: Refusals,
     ended: Option<(Option<Ended>, Used)>,
@@ -81,6 +83,7 @@ pub(crate) fn watch(
         connected: true,
         listener: None,
         pid: None,
+        cpu_check: None,
         stop: None,
         refused: Refusals::default(),
         ended: None,
@@ -152,11 +155,7 @@ impl Watch<'_> {
             return GRACE.saturating_sub(killed.elapsed());
         }
         let wall = self.recipe.limits.wall.duration().saturating_sub(self.begun.elapsed());
-        match self.pid {
-            // It has one thread: its processor time cannot be used up earlier.
-            Some(_) => wall.min(self.processor_time_left().max(Duration::from_millis(1))),
-            None => wall,
-        }
+        self.cpu_check.map_or(wall, |at| wall.min(at.saturating_duration_since(Instant::now())))
     }
 
     fn processor_time_left(&self) -> Duration {
@@ -196,6 +195,8 @@ impl Watch<'_> {
         }
         // It says nothing more, and being told that it closes its connection would only cost time.
         (self.pid, self.listener, self.connected) = (Some(pid), listener, false);
+        // A limit beyond all time is none.
+        self.cpu_check = Instant::now().checked_add(self.recipe.limits.cpu.duration());
     }
 
     fn learn_of_the_end(&mut self) -> Result<(), CallError> {
@@ -228,8 +229,11 @@ impl Watch<'_> {
             self.end(Stop::Cancelled)
         } else if self.begun.elapsed() >= self.recipe.limits.wall.duration() {
             self.end(Stop::Wall)
-        } else if self.pid.is_some() && self.processor_time_left().is_zero() {
-            self.end(Stop::Cpu)
+        } else if self.cpu_check.is_some_and(|at| at <= Instant::now()) {
+            let left = self.processor_time_left();
+            // It has one thread: its processor time cannot be used up earlier.
+            self.cpu_check = Instant::now().checked_add(left.max(Duration::from_millis(1)));
+            if left.is_zero() { self.end(Stop::Cpu) } else { Ok(()) }
         } else {
             Ok(())
         }
