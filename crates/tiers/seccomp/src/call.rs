@@ -1,12 +1,12 @@
 //! A function call: a closure in a fresh, locked-down process of its own, whose fate is data.
 
-mod ahead;
 mod called;
 mod child;
 mod core;
 mod error;
 mod filter;
 mod function;
+mod handover;
 mod judge;
 mod order;
 mod output;

@@ -113,6 +113,27 @@ fn processes_for_the_next_calls_wait_are_used_once_and_go_when_nobody_calls() {
 }
 
 #[test]
+fn of_many_functions_no_more_than_eight_processes_wait_and_all_can_be_called() {
+    let _alone = alone();
+    let spawner = Spawner::start().expect("a spawner");
+    let next = |number: u32| number + 1;
+    let made = || spawner.sandboxed_typed(&compute(), next).expect("it can be sandboxed");
+    let functions: Vec<_> = std::iter::repeat_with(made).take(12).collect();
+
+    let all_wait = soon(|| children(&spawner).len() == 8);
+    let answers: Vec<u32> = functions
+        .iter()
+        .map(|next| next.call(&1).expect("the call is made").into_value().expect("it returned"))
+        .collect();
+    std::thread::sleep(Duration::from_millis(200));
+    let wait_still = children(&spawner).len();
+    drop(functions);
+
+    assert_eq!((all_wait, answers, wait_still), (true, vec![2; 12], 8));
+    assert!(soon(|| children(&spawner).is_empty()), "nobody can call them any more");
+}
+
+#[test]
 fn a_spawner_holds_no_descriptor_of_its_callers() {
     let _alone = alone();
     let file = tempfile::NamedTempFile::new().expect("a file can be made");

@@ -1,6 +1,5 @@
 //! A call's own process, from its birth to its end.
 
-use super::ahead::{IDLE, UNUSED};
 use super::order::Order;
 use super::output::{Output, publish_failure, publish_message, state};
 use super::room::{HEAD, Layout, MESSAGE};
@@ -15,10 +14,15 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// What the process is told when its input is there, and says itself when it is locked down.
 pub(crate) const GO: u8 = b'g';
 pub(crate) const READY: u8 = b'r';
+
+/// How long a process that was made ahead waits for its input; and how it ends when none came.
+const IDLE: Duration = Duration::from_secs(10);
+pub(crate) const UNUSED: i32 = 77;
 
 /// What a call's process gets. Every descriptor has a number above those of the standard streams.
 #[derive(Debug)]

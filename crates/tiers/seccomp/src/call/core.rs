@@ -1,9 +1,9 @@
 //! A sandboxed function as bytes in, bytes out.
 
-use super::ahead::{self, Handover};
 use super::called::{Called, Ending};
 use super::child::{self, Given};
 use super::error::{CallError, SandboxError};
+use super::handover::{self, Handover};
 use super::judge::{self, Answer};
 use super::output::Output;
 use super::process::{News, Parent, Process, connection};
@@ -73,7 +73,7 @@ impl Core {
 
     /// Where the parts of a process's memory lie that was made ahead.
     fn layout_ahead(&self) -> Layout {
-        let place = ahead::INPUT as u64;
+        let place = handover::INPUT as u64;
         Layout { input: place, capacity: place, bound: self.bound() }
     }
 
@@ -85,7 +85,7 @@ impl Core {
     ) -> Result<(Room, Started), CallError> {
         let written = |source| CallError::Resource { what: "write the input", source };
         let input = bytes.len() as u64;
-        let small = bytes.len() <= ahead::INPUT;
+        let small = bytes.len() <= handover::INPUT;
         while small && let Some((room, process)) = over.and_then(|over| over.take(self.layout_ahead())) {
             room.put(bytes).map_err(written)?;
             match process.news().map_err(CallError::resource("hear from the call's process"))? {

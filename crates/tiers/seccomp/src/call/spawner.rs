@@ -1,9 +1,10 @@
 //! A small process that forks for a large one.
 
+mod ahead;
 mod serving;
 
-use super::ahead::Handover;
 use super::error::{CallError, SandboxError};
+use super::handover::Handover;
 use super::output::Output;
 use super::process::{Parent, Process, connection};
 use super::recipe::Recipe;

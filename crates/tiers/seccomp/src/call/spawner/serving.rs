@@ -1,8 +1,8 @@
 //! The spawner's own process.
 
+use super::ahead::{Ahead, Kept};
 use super::{Request, What};
-use crate::call::ahead::{Ahead, Kept, UNUSED};
-use crate::call::child::{self, Given};
+use crate::call::child::{self, Given, UNUSED};
 use crate::call::order::Order;
 use crate::call::output::Output;
 use crate::call::process::{Told, connection};

@@ -1,23 +1,14 @@
-//! Functions for which a spawner makes processes ahead: locked down, with nothing of any caller's in them, each waiting for the
-//! input of one call. The caller takes them off a connection, without a word to the spawner.
+//! The functions for which a spawner makes processes ahead, and when it makes them.
 
-use super::order::Order;
-use super::output::Output;
-use super::process::{Parent, Process};
-use super::room::{Layout, Room, above_streams};
+use crate::call::order::Order;
+use crate::call::output::Output;
+use crate::call::room::Layout;
 use lazaret_sys::entry::Entry;
 use rustix::event::Timespec;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// The largest input that a process which was made ahead has room for.
-pub(crate) const INPUT: usize = 64 * 1024;
-/// How long one waits for its input; then it ends.
-pub(crate) const IDLE: Duration = Duration::from_secs(10);
-/// How it then ends.
-pub(crate) const UNUSED: i32 = 77;
 /// How many there are for one function, and for all.
 const EACH: usize = 2;
 const ALL: usize = 8;
@@ -25,29 +16,6 @@ const ALL: usize = 8;
 const QUIET: Duration = Duration::from_millis(1);
 /// Or when that has not happened for so long.
 const LATEST: Duration = Duration::from_millis(5);
-
-/// Where a caller takes them.
-#[derive(Debug)]
-pub(crate) struct Handover(OwnedFd);
-
-impl Handover {
-    /// The caller's end, and the spawner's.
-    pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-        Ok((Self(above_streams(one)?), other))
-    }
-
-    /// The one that waits longest, if there is one. After a fork of the caller's, each is still taken once.
-    pub(crate) fn take(&self, layout: Layout) -> Option<(Room, Process)> {
-        // Without a spawner there are none: why, the caller sees when it asks for one.
-        let (_, descriptors) = lazaret_sys::descriptor::receive(self.0.as_fd(), &mut [0; 1]).ok()?;
-        let [room, socket, control] = <[OwnedFd; 3]>::try_from(descriptors).ok()?;
-        let room = Room::of(above_streams(room).ok()?, layout);
-        let (socket, control) = (above_streams(socket).ok()?, above_streams(control).ok()?);
-        Some((room, Process { socket, parent: Parent::Spawner(control) }))
-    }
-}
 
 /// A function with processes ahead of its calls.
 #[derive(Debug)]
