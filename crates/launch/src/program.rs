@@ -19,6 +19,8 @@ pub struct Program {
     pub environment: Vec<CString>,
     /// The descriptor through which it loads the library that tells of its start, where it is to.
     pub library: Option<u32>,
+    /// How it begins, where that is known and matters: where it loads that library.
+    pub begins: Option<start::Image>,
 }
 
 impl Program {
@@ -72,6 +74,7 @@ impl Program {
                 .map(|(name, value)| string(format!("{name}={value}").into_bytes()))
                 .collect::<Result<_, _>>()?,
             library: None,
+            begins: None,
         })
     }
 }

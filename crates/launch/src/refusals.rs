@@ -1,6 +1,7 @@
 //! Answers and records the calls that the filter does not let through.
 
 use crate::observe::{Observed, Watching};
+use crate::program::Program;
 use crate::sights::Sights;
 use crate::start::{AfterStart, Phase, Told};
 use lazaret_filter::{Action, Arch, Call, Decision, Filter, Reason, groups, table};
@@ -135,6 +136,11 @@ pub struct Refusals {
 }
 
 impl Refusals {
+    /// Those of a job that begins with `program`.
+    pub(crate) fn of(program: &Program) -> Self {
+        Self { phase: Phase::of(program.begins), ..Self::default() }
+    }
+
     /// Takes one waiting call and answers it.
     ///
     /// # Errors

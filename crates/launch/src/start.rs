@@ -13,11 +13,14 @@ pub use library::library;
 
 use crate::error::PlanError;
 use crate::filter::{FilterPlan, exec};
-use image::Image;
+pub use image::Image;
 use lazaret_filter::{Action, Arch, Call, Filter, Reason, Rule, table};
 use lazaret_init::marker;
 use lazaret_policy::{CallRule, Control, Holding, Job, Layer, Policy, ProcView, Source, Sourced, Tier};
 use lazaret_sys::seccomp::Notification;
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 /// The rules that hold from the start on.
 #[derive(Debug, Clone)]
@@ -126,6 +129,14 @@ pub(crate) fn descriptor(policy: &Policy, job: &Job, filter: &FilterPlan) -> Res
     Ok(Some(HIGHEST.max(needed).min(open_files - 1)))
 }
 
+/// How the program begins that the first of `candidates` is which is there: absolute paths, in the tree of this process.
+/// `None`: that cannot be told.
+pub fn begins(candidates: &[CString]) -> Option<Image> {
+    let paths = candidates.iter().map(|candidate| Path::new(OsStr::from_bytes(candidate.as_bytes())));
+    let found = paths.into_iter().find(|path| path.is_relative() || path.exists())?;
+    found.is_absolute().then(|| image::of_file(found))?
+}
+
 /// How the start was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
@@ -143,11 +154,17 @@ enum How {
 #[derive(Debug, Default)]
 pub struct Phase {
     how: Option<How>,
+    /// How the job's own program begins, where that is known. Whether a process still executes it is not seen.
+    program: Option<Image>,
     /// Calls that were permitted because it had not.
     permitted: u64,
 }
 
 impl Phase {
+    pub(crate) fn of(program: Option<Image>) -> Self {
+        Self { program, ..Self::default() }
+    }
+
     /// Whether `call` is there to tell of the start; then it has come.
     pub(crate) fn is_told(&mut self, call: &Call) -> bool {
         let number = Arch::from_audit(call.audit_arch).and_then(|arch| table::number(arch, marker::CALL));
@@ -162,7 +179,8 @@ impl Phase {
     /// Whether the start has come, or comes with this call, which waits and is to be refused from then on.
     pub(crate) fn has_come(&mut self, notification: &Notification) -> bool {
         if self.how.is_none() {
-            self.how = match image::of(notification.pid) {
+            // A root without CAP_SYS_PTRACE, as in containers, may not see what another user's process executes.
+            self.how = match image::of(notification.pid).or(self.program) {
                 Some(Image::Dynamic) => None,
                 Some(Image::Static) => Some(How::Static),
                 None => Some(How::Unknown),

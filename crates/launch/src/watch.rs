@@ -56,7 +56,8 @@ pub fn watch<B: Boundary>(
     processors: u32,
     begun: impl FnOnce(),
 ) -> Result<Watched, RunError> {
-    let mut watcher = Watcher { terms: *terms, boundary, sink, processors, stop: None, refusals: Refusals::default() };
+    let mut watcher =
+        Watcher { terms: *terms, boundary, sink, processors, stop: None, refusals: Refusals::of(terms.program) };
     let handed = watcher.until_handed_over(running)?;
     begun();
     if handed {

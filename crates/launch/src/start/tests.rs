@@ -63,11 +63,11 @@ fn the_start_is_told_by_the_marker_alone_and_the_first_counts() {
 #[test]
 fn a_job_that_was_permitted_calls_and_never_started_is_told_as_not_held() {
     let after = after(&["openat"], 77);
-    let (none, some) = (Phase::default(), Phase { how: None, permitted: 3 });
+    let (none, some) = (Phase::default(), Phase { how: None, permitted: 3, program: None });
 
     assert!(none.tell(&after).held && none.tell(&after).text.contains("`openat`"));
     assert!(!some.tell(&after).held && some.tell(&after).text.contains("3 such call(s)"));
-    assert!(Phase { how: Some(How::Main), permitted: 3 }.tell(&after).held);
+    assert!(Phase { how: Some(How::Main), permitted: 3, program: None }.tell(&after).held);
 }
 
 /// A program's headers, with an entry of this type.
@@ -106,4 +106,39 @@ fn the_process_of_this_test_has_a_loader_unless_it_was_built_without() {
 
     assert!(own.is_some());
     assert_eq!(image::of(u32::MAX), None);
+}
+
+#[test]
+fn how_a_program_begins_is_told_by_its_file_through_the_scripts_that_name_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let put = |name: &str, text: &[u8]| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).expect("our own");
+        path
+    };
+    let own = std::env::current_exe().expect("a program");
+    let script = put("script", format!("#! {} -x\n", own.display()).as_bytes());
+    let deep = put("deep", format!("#!{}\n", script.display()).as_bytes());
+    let circle = directory.path().join("circle");
+    put("circle", format!("#!{}\n", circle.display()).as_bytes());
+    let data = put("data", b"no program");
+    // A header with one entry that is no interpreter's.
+    let mut bytes = vec![0; 64 + 56];
+    bytes[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1]);
+    bytes[32] = 64;
+    bytes[54] = 56;
+    bytes[56] = 1;
+    let entry = put("static", &bytes);
+    let begins = |paths: &[&Path]| {
+        let candidates = paths.iter().map(|path| CString::new(path.as_os_str().as_bytes()).expect("no NUL"));
+        begins(&candidates.collect::<Vec<_>>())
+    };
+
+    for path in [&own, &script, &deep] {
+        assert_eq!(begins(&[Path::new("/no/such"), path]), Some(Image::Dynamic), "{}", path.display());
+    }
+    assert_eq!(begins(&[&entry]), Some(Image::Static));
+    for path in [&circle, &data, Path::new("relative"), directory.path(), Path::new("/no/such")] {
+        assert_eq!(begins(&[path]), None, "{}", path.display());
+    }
 }

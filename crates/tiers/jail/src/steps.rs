@@ -52,7 +52,7 @@ fn add_job(steps: &mut Steps, plan: &Plan, settings: &Settings) -> Slots {
     let slots = Slots::new(steps, settings);
     admit::add(steps, &slots, plan, settings);
     enter::add(steps, plan, &slots, &slots.doors[settings.doors..]);
-    let Program { candidates, arguments, environment, library: _ } = plan.program.clone();
+    let Program { candidates, arguments, environment, library: _, begins: _ } = plan.program.clone();
     steps.program = ProgramVectors { candidates, arguments, environment };
     slots
 }

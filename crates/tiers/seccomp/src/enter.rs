@@ -116,7 +116,7 @@ fn add_job(steps: &mut Steps, plan: &Plan, id: u32, settings: &Settings) -> Slot
         keep_capabilities(steps, list, END_A_JOB, "{KILL}");
     }
     enter(steps, plan, id, &slots);
-    let Program { candidates, arguments, environment, library: _ } = plan.program.clone();
+    let Program { candidates, arguments, environment, library: _, begins: _ } = plan.program.clone();
     steps.program = ProgramVectors { candidates, arguments, environment };
     slots
 }

@@ -15,6 +15,7 @@ use lazaret_launch::filter::FilterPlan;
 use lazaret_launch::landlock::LandlockPlan;
 use lazaret_launch::program::Program;
 use lazaret_launch::require;
+use lazaret_launch::start;
 use lazaret_policy::{Control, Job, Limits, Mode, Policy, ProcView, Root, Source, Tier};
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
@@ -79,7 +80,8 @@ impl Plan {
         let (landlock, left_out) = files::decide(policy, support, place)?;
         let controls = controls::all(policy, support, &filter, &landlock);
         require::check(policy, &controls)?;
-        let (program, replaced) = at_home(Program::started(policy, job, &filter)?, place);
+        let (mut program, replaced) = at_home(Program::started(policy, job, &filter)?, place);
+        program.begins = program.library.and_then(|_| start::begins(&program.candidates));
         // The reaper has the job's id in a rootless job.
         let others = match support.mode {
             Mode::Root => 0,

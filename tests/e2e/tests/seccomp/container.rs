@@ -99,3 +99,22 @@ fn files_outside_are_as_closed_as_elsewhere() {
         assert_eq!(runner.read("mine"), b"secret");
     });
 }
+
+#[test]
+fn calls_are_gone_when_main_begins_there_too() {
+    let rules = r#"extends = "shell"
+[system-calls]
+refuse-after-start = ["execve", "execveat", "open", "openat", { rule = "mmap(prot & PROT_EXEC != 0)" }]
+"#;
+    // One that the loader has to open libraries for, and one without a loader.
+    let programs = [(vec!["/bin/dash"], "dash"), (vec!["/bin/busybox", "sh"], "busybox-static")];
+    for (program, _) in programs.into_iter().filter(|(program, package)| installed(program[0], package)) {
+        in_both(|runner, as_user| {
+            let script = "(read line < /etc/passwd) || echo open; (/bin/true) || echo execute";
+            let words = confined(runner).policy(rules).command(program.iter().copied().chain(["-c", script])).words();
+            let output = within(runner, words, as_user);
+
+            assert_eq!(String::from_utf8_lossy(&output.stdout), "open\nexecute\n", "{program:?}: {output:?}");
+        });
+    }
+}
