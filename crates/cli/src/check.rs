@@ -6,7 +6,8 @@ use crate::message::{self, Failure};
 use crate::profiles::json;
 use lazaret::uid::Uids;
 use lazaret::{Ahead, Job, Launcher, Policy};
-use lazaret_observe::check::{self, CheckError, Corpus, Outcome, Settings};
+use lazaret_observe::check::{self, CheckError, Outcome, Settings};
+use lazaret_observe::corpus::{self, Corpus, CorpusError};
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -14,14 +15,21 @@ use std::path::Path;
 /// Exit status when a run needs something that the policy does not give.
 const NEEDS: u8 = 1;
 
+impl From<CorpusError> for Failure {
+    fn from(error: CorpusError) -> Self {
+        let hint = error.hint().to_owned();
+        Self::new(&error, Some(hint))
+    }
+}
+
 pub(crate) fn check(args: &Args) -> Result<u8, Failure> {
     refuse_what_has_no_meaning(&args.job)?;
     let policy = choose::policy(&args.job)?;
-    let corpus = Corpus::open(&args.corpus).map_err(|e| Failure::new(&e, Some(e.hint().to_owned())))?;
+    let corpus = Corpus::open(&args.corpus)?;
     // For errors in the arguments, before anything is run.
     let make = |file: &Path| job(&args.job, &policy, file);
     for file in &corpus.files {
-        make(file)?.data()?;
+        make(&file.path)?.data()?;
     }
     let make = |file: &Path| make(file).unwrap_or_else(|_checked| Job::new(OsStr::new("")));
     let launcher = Launcher::with(Uids::default(), Ahead::Always).map_err(lazaret::Error::Run)?;
@@ -54,8 +62,7 @@ fn refuse_what_has_no_meaning(args: &JobArgs) -> Result<(), Failure> {
     if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
         return Err(Failure::message(format!("{option} has no meaning for a check"), "leave it out"));
     }
-    let has_place = |arg: &std::ffi::OsString| check::fill(arg, OsStr::new("")) != *arg;
-    if args.command.iter().any(has_place) {
+    if corpus::has_place(&args.command) {
         return Ok(());
     }
     Err(Failure::message(
@@ -67,7 +74,7 @@ fn refuse_what_has_no_meaning(args: &JobArgs) -> Result<(), Failure> {
 /// The job for one file. Its outputs are taken, and put nowhere.
 fn job(args: &JobArgs, policy: &Policy, file: &Path) -> Result<Job, Failure> {
     let name = file.file_name().unwrap_or_default();
-    let command = args.command.iter().map(|arg| check::fill(arg, name)).collect();
+    let command = args.command.iter().map(|arg| corpus::fill(arg, name)).collect();
     let outputs = args.outputs.clone();
     let job = choose::job(&JobArgs { command, outputs: Vec::new(), ..args.clone() }, policy)?.input(file);
     Ok(outputs.iter().fold(job, |job, output| job.output(choose::split_first(output).0)))

@@ -6,7 +6,7 @@ use crate::message::{self, Failure};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use lazaret::Policy;
-use lazaret_observe::learn::corpus::{self, CorpusError, Sample};
+use lazaret_observe::corpus::Corpus;
 use lazaret_observe::learn::{self, LearnError, Learned, Progress, Setup, Shape, Strictness};
 use lazaret_observe::record::{self, Conflict, RecordError, Recording, Session};
 use lazaret_policy::{CallAction, TimeLimit};
@@ -109,16 +109,6 @@ impl From<RecordError> for Failure {
     }
 }
 
-impl From<CorpusError> for Failure {
-    fn from(error: CorpusError) -> Self {
-        let hint = match &error {
-            CorpusError::Empty { .. } => "put files into it such as the program will be given",
-            _ => "name a directory that can be read",
-        };
-        Self::new(&error, Some(hint.to_owned()))
-    }
-}
-
 pub(crate) fn learn(args: &Learn) -> Result<u8, Failure> {
     let (recording, conflicts, base) = if args.merge.is_empty() {
         let base = args.profile.as_deref().map(load).transpose()?;
@@ -181,7 +171,7 @@ fn shape(args: &Learn) -> Shape {
 fn observe(args: &Learn, base: Option<&Policy>) -> Result<Session, Failure> {
     let signals = lazaret_sys::signal::descriptor(&ENDING_SIGNALS)
         .map_err(|e| Failure::message(format!("cannot watch for signals: {e}"), "raise the limit of open files"))?;
-    let samples = corpus::list(args.corpus.as_deref().unwrap_or(Path::new(".")), args.seed)?;
+    let corpus = Corpus::open(args.corpus.as_deref().unwrap_or(Path::new(".")))?.shuffled(args.seed);
     let own: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -195,8 +185,8 @@ fn observe(args: &Learn, base: Option<&Policy>) -> Result<Session, Failure> {
         from_failures: args.learn_from_failures,
         cancel: Some(signals.as_fd()),
     };
-    let bar = bar(args, &samples);
-    let mut session = learn::learn(&setup, &samples, &mut |progress| show(args, bar.as_ref(), progress))?;
+    let bar = bar(args, corpus.files.len() + corpus.unreadable.len());
+    let mut session = learn::learn(&setup, &corpus, &mut |progress| show(args, bar.as_ref(), progress))?;
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
@@ -232,11 +222,11 @@ fn wall(args: &Learn) -> Result<Duration, Failure> {
     Ok(wall)
 }
 
-fn bar(args: &Learn, samples: &[Sample]) -> Option<ProgressBar> {
+fn bar(args: &Learn, files: usize) -> Option<ProgressBar> {
     if args.quiet || !std::io::stderr().is_terminal() {
         return None;
     }
-    let bar = ProgressBar::new(samples.len() as u64);
+    let bar = ProgressBar::new(files as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} files, {eta} left  {wide_msg}") {
         bar.set_style(style);
     }

@@ -3,7 +3,6 @@
 //! Every file is run in the sandbox that the policy makes. What a run needed and did not get is a need; what it tried and
 //! did without is told apart, and so is what the policy refuses in silence, on purpose.
 
-mod corpus;
 mod junit;
 mod need;
 mod stale;
@@ -11,7 +10,7 @@ mod stale;
 mod tests;
 mod text;
 
-pub use corpus::{Corpus, CorpusError, Unreadable, fill};
+use crate::corpus::Corpus;
 pub use junit::junit;
 pub use stale::{Stale, StaleKind};
 pub use text::summary;
@@ -148,7 +147,9 @@ pub fn check(
         make,
     };
     let mut runs = checker.run_all(corpus);
-    runs.extend(corpus.unreadable.iter().map(Unreadable::as_run));
+    runs.extend(
+        corpus.unreadable.iter().map(|left| Run::error(&left.name, format!("it cannot be read: {}", left.why))),
+    );
     let passed = runs.iter().all(|run| checker.is_good(run.result));
     let stale = settings.stale.then(|| {
         let mut all = Use::default();
@@ -201,7 +202,7 @@ impl Checker<'_> {
                     loop {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         let Some(file) = corpus.files.get(number) else { break };
-                        let run = self.run(&corpus.name(file), file);
+                        let run = self.run(&file.name, &file.path);
                         done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((number, run));
                     }
                 });

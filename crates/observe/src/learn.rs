@@ -5,7 +5,6 @@
 //! file is as dangerous as without Lazaret, but for Landlock, which keeps writes to the run's own directories.
 
 mod calls;
-pub mod corpus;
 mod evidence;
 mod host;
 mod image;

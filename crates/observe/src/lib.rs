@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod corpus;
 pub mod diff;
 pub mod elf;
 pub mod exchange;

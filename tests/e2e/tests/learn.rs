@@ -325,16 +325,21 @@ fn without_anything_to_learn_from_nothing_is_written(runner: &Runner) {
     let no_corpus = runner.lazaret(&["learn", "--out", "policy.toml", "--corpus", "nowhere", "--", "cat", "{}"]);
 
     for (ran, says) in [
-        (&empty, "is empty"),
+        (&empty, "has no file"),
         (&failing, "exit status 4: why"),
         (&missing, "there is no program `no-such-program`"),
         (&unstarted, "cannot execute"),
-        (&no_corpus, "cannot list"),
+        (&no_corpus, "cannot read the corpus"),
     ] {
         assert_eq!(ran.status, Some(125), "{ran}");
         assert!(ran.stderr().contains(says) && ran.stderr().contains("hint:"), "{says}: {ran}");
     }
     assert!(!runner.path("policy.toml").exists());
+    let linked = runner.bare("ln", &["-s", "nowhere", "corpus/gone.txt"]);
+    assert_eq!(linked.status, Some(0), "{linked}");
+    let learned = learn(runner, &["--accept-unsaturated", "--", "cat", "{}"]);
+    assert_eq!(learned.status, Some(0), "{learned}");
+    assert!(policy(runner).contains("left out: gone.txt: cannot be read"), "{}", policy(runner));
     if !runner.is_root() {
         let closed = runner.bare("chmod", &["0", "corpus/1.txt"]);
         assert_eq!(closed.status, Some(0), "{closed}");

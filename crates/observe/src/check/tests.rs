@@ -1,6 +1,4 @@
 use super::*;
-use crate::check::corpus::fill;
-use std::ffi::OsStr;
 use std::path::PathBuf;
 
 fn run(file: &str, result: RunResult) -> Run {
@@ -22,57 +20,6 @@ fn refusal(call: &str) -> Refusal {
 
 fn outcome(runs: Vec<Run>) -> Outcome {
     Outcome { schema: "lazaret.check/1", policy: "pure".to_owned(), passed: false, runs, stale: None }
-}
-
-/// A directory that is removed in the end.
-struct Scene(PathBuf);
-
-impl Scene {
-    fn new(name: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("lazaret-check-{}-{name}", std::process::id()));
-        std::fs::create_dir_all(&directory).expect("it can be made");
-        Self(directory)
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).expect("it can be removed");
-    }
-}
-
-#[test]
-fn every_placeholder_is_filled() {
-    assert_eq!(fill(OsStr::new("{}:{}.png"), OsStr::new("a b.gif")), "a b.gif:a b.gif.png");
-    assert_eq!(fill(OsStr::new("{ }"), OsStr::new("x")), "{ }");
-    assert_eq!(fill(OsStr::new("{{}}"), OsStr::new("x")), "{x}");
-}
-
-#[test]
-fn a_corpus_is_sorted_and_goes_below() {
-    let scene = Scene::new("sorted");
-    std::fs::create_dir(scene.0.join("m")).expect("it can be made");
-    for name in ["z", "a", "m/b"] {
-        std::fs::write(scene.0.join(name), "").expect("it can be written");
-    }
-    std::os::unix::fs::symlink("nowhere", scene.0.join("dangling")).expect("it can be made");
-
-    let corpus = Corpus::open(&scene.0).expect("it is good");
-
-    let names: Vec<_> = corpus.files.iter().map(|file| corpus.name(file)).collect();
-    assert_eq!(names, ["a", "m/b", "z"]);
-    assert_eq!(corpus.unreadable.iter().map(|left| left.name.as_str()).collect::<Vec<_>>(), ["dangling"]);
-}
-
-#[test]
-fn an_empty_corpus_and_an_absent_one_are_errors() {
-    let scene = Scene::new("empty");
-
-    let empty = Corpus::open(&scene.0);
-    let absent = Corpus::open(&scene.0.join("absent"));
-
-    assert!(matches!(empty, Err(CorpusError::Empty { .. })), "{empty:?}");
-    assert!(matches!(absent, Err(CorpusError::Directory { .. })), "{absent:?}");
 }
 
 #[test]

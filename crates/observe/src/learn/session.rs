@@ -1,12 +1,12 @@
 //! All runs over a corpus.
 
-use super::corpus::Sample;
 use super::host::{hosts_file, identify, machine, read_hosts_file};
 use super::recorder::Recorder;
 use super::resolve::Resolver;
 use super::run::{self, End, Outcome};
 use super::scene::Scene;
 use super::watch::{Fixed, Watch, numbered};
+use crate::corpus::{Corpus, Sample, fill, has_place};
 use crate::record::{LeftOut, Peaks, Session};
 use lazaret::Policy;
 use lazaret_filter::{Arch, Filter};
@@ -144,16 +144,12 @@ pub(crate) const ORDINARY: [(&str, &str); 4] =
 /// The locale of learned runs, unless the base says otherwise.
 pub(crate) const LOCALE: &str = "C.UTF-8";
 
-/// Runs the program over `samples` and returns what it did. `report` is told of each file.
+/// Runs the program over `corpus` and returns what it did. `report` is told of each file.
 ///
 /// # Errors
 ///
 /// When the program cannot be run or watched at all, or no file is left to learn from.
-pub fn learn(
-    setup: &Setup<'_>,
-    samples: &[Sample],
-    report: &mut dyn FnMut(Progress<'_>),
-) -> Result<Session, LearnError> {
+pub fn learn(setup: &Setup<'_>, corpus: &Corpus, report: &mut dyn FnMut(Progress<'_>)) -> Result<Session, LearnError> {
     let arch = Arch::native().ok_or(LearnError::Architecture)?;
     let scene = Scene::new(setup.scratch).map_err(LearnError::Directory)?;
     let environment = environment(setup);
@@ -179,15 +175,25 @@ pub fn learn(
         failed: Vec::new(),
         peaks: Peaks::default(),
     };
-    for (at, sample) in samples.iter().enumerate() {
+    let all = corpus.unreadable.len() + corpus.files.len();
+    let mut done = 1..=all;
+    let mut tell = |file: &str, left_out: Option<&str>| {
+        report(Progress { done: done.next().unwrap_or(all), all, file, left_out });
+    };
+    for unreadable in &corpus.unreadable {
+        let why = format!("cannot be read: {}", unreadable.why);
+        tell(&unreadable.name, Some(&why));
+        learning.left_out.push(LeftOut { file: unreadable.name.clone(), why });
+    }
+    for sample in &corpus.files {
         let left_out = learning.sample(sample)?;
-        report(Progress { done: at + 1, all: samples.len(), file: &sample.name, left_out: left_out.as_deref() });
+        tell(&sample.name, left_out.as_deref());
     }
     let Learning { recorder, files, left_out, failed, peaks, .. } = learning;
     if files.is_empty() {
         let (file, why) =
             left_out.first().map_or_else(Default::default, |first| (first.file.clone(), first.why.clone()));
-        return Err(LearnError::Nothing { count: samples.len(), file, why });
+        return Err(LearnError::Nothing { count: all, file, why });
     }
     let facts = recorder.finish(&hosts_file());
     Ok(Session {
@@ -282,7 +288,8 @@ impl Learning<'_> {
         let (job, tmp) = (self.scene.job(), self.scene.tmp());
         let directory = open_directory(&job)?;
         let arguments = arguments(self.setup.command, name)?;
-        let opened = if reads_input(self.setup.command) { Some(File::open(copy)?) } else { None };
+        let opened =
+            if has_place(self.setup.command.get(1..).unwrap_or_default()) { None } else { Some(File::open(copy)?) };
         let setup = run::Setup {
             program: &self.program,
             arguments,
@@ -349,33 +356,10 @@ fn copy_in(from: &Path, to: &Path) -> io::Result<()> {
     to.set_permissions(fs::Permissions::from_mode(0o644))
 }
 
-/// Whether the file is the program's standard input: no argument names it.
-fn reads_input(command: &[OsString]) -> bool {
-    !command.iter().skip(1).any(|word| word.as_bytes().windows(2).any(|two| two == b"{}"))
-}
-
 /// The command's words with `{}` replaced.
 fn arguments(command: &[OsString], name: &OsStr) -> Result<Vec<CString>, LearnError> {
-    let replaced = command
-        .iter()
-        .enumerate()
-        .map(|(at, word)| if at == 0 { word.as_bytes().to_vec() } else { replace(word.as_bytes(), name.as_bytes()) });
-    replaced.map(|word| c_string(OsStr::from_bytes(&word), || "an argument".to_owned())).collect()
-}
-
-fn replace(word: &[u8], name: &[u8]) -> Vec<u8> {
-    let mut replaced = Vec::with_capacity(word.len() + name.len());
-    let mut rest = word;
-    while let Some((first, after)) = rest.split_first() {
-        if let Some(behind) = rest.strip_prefix(b"{}") {
-            replaced.extend_from_slice(name);
-            rest = behind;
-        } else {
-            replaced.push(*first);
-            rest = after;
-        }
-    }
-    replaced
+    let words = command.iter().enumerate().map(|(at, word)| if at == 0 { word.clone() } else { fill(word, name) });
+    words.map(|word| c_string(&word, || "an argument".to_owned())).collect()
 }
 
 fn c_string(text: &OsStr, what: impl FnOnce() -> String) -> Result<CString, LearnError> {
