@@ -50,7 +50,7 @@ pub(crate) fn advice(filter: &Filter, call: &Call, decision: &Decision, author: 
         Reason::Rule | Reason::Default | Reason::Clone3 => {}
     }
     if author == Author::Lazaret {
-        return never("a rule of Lazaret's own, which protects the jail and prevails over every policy");
+        return never("a rule of Lazaret's own, which protects the boundary and prevails over every policy");
     }
     let Some(name) = Arch::from_audit(call.audit_arch).and_then(|arch| table::name(arch, call.nr)) else {
         return never("no call of that number is known");

@@ -36,7 +36,7 @@ pub(crate) fn text(view: &View<'_>) -> String {
         .files
         .iter()
         .map(|file| [file.guest.clone(), file.kind.to_owned(), file.of.clone(), file.source.clone(), file.why.clone()]);
-    text.table("FILES", ["IN THE JAIL", "KIND", "OF", "FROM", "WHY"], rows);
+    text.table("FILES", ["FOR THE JOB", "KIND", "OF", "FROM", "WHY"], rows);
     if !view.left_out.is_empty() {
         text.line(&format!(
             "and {} optional paths that this host does not have: --json names them",
@@ -98,9 +98,10 @@ fn identity(text: &mut Text, view: &View<'_>) {
         Mode::Root => format!("an unused one out of {first} to {last}"),
         Mode::Rootless => format!("{first}, the caller's"),
     };
-    let inside = identity.inside.to_string();
-    let rows = [["in the jail".to_owned(), inside], ["on the host".to_owned(), outside]];
-    text.table("USER AND GROUP ID", ["WHERE", "ID"], rows.into_iter());
+    // Without a namespace of its own the job has the host's.
+    let inside = (!view.namespaces.is_empty()).then(|| ["in the jail".to_owned(), identity.inside.to_string()]);
+    let rows = inside.into_iter().chain([["on the host".to_owned(), outside]]);
+    text.table("USER AND GROUP ID", ["WHERE", "ID"], rows);
     let rows = view.namespaces.iter().map(|namespace| {
         let made = if namespace.made { "new" } else { "the host's" };
         [namespace.name.to_owned(), made.to_owned()]
@@ -151,7 +152,7 @@ fn landlock(text: &mut Text, view: &View<'_>) {
         Landlock::Rules { abi, handled: _, tcp_refused, scoped, rules } => {
             let tcp = if *tcp_refused { "refused" } else { "left to the network namespace" };
             let scope = if *scoped { "refused" } else { "left to the namespaces" };
-            let title = format!("LANDLOCK, ABI {abi}: TCP {tcp}; signals and abstract sockets beyond the jail {scope}");
+            let title = format!("LANDLOCK, ABI {abi}: TCP {tcp}; signals and abstract sockets beyond the job {scope}");
             let rows = rules.iter().map(|rule| [rule.path.clone(), rule.rights.join(" ")]);
             text.table(&title, ["BENEATH", "RIGHTS"], rows);
         }
@@ -168,9 +169,9 @@ fn program(text: &mut Text, view: &View<'_>) {
         let what = size.or_else(|| input.problem.clone()).unwrap_or_default();
         [format!("/job/{}", input.name), input.from.clone().unwrap_or_else(|| "memory".to_owned()), what]
     });
-    text.table("INPUTS", ["IN THE JAIL", "COPIED FROM", "WHAT"], rows);
+    text.table("INPUTS", ["FOR THE JOB", "COPIED FROM", "WHAT"], rows);
     let rows = view.outputs.iter().map(|output| {
         [format!("/job/{}", output.name), output.to.clone().unwrap_or_else(|| "nowhere: checked alone".to_owned())]
     });
-    text.table("OUTPUTS", ["IN THE JAIL", "PUT AT"], rows);
+    text.table("OUTPUTS", ["FOR THE JOB", "PUT AT"], rows);
 }

@@ -227,7 +227,7 @@ fn say_ruleset(value: Option<&Value>) -> String {
         text.push_str("; no TCP");
     }
     if scope != 0 {
-        text.push_str("; no signals and abstract sockets beyond the jail");
+        text.push_str("; no signals and abstract sockets beyond the job");
     }
     text
 }
