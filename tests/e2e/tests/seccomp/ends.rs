@@ -25,11 +25,12 @@ fn mark() -> String {
     format!("{}{:03}", 100 + std::process::id() % 100_000, NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Whether a process lives that has `mark` among its words.
+/// Whether a process of a job's lives that has `mark` among its words. Lazaret's own has the job's words too.
 fn lives(mark: &str) -> bool {
-    let found =
-        Command::new("pgrep").args(["-f", &format!("(sleep|perl).*{mark}")]).output().expect("pgrep can be started");
-    !found.stdout.is_empty()
+    let found = Command::new("pgrep").args(["-f", mark]).output().expect("pgrep can be started");
+    let pids = String::from_utf8_lossy(&found.stdout).into_owned();
+    let mut names = pids.lines().filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok());
+    names.any(|name| !name.starts_with("lazaret"))
 }
 
 fn gone_within(mark: &str, patience: Duration) -> bool {
