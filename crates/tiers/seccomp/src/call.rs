@@ -1,6 +1,7 @@
 //! A function call: a closure in a fresh, locked-down process of its own, whose fate is data.
 
 mod ahead;
+mod answer;
 mod called;
 mod child;
 mod core;
