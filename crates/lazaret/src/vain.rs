@@ -15,6 +15,8 @@ use lazaret_launch::Finished;
 use lazaret_launch::observe::{Observed, PathKey};
 use lazaret_policy::{Mode, PathCause, PathRefusal, Policy, Tier};
 use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// How many paths a report has.
 const KEPT: usize = 64;
@@ -65,11 +67,29 @@ pub(crate) fn explain(policy: &Policy, finished: &mut Finished) {
         finished.report.notes.push(format!("paths are not explained: {problem}"));
         return;
     }
-    finished.report.path_refusals = Some(paths(policy, finished.report.tier, finished.report.mode, observed));
+    let found = paths_in_time(policy, finished.report.tier, finished.report.mode, observed);
+    if found.is_none() {
+        finished.report.notes.push("paths are not explained: the host did not tell in time what is there".to_owned());
+    }
+    finished.report.path_refusals = found;
     if observed.unread > 0 {
         let count = observed.unread;
         finished.report.notes.push(format!("the paths of {count} calls could not be read, and are not explained"));
     }
+}
+
+/// How long the host's file systems may take to tell what is at the paths that a job named.
+const COMPARISON: Duration = Duration::from_secs(5);
+
+/// As [`paths`]. `None`: a file system of the host's, such as one whose server does not answer, took too long.
+fn paths_in_time(policy: &Policy, tier: Tier, mode: Mode, observed: &Observed) -> Option<Vec<PathRefusal>> {
+    let (policy, mut asked) = (policy.clone(), Observed::default());
+    asked.paths.clone_from(&observed.paths);
+    let (send, receive) = mpsc::sync_channel(1);
+    // Who no longer waits for it does not need it.
+    let compare = move || drop(send.send(paths(&policy, tier, mode, &asked)));
+    std::thread::Builder::new().name("lazaret-paths".to_owned()).spawn(compare).ok()?;
+    receive.recv_timeout(COMPARISON).ok()
 }
 
 /// Why a path was not to be had.

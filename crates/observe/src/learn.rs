@@ -13,6 +13,7 @@ mod json;
 mod learned;
 mod limits;
 mod look;
+mod memory;
 mod paths;
 mod question;
 mod recorder;

@@ -22,14 +22,22 @@ print('opened', flush=True)
 /// Longer than any run of these tests that does not hang.
 const HANGS: Duration = Duration::from_secs(60);
 
-/// Runs `args` of `lazaret` where `/var/tmp/…/stalled` is a file whose content never comes. `None` without FUSE.
+fn has_fuse() -> bool {
+    let found = Path::new("/dev/fuse").exists();
+    if !found {
+        lazaret_e2e::skip("this kernel has no FUSE");
+    }
+    found
+}
+
+/// Runs `lazaret run` where `/var/tmp/…/stalled` is a file whose content never comes. `None` without FUSE.
 fn run(policy: &str, more: &[&str]) -> Option<(Ran, serde_json::Value, Duration)> {
     run_program(policy, more, ASK)
 }
 
 fn run_program(policy: &str, more: &[&str], program: &str) -> Option<(Ran, serde_json::Value, Duration)> {
     let runner = Runner::root()?;
-    if !Path::new("/dev/fuse").exists() || !compile(&runner, "stalled.c", "with-stalled", &[]) {
+    if !has_fuse() || !compile(&runner, "stalled.c", "with-stalled", &[]) {
         return None;
     }
     let outside = tempfile::Builder::new().prefix("lazaret-e2e-").tempdir_in("/var/tmp").expect("a directory");
@@ -97,4 +105,60 @@ fn nor_who_looks_at_a_refused_call() {
     assert_eq!(report["refusals"][0]["call"], "umount2", "{report:#}");
     assert!(report["refusals"][0]["explanation"]["stack_note"].to_string().contains("too long"), "{report:#}");
     assert!(took < Duration::from_secs(30), "{took:?}");
+}
+
+/// The same without a file: a page that the program itself does not fill (userfaultfd(2)).
+const FAULT: &str = "\
+import ctypes, struct
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+fault = libc.syscall(323 if ctypes.sizeof(ctypes.c_void_p) == 8 and __import__('os').uname().machine == 'x86_64' else 282, 0)
+page = libc.mmap(None, 4096, 3, 0x22, -1, 0)
+api = ctypes.create_string_buffer(struct.pack('QQQ', 0xaa, 0, 0))
+register = ctypes.create_string_buffer(struct.pack('QQQQ', page, 4096, 1, 0))
+ready = libc.ioctl(fault, ctypes.c_ulong(0xc018aa3f), api) == 0
+ready = ready and libc.ioctl(fault, ctypes.c_ulong(0xc020aa00), register) == 0
+print('ready', ready, flush=True)
+if ready:
+    libc.open(ctypes.c_void_p(page), 0)
+";
+
+#[test]
+fn nor_who_learns_from_a_program_that_fills_its_pages_itself() {
+    let Some(runner) = Runner::root() else { return };
+    if !Path::new("/proc/sys/vm/unprivileged_userfaultfd").exists() {
+        lazaret_e2e::skip("this kernel has no userfaultfd");
+        return;
+    }
+    fs::create_dir(runner.path("corpus")).expect("a new directory");
+    runner.put("corpus/a", "a");
+    let mut command = runner.command(runner.program());
+    command.args(["learn", "--out", "learned.toml", "--corpus", "corpus", "--limit", "wall=3s", "--"]);
+
+    let ran = finish(command.args(["/usr/bin/python3", "-c", FAULT]), b"", HANGS);
+
+    assert_eq!(ran.status, Some(125), "{ran}");
+    assert!(ran.stderr().contains("could not be read in time"), "{ran}");
+}
+
+#[test]
+fn nor_who_learns() {
+    let Some(runner) = Runner::root() else { return };
+    if !has_fuse() || !compile(&runner, "stalled.c", "with-stalled", &[]) {
+        return;
+    }
+    let outside = tempfile::Builder::new().prefix("lazaret-e2e-").tempdir_in("/var/tmp").expect("a directory");
+    let stalled = outside.path().join("stalled");
+    fs::create_dir(runner.path("corpus")).expect("a new directory");
+    runner.put("corpus/a", "a");
+    let mut command = runner.command(runner.path("programs/with-stalled"));
+    command.arg(outside.path()).arg(runner.program());
+    command.args(["learn", "--out", "learned.toml", "--corpus", "corpus", "--limit", "wall=3s", "--"]);
+    command.args(["/usr/bin/python3", "-c", ASK]).arg(stalled);
+
+    let ran = finish(&mut command, b"", HANGS);
+
+    assert_eq!(ran.status, Some(125), "{ran}");
+    assert!(ran.stderr().contains("could not be read in time"), "{ran}");
+    assert!(!runner.path("learned.toml").exists(), "nothing is learned from what was not seen");
 }
