@@ -52,9 +52,18 @@ fn run_program(policy: &str, more: &[&str], program: &str) -> Option<(Ran, serde
     let began = Instant::now();
     let ran = finish(&mut command, b"", HANGS);
     let took = began.elapsed();
+    assert_eq!(left(&directory), Vec::<String>::new(), "processes that name the file");
     assert!(fs::read_dir(outside.path()).is_ok_and(|left| left.count() == 0), "the mount was in another namespace");
     let report = serde_json::from_slice(&runner.read("report.json")).unwrap_or_default();
     Some((ran, report, took))
+}
+
+/// The processes of this machine with `text` among their arguments, but for those that are dead.
+fn left(text: &str) -> Vec<String> {
+    let all = fs::read_dir("/proc").expect("processes are listed").flatten();
+    let arguments = |entry: fs::DirEntry| fs::read(entry.path().join("cmdline")).ok();
+    let texts = all.filter_map(arguments).map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " "));
+    texts.filter(|arguments| arguments.contains(text)).collect()
 }
 
 #[track_caller]
