@@ -14,6 +14,7 @@ mod look;
 mod maps;
 mod module;
 mod path;
+mod reader;
 mod since;
 mod stack;
 mod text;
@@ -21,8 +22,9 @@ mod thread;
 
 pub use address::{Address, AddressRole, AddressUse, addresses};
 pub use explain::{Explainer, Refused, line_after_start};
-pub use look::{Looker, Sight, memory_may_block};
+pub use look::{Looker, Sight};
 pub use path::{PathAccess, PathUse, path_calls, paths};
+pub use reader::Reader;
 pub use thread::{InspectError, Thread};
 
 use lazaret_filter::{Arch, Call, table};

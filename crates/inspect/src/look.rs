@@ -60,8 +60,7 @@ impl Default for Looker {
 }
 
 /// Whether a job under `filter` can have whoever reads its memory wait for as long as it likes: userfaultfd(2).
-#[must_use]
-pub fn memory_may_block(filter: &Filter) -> bool {
+fn memory_may_block(filter: &Filter) -> bool {
     let permits = |action: Action| action.permits();
     permits(filter.default_action())
         || filter.rules().iter().any(|(rule, action)| permits(*action) && rule.calls().any(|c| c == "userfaultfd"))

@@ -6,7 +6,7 @@ mod tests;
 
 use crate::thread::{InspectError, Thread};
 use lazaret_filter::Call;
-use rows::{Follow, How, Use};
+use rows::{Follow, How, Owner, Use};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -46,6 +46,8 @@ pub struct PathUse {
     pub access: PathAccess,
     /// Whether a link at the path's end is followed.
     pub follow: bool,
+    /// Whether this is permitted to the owner of what is there alone, whatever its mode says.
+    pub by_owner: bool,
 }
 
 /// PATH_MAX of limits.h, with the zero at its end: what is longer fails with ENAMETOOLONG.
@@ -73,15 +75,16 @@ pub fn path_calls() -> impl Iterator<Item = &'static str> {
 
 fn path(thread: &Thread<'_>, row: &Use, args: &[u64; 6]) -> Result<Option<PathUse>, InspectError> {
     let arg = |index: u8| args[usize::from(index)];
-    let (access, follow) = match row.how {
-        How::Fixed(access) => (access, follows(row.follow, args)),
-        How::Open { flags } => opened(arg(flags)),
+    let ((access, follow), by_owner) = match row.how {
+        How::Fixed(access) => ((access, follows(row.follow, args)), is_by_owner(row.owner, args)),
+        How::Open { flags } => (opened(arg(flags)), keeps_access_time(arg(flags))),
         How::Behind { how } => {
             let mut flags = [0; 8];
             if thread.read(arg(how), &mut flags)? < flags.len() {
                 return Ok(None);
             }
-            opened(u64::from_ne_bytes(flags))
+            let flags = u64::from_ne_bytes(flags);
+            (opened(flags), keeps_access_time(flags))
         }
     };
     let address = arg(row.path);
@@ -92,7 +95,7 @@ fn path(thread: &Thread<'_>, row: &Use, args: &[u64; 6]) -> Result<Option<PathUs
         return Ok(None);
     }
     let absolute = absolute(thread, row.dir.map(arg), &written);
-    Ok(Some(PathUse { argument: row.path, written, absolute, access, follow }))
+    Ok(Some(PathUse { argument: row.path, written, absolute, access, follow, by_owner }))
 }
 
 /// What open(2) does with these flags, and whether it follows a link at the end.
@@ -111,6 +114,19 @@ fn opened(flags: u64) -> (PathAccess, bool) {
     };
     let exclusive = has(libc::O_CREAT) && has(libc::O_EXCL);
     (access, !has(libc::O_NOFOLLOW) && !exclusive)
+}
+
+/// O_NOATIME: inode(7) says who may.
+fn keeps_access_time(flags: u64) -> bool {
+    flags & u64::from(libc::O_NOATIME.cast_unsigned()) != 0
+}
+
+fn is_by_owner(owner: Owner, args: &[u64; 6]) -> bool {
+    match owner {
+        Owner::NoMatter => false,
+        Owner::Alone => true,
+        Owner::WithTimes { times } => args[usize::from(times)] != 0,
+    }
 }
 
 fn follows(follow: Follow, args: &[u64; 6]) -> bool {

@@ -22,6 +22,12 @@ pub enum InspectError {
     /// The kernel does not let this process look at the thread.
     #[error("cannot look at the thread")]
     Denied(#[source] io::Error),
+    /// It, or an earlier one of the same job, could not be read in time: the job may hold up whoever reads its memory.
+    #[error("reading the thread's memory took too long")]
+    Late,
+    /// There is no thread or descriptor left for a bounded read.
+    #[error("cannot make a thread that reads")]
+    Reader(#[source] io::Error),
 }
 
 /// A thread that waits in a system call for the answer of this process.

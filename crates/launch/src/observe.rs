@@ -12,10 +12,11 @@ pub use filter::Watching;
 
 use crate::refusals;
 use lazaret_filter::{Action, Call, Decision};
-use lazaret_inspect::{Address, PathAccess, Thread};
+use lazaret_inspect::{Address, PathAccess, PathUse, Reader};
 use lazaret_policy::{Limits, Refusal, SystemCalls};
 use lazaret_sys::seccomp::Notification;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
@@ -79,6 +80,8 @@ pub struct Observed {
     pub problem: Option<String>,
     /// What the job's own directories, and its files, came to.
     pub peaks: Peaks,
+    /// Reads what calls name, as long as the job lives.
+    pub(crate) reader: Reader,
 }
 
 /// A path, and what was done there.
@@ -99,6 +102,17 @@ pub struct PathNote {
     pub call: String,
     /// How many did.
     pub count: u64,
+    /// The first call that is permitted to the owner of what is there alone.
+    pub by_owner: Option<String>,
+    /// Where the first call that was to link or move it would have had it.
+    pub to: Option<PathBuf>,
+}
+
+impl PathNote {
+    /// Of one call that asks for no more than the path's use.
+    pub fn new(call: impl Into<String>) -> Self {
+        Self { call: call.into(), count: 1, by_owner: None, to: None }
+    }
 }
 
 /// The most that a job held. `None` where it was not looked at.
@@ -132,10 +146,10 @@ impl Observed {
             }
         }
         if watching.names_paths(&name) {
-            self.name_paths(&Thread::new(listener, notification), call, &name);
+            self.name_paths(listener, notification, *call, &name);
         }
         if watching.names_addresses(&name) {
-            self.name_addresses(&Thread::new(listener, notification), call);
+            self.name_addresses(listener, notification, *call);
         }
     }
 
@@ -173,27 +187,48 @@ impl Observed {
         }
     }
 
-    fn name_paths(&mut self, thread: &Thread<'_>, call: &Call, name: &str) {
-        let Ok(uses) = lazaret_inspect::paths(thread, call) else {
+    fn name_paths(&mut self, listener: BorrowedFd<'_>, notification: &Notification, call: Call, name: &str) {
+        let read = self.reader.read(listener, notification, move |thread| lazaret_inspect::paths(thread, &call));
+        let Ok(uses) = read else {
             self.unread += 1;
             return;
         };
-        for used in uses {
-            // Relative to something without a place in the tree, such as a directory that was removed.
-            let Some(path) = used.absolute else { continue };
-            let key = PathKey { path, access: used.access, follow: used.follow };
-            if let Some(note) = self.paths.get_mut(&key) {
-                note.count += 1;
-            } else if self.paths.len() >= KEPT_PATHS {
-                self.paths_dropped += 1;
-            } else {
-                self.paths.insert(key, PathNote { call: name.to_owned(), count: 1 });
-            }
+        let moves = ["link", "rename"].iter().any(|moves| name.starts_with(moves));
+        let to = match &uses[..] {
+            [_, to] if moves => to.absolute.clone(),
+            _ => None,
+        };
+        for (used, to) in uses.into_iter().zip([to, None]) {
+            self.name_path(used, to, name);
         }
     }
 
-    fn name_addresses(&mut self, thread: &Thread<'_>, call: &Call) {
-        let Ok(uses) = lazaret_inspect::addresses(thread, call) else {
+    fn name_path(&mut self, used: PathUse, to: Option<PathBuf>, name: &str) {
+        // Relative to something without a place in the tree, such as a directory that was removed.
+        let Some(path) = used.absolute else { return };
+        let key = PathKey { path, access: used.access, follow: used.follow };
+        let full = self.paths.len() >= KEPT_PATHS;
+        let note = match self.paths.entry(key) {
+            Entry::Occupied(known) => {
+                let note = known.into_mut();
+                note.count += 1;
+                note
+            }
+            Entry::Vacant(_) if full => {
+                self.paths_dropped += 1;
+                return;
+            }
+            Entry::Vacant(new) => new.insert(PathNote::new(name)),
+        };
+        if used.by_owner {
+            note.by_owner.get_or_insert_with(|| name.to_owned());
+        }
+        note.to = note.to.take().or(to);
+    }
+
+    fn name_addresses(&mut self, listener: BorrowedFd<'_>, notification: &Notification, call: Call) {
+        let read = self.reader.read(listener, notification, move |thread| lazaret_inspect::addresses(thread, &call));
+        let Ok(uses) = read else {
             self.unread += 1;
             return;
         };

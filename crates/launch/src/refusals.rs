@@ -8,6 +8,7 @@ use lazaret_filter::{Action, Arch, Call, Decision, Filter, Reason, groups, table
 use lazaret_init::marker;
 use lazaret_policy::{Refusal, Source, Verdict};
 use lazaret_sys::seccomp::{self, Answer, Notification};
+use rustix::fs::{AtFlags, FileType, StatxFlags};
 use std::io;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
@@ -261,7 +262,9 @@ pub(crate) fn is_of_file(notification: &Notification) -> bool {
     let numbers = if call_name(notification) == "ftruncate" { [first, 0, 0] } else { [first, second, third] };
     // proc_pid_fd(5): the link's own mode tells how it is open.
     let writable = std::fs::symlink_metadata(&path).is_ok_and(|link| link.mode() & 0o200 != 0);
-    let regular = std::fs::metadata(path).is_ok_and(|found| found.is_file());
+    // What is known of the file: a server that does not answer, of a file that is elsewhere, must not hold this up.
+    let known = rustix::fs::statx(rustix::fs::CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE);
+    let regular = known.is_ok_and(|found| FileType::from_raw_mode(found.stx_mode.into()) == FileType::RegularFile);
     regular && writable && numbers.iter().all(|arg| arg.cast_signed() >= 0)
 }
 

@@ -3,17 +3,20 @@
 //! The kernel tells nobody why a path could not be used. So what the job named is compared, when it is dead, with what its
 //! policy shows and what the host has. That is a remark: nothing is decided with it.
 
+mod jail;
+mod rights;
+mod seccomp;
 #[cfg(test)]
 mod tests;
 
-use crate::view::{self, Shown};
+use crate::view;
 use lazaret_inspect::PathAccess;
 use lazaret_launch::Finished;
 use lazaret_launch::observe::{Observed, PathKey};
 use lazaret_policy::{Mode, PathCause, PathRefusal, Policy, Tier};
-use rustix::fs::{Access, AtFlags, CWD};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// How many paths a report has.
 const KEPT: usize = 64;
@@ -25,12 +28,11 @@ pub fn paths(policy: &Policy, tier: Tier, mode: Mode, observed: &Observed) -> Ve
     let asked = observed.paths.iter();
     let mut found: Vec<PathRefusal> = Vec::new();
     for (key, note) in asked {
-        let Some(lack) = lack(policy, mode, key).and_then(|lack| match tier {
-            Tier::Jail => Some(lack),
-            Tier::Seccomp => lack.by_landlock(),
-        }) else {
-            continue;
+        let lack = match tier {
+            Tier::Jail => jail::lack(policy, mode, observed, (key, note)),
+            Tier::Seccomp => seccomp::lack(policy, mode, (key, note)),
         };
+        let Some(lack) = lack else { continue };
         let path = view::escape(&key.path);
         // The same path read and looked at is one mistake of the policy's.
         if let Some(known) = found.iter_mut().find(|known| known.path == path && known.error == lack.error) {
@@ -65,11 +67,29 @@ pub(crate) fn explain(policy: &Policy, finished: &mut Finished) {
         finished.report.notes.push(format!("paths are not explained: {problem}"));
         return;
     }
-    finished.report.path_refusals = Some(paths(policy, finished.report.tier, finished.report.mode, observed));
+    let found = paths_in_time(policy, finished.report.tier, finished.report.mode, observed);
+    if found.is_none() {
+        finished.report.notes.push("paths are not explained: the host did not tell in time what is there".to_owned());
+    }
+    finished.report.path_refusals = found;
     if observed.unread > 0 {
         let count = observed.unread;
         finished.report.notes.push(format!("the paths of {count} calls could not be read, and are not explained"));
     }
+}
+
+/// How long the host's file systems may take to tell what is at the paths that a job named.
+const COMPARISON: Duration = Duration::from_secs(5);
+
+/// As [`paths`]. `None`: a file system of the host's, such as one whose server does not answer, took too long.
+fn paths_in_time(policy: &Policy, tier: Tier, mode: Mode, observed: &Observed) -> Option<Vec<PathRefusal>> {
+    let (policy, mut asked) = (policy.clone(), Observed::default());
+    asked.paths.clone_from(&observed.paths);
+    let (send, receive) = mpsc::sync_channel(1);
+    // Who no longer waits for it does not need it.
+    let compare = move || drop(send.send(paths(&policy, tier, mode, &asked)));
+    std::thread::Builder::new().name("lazaret-paths".to_owned()).spawn(compare).ok()?;
+    receive.recv_timeout(COMPARISON).ok()
 }
 
 /// Why a path was not to be had.
@@ -80,63 +100,37 @@ struct Lack {
 }
 
 impl Lack {
-    /// The same where there is no file tree of the job's own, and Landlock refuses what a jail would not show.
-    fn by_landlock(self) -> Option<Self> {
-        let is_view = self.line.as_ref().is_ok_and(|line| line.contains(" cow = "));
-        let line = if is_view { Err(NO_VIEWS) } else { self.line };
-        match self.cause {
-            PathCause::Permissions => Some(Self { line, ..self }),
-            PathCause::ReadOnly if line == Err(JAILS_OWN) => None,
-            PathCause::NotShown | PathCause::ReadOnly | PathCause::Landlock => {
-                Some(Self { error: "EACCES", cause: PathCause::Landlock, line })
-            }
-        }
+    fn new(error: &'static str, cause: PathCause, line: Result<String, &'static str>) -> Self {
+        Self { error, cause, line }
     }
 }
 
-const NO_VIEWS: &str = "only the tier `jail` has directories that may be changed without changing the host";
 const NO_TEXT: &str = "its name cannot be written in a policy: show the directory around it";
-const JAILS_OWN: &str = "it is the jail's own, and nothing changes it; write to /job or /tmp";
 const HOSTS_RIGHTS: &str = "the job's user id may not, whatever the policy shows: change owner or mode outside";
+const NOT_THE_OWNER: &str = "the job's user id does not own it, whatever the policy shows: give the job a copy of its own \
+    (`--in`), or have it make one in /job or /tmp";
+const MARKED: &str = "nobody may, whatever the policy shows, until `chattr -i -a` outside takes the mark away";
 
-fn lack(policy: &Policy, mode: Mode, key: &PathKey) -> Option<Lack> {
-    let changes = changes(key.access);
-    match view::at(policy, &key.path, key.follow) {
-        Shown::Own | Shown::Host { writable: true, .. } => None,
-        Shown::Given => {
-            let device = key.path.starts_with("/dev") || key.path.starts_with("/proc");
-            (changes && !device).then_some(Lack { error: "EROFS", cause: PathCause::ReadOnly, line: Err(JAILS_OWN) })
-        }
-        Shown::Host { path, .. } if changes => {
-            let is_there = match key.access {
-                PathAccess::Create => path.parent().is_some_and(Path::is_dir),
-                _ => path.symlink_metadata().is_ok(),
-            };
-            let line = || around(&key.path, key.access).map_or(Err(NO_TEXT), |directory| line("cow", directory));
-            is_there.then(|| Lack { error: "EROFS", cause: PathCause::ReadOnly, line: line() })
-        }
-        Shown::Host { path, .. } => {
-            let denied = path.metadata().is_ok() && !is_permitted(&path, key.access, mode);
-            denied.then_some(Lack { error: "EACCES", cause: PathCause::Permissions, line: Err(HOSTS_RIGHTS) })
-        }
-        Shown::Nothing { at } if key.access == PathAccess::Create => {
-            let directory = around(&key.path, key.access)?;
-            let is_there = directory.is_dir() && (at == key.path || at.symlink_metadata().is_ok());
-            is_there.then(|| Lack { error: "ENOENT", cause: PathCause::NotShown, line: line("cow", directory) })
-        }
-        Shown::Nothing { at } => {
-            // What a link on the way leads to is what is not shown.
-            let target = if at.starts_with(&key.path) || key.path.starts_with(&at) { &key.path } else { &at };
-            target.symlink_metadata().is_ok().then(|| Lack {
-                error: "ENOENT",
-                cause: PathCause::NotShown,
-                line: if changes {
-                    around(target, key.access).map_or(Err(NO_TEXT), |directory| line("cow", directory))
-                } else {
-                    line("read", target)
-                },
-            })
-        }
+/// Where a policy does not show what a job named: what it would have to show, and how. `None`: nothing is there.
+fn hidden(key: &PathKey, at: &Path) -> Option<Result<String, &'static str>> {
+    if key.access == PathAccess::Create {
+        let directory = around(&key.path, key.access)?;
+        let is_there = directory.is_dir() && (at == key.path || at.symlink_metadata().is_ok());
+        return is_there.then(|| line("cow", directory));
+    }
+    // What a link on the way leads to is what is not shown.
+    let target = if at.starts_with(&key.path) || key.path.starts_with(at) { &key.path } else { at };
+    target.symlink_metadata().is_ok().then(|| match changes(key.access) {
+        true => around(target, key.access).map_or(Err(NO_TEXT), |directory| line("cow", directory)),
+        false => line("read", target),
+    })
+}
+
+/// Whether what is to be changed is there, or where it was to be made.
+fn can_be_meant(path: &Path, access: PathAccess) -> bool {
+    match access {
+        PathAccess::Create => path.parent().is_some_and(Path::is_dir),
+        _ => path.symlink_metadata().is_ok(),
     }
 }
 
@@ -167,23 +161,5 @@ fn name(access: PathAccess) -> &'static str {
         PathAccess::Execute => "execute",
         PathAccess::Metadata => "metadata",
         PathAccess::ChangeMetadata => "change-metadata",
-    }
-}
-
-/// Whether owner and mode of the host's file let the job have it. A job of root's has a user id that owns nothing.
-fn is_permitted(path: &Path, access: PathAccess, mode: Mode) -> bool {
-    if access == PathAccess::Metadata {
-        // Only the directories around it count, through which its own check went.
-        return true;
-    }
-    match mode {
-        Mode::Rootless => {
-            let wanted = if access == PathAccess::Execute { Access::EXEC_OK } else { Access::READ_OK };
-            rustix::fs::accessat(CWD, path, wanted, AtFlags::empty()).is_ok()
-        }
-        Mode::Root => {
-            let bit = if access == PathAccess::Execute { 0o001 } else { 0o004 };
-            path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & bit != 0)
-        }
     }
 }

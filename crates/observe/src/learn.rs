@@ -12,6 +12,7 @@ mod json;
 mod learned;
 mod limits;
 mod look;
+mod memory;
 mod paths;
 mod question;
 mod recorder;

@@ -4,9 +4,13 @@
 mod calls;
 #[path = "explain/hostile.rs"]
 mod hostile;
+#[path = "explain/owners.rs"]
+mod owners;
 #[path = "explain/paths.rs"]
 mod paths;
 #[path = "explain/program.rs"]
 mod program;
 #[path = "explain/reading.rs"]
 mod reading;
+#[path = "explain/stalled.rs"]
+mod stalled;

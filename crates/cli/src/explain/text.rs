@@ -208,6 +208,9 @@ fn path_block(refusal: &PathRefusal) -> String {
         PathCause::ReadOnly => "it is shown, and can be read only",
         PathCause::Landlock => "Landlock does not permit it",
         PathCause::Permissions => "its owner and mode do not permit it",
+        PathCause::Owner => "only its owner may, whatever its mode",
+        PathCause::Attributes => "it is immutable, or can be appended to only",
+        PathCause::OtherMount => "names are not moved or linked from one mount to another",
     };
     let allow = match (allow, why_not) {
         (Some(allow), _) => allow.clone(),

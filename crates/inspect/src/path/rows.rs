@@ -11,6 +11,7 @@ pub(super) struct Use {
     pub(super) path: u8,
     pub(super) how: How,
     pub(super) follow: Follow,
+    pub(super) owner: Owner,
 }
 
 /// How it is known what happens at the path.
@@ -40,6 +41,18 @@ pub(super) enum Follow {
     },
 }
 
+/// Whether the call is the owner's of what is there.
+#[derive(Clone, Copy)]
+pub(super) enum Owner {
+    NoMatter,
+    /// chmod(2), chown(2); link(2) with fs.protected_hardlinks.
+    Alone,
+    /// utime(2): for others, the present time is all that they may set, which is that of a null in the argument `times`.
+    WithTimes {
+        times: u8,
+    },
+}
+
 use Follow::{Always, Never};
 
 /// AT_SYMLINK_NOFOLLOW in the argument.
@@ -53,11 +66,19 @@ const fn only(flags: u8) -> Follow {
 }
 
 const fn at(path: u8, access: PathAccess, follow: Follow) -> Use {
-    Use { dir: None, path, how: How::Fixed(access), follow }
+    Use { dir: None, path, how: How::Fixed(access), follow, owner: Owner::NoMatter }
 }
 
 const fn in_dir(dir: u8, path: u8, access: PathAccess, follow: Follow) -> Use {
-    Use { dir: Some(dir), path, how: How::Fixed(access), follow }
+    Use { dir: Some(dir), path, how: How::Fixed(access), follow, owner: Owner::NoMatter }
+}
+
+const fn owners(of: Use) -> Use {
+    Use { owner: Owner::Alone, ..of }
+}
+
+const fn timed(times: u8, of: Use) -> Use {
+    Use { owner: Owner::WithTimes { times }, ..of }
 }
 
 /// The path arguments of the call `name`.
@@ -69,8 +90,8 @@ pub(super) const ROWS: &[(&str, &[Use])] = &[
     ("access", &[at(0, Metadata, Always)]),
     ("acct", &[at(0, Write, Always)]),
     ("chdir", &[at(0, Metadata, Always)]),
-    ("chmod", &[at(0, ChangeMetadata, Always)]),
-    ("chown", &[at(0, ChangeMetadata, Always)]),
+    ("chmod", &[owners(at(0, ChangeMetadata, Always))]),
+    ("chown", &[owners(at(0, ChangeMetadata, Always))]),
     ("chroot", &[at(0, Metadata, Always)]),
     ("creat", &[at(0, Create, Always)]),
     ("execve", &[at(0, Execute, Always)]),
@@ -78,20 +99,20 @@ pub(super) const ROWS: &[(&str, &[Use])] = &[
     ("faccessat", &[in_dir(0, 1, Metadata, Always)]),
     ("faccessat2", &[in_dir(0, 1, Metadata, unless(3))]),
     ("fanotify_mark", &[in_dir(3, 4, Metadata, Follow::Unless { flags: 1, bit: 4 })]),
-    ("fchmodat", &[in_dir(0, 1, ChangeMetadata, Always)]),
-    ("fchmodat2", &[in_dir(0, 1, ChangeMetadata, unless(3))]),
-    ("fchownat", &[in_dir(0, 1, ChangeMetadata, unless(4))]),
+    ("fchmodat", &[owners(in_dir(0, 1, ChangeMetadata, Always))]),
+    ("fchmodat2", &[owners(in_dir(0, 1, ChangeMetadata, unless(3)))]),
+    ("fchownat", &[owners(in_dir(0, 1, ChangeMetadata, unless(4)))]),
     ("file_getattr", &[in_dir(0, 1, Metadata, unless(4))]),
-    ("file_setattr", &[in_dir(0, 1, ChangeMetadata, unless(4))]),
+    ("file_setattr", &[owners(in_dir(0, 1, ChangeMetadata, unless(4)))]),
     ("fspick", &[in_dir(0, 1, Metadata, Follow::Unless { flags: 2, bit: 2 })]),
-    ("futimesat", &[in_dir(0, 1, ChangeMetadata, Always)]),
+    ("futimesat", &[timed(2, in_dir(0, 1, ChangeMetadata, Always))]),
     ("getxattr", &[at(0, Metadata, Always)]),
     ("getxattrat", &[in_dir(0, 1, Metadata, unless(2))]),
     ("inotify_add_watch", &[at(1, Metadata, Follow::Unless { flags: 2, bit: 0x200_0000 })]),
-    ("lchown", &[at(0, ChangeMetadata, Never)]),
+    ("lchown", &[owners(at(0, ChangeMetadata, Never))]),
     ("lgetxattr", &[at(0, Metadata, Never)]),
-    ("link", &[at(0, Metadata, Never), at(1, Create, Never)]),
-    ("linkat", &[in_dir(0, 1, Metadata, only(4)), in_dir(2, 3, Create, Never)]),
+    ("link", &[owners(at(0, Metadata, Never)), at(1, Create, Never)]),
+    ("linkat", &[owners(in_dir(0, 1, Metadata, only(4))), in_dir(2, 3, Create, Never)]),
     ("listxattr", &[at(0, Metadata, Always)]),
     ("listxattrat", &[in_dir(0, 1, Metadata, unless(2))]),
     ("llistxattr", &[at(0, Metadata, Never)]),
@@ -114,11 +135,11 @@ pub(super) const ROWS: &[(&str, &[Use])] = &[
     ),
     ("name_to_handle_at", &[in_dir(0, 1, Metadata, only(4))]),
     ("newfstatat", &[in_dir(0, 1, Metadata, unless(3))]),
-    ("open", &[Use { dir: None, path: 0, how: How::Open { flags: 1 }, follow: Always }]),
+    ("open", &[Use { dir: None, path: 0, how: How::Open { flags: 1 }, follow: Always, owner: Owner::NoMatter }]),
     ("open_tree", &[in_dir(0, 1, Metadata, unless(2))]),
     ("open_tree_attr", &[in_dir(0, 1, Metadata, unless(2))]),
-    ("openat", &[Use { dir: Some(0), path: 1, how: How::Open { flags: 2 }, follow: Always }]),
-    ("openat2", &[Use { dir: Some(0), path: 1, how: How::Behind { how: 2 }, follow: Always }]),
+    ("openat", &[Use { dir: Some(0), path: 1, how: How::Open { flags: 2 }, follow: Always, owner: Owner::NoMatter }]),
+    ("openat2", &[Use { dir: Some(0), path: 1, how: How::Behind { how: 2 }, follow: Always, owner: Owner::NoMatter }]),
     ("pivot_root", &[at(0, Metadata, Always), at(1, Metadata, Always)]),
     ("quotactl", &[at(1, Metadata, Always)]),
     ("readlink", &[at(0, Metadata, Never)]),
@@ -145,7 +166,7 @@ pub(super) const ROWS: &[(&str, &[Use])] = &[
     ("unlink", &[at(0, Remove, Never)]),
     ("unlinkat", &[in_dir(0, 1, Remove, Never)]),
     ("uselib", &[at(0, Read, Always)]),
-    ("utime", &[at(0, ChangeMetadata, Always)]),
-    ("utimensat", &[in_dir(0, 1, ChangeMetadata, unless(3))]),
-    ("utimes", &[at(0, ChangeMetadata, Always)]),
+    ("utime", &[timed(1, at(0, ChangeMetadata, Always))]),
+    ("utimensat", &[timed(2, in_dir(0, 1, ChangeMetadata, unless(3)))]),
+    ("utimes", &[timed(1, at(0, ChangeMetadata, Always))]),
 ];

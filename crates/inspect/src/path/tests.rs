@@ -114,3 +114,22 @@ fn a_foreign_call_names_no_path() {
 
     assert_eq!(paths(&Thread::own(), &call).expect("nothing is read"), []);
 }
+
+#[test]
+fn what_only_an_owner_may_is_known_by_the_call_and_its_arguments() {
+    let path = c"/usr/share";
+    let of = |name: &str, args: [u64; 6]| {
+        let found = paths(&Thread::own(), &call(name, args)).expect("this process");
+        found.first().is_some_and(|used| used.by_owner)
+    };
+    let (text, noatime) = (address(path), u64::from(libc::O_NOATIME.cast_unsigned()));
+
+    assert!(of("fchmodat", [CWD, text, 0o600, 0, 0, 0]));
+    assert!(of("fchownat", [CWD, text, 1, 1, 0, 0]));
+    assert!(of("linkat", [CWD, text, CWD, text, 0, 0]));
+    assert!(of("openat", [CWD, text, noatime, 0, 0, 0]));
+    assert!(of("utimensat", [CWD, text, text, 0, 0, 0]));
+    assert!(!of("utimensat", [CWD, text, 0, 0, 0, 0]), "the present time");
+    assert!(!of("openat", [CWD, text, 0, 0, 0, 0]));
+    assert!(!of("setxattr", [text, text, 0, 0, 0, 0]));
+}

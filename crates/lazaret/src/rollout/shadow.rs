@@ -39,7 +39,7 @@ impl Seen<'_> {
     fn paths(&self, observed: &Observed) -> Vec<PathNeed> {
         let program = view::program(self.old, Path::new(&self.job.command)).map(|path| {
             let key = PathKey { path, access: lazaret_inspect::PathAccess::Execute, follow: true };
-            (key, PathNote { call: "execve".to_owned(), count: 1 })
+            (key, PathNote::new("execve"))
         });
         let seen = observed.paths.iter().map(|(key, note)| (key.clone(), note.clone()));
         let mut needs: Vec<PathNeed> = Vec::new();

@@ -13,7 +13,7 @@ fn found_in(tier: Tier, policy: &str, asked: &[(&str, PathAccess)]) -> Vec<Told>
     let mut observed = Observed::default();
     for (path, access) in asked {
         let key = PathKey { path: PathBuf::from(path), access: *access, follow: true };
-        observed.paths.insert(key, PathNote { call: "openat".to_owned(), count: 1 });
+        observed.paths.insert(key, PathNote::new("openat"));
     }
     let tell = |refusal: PathRefusal| (refusal.path, refusal.error, refusal.cause, refusal.allow);
     paths(&policy, tier, Mode::Root, &observed).into_iter().map(tell).collect()
@@ -75,4 +75,31 @@ fn without_a_tree_of_the_jobs_own_it_is_landlock_that_refuses() {
     assert!(refusals.iter().all(|told| told.1 == "EACCES" && told.2 == PathCause::Landlock), "{refusals:?}");
     assert_eq!(refusals[0].3.as_deref(), Some("[files] read = [\"/root\"]"));
     assert_eq!((refusals.len(), &refusals[1].3), (2, &None));
+}
+
+#[test]
+fn what_only_an_owner_may_is_told_with_no_line() {
+    let directory = tempfile::tempdir_in("/var/tmp").expect("a directory");
+    std::fs::write(directory.path().join("data"), "x").expect("a new file");
+    let (host, file) = (directory.path().display(), directory.path().join("data"));
+    let told = |policy: &str, access, by_owner: Option<&str>| {
+        let policy = crate::policy_text("p.toml", policy).expect("a policy");
+        let mut observed = Observed::default();
+        let note = PathNote { by_owner: by_owner.map(str::to_owned), ..PathNote::new("openat") };
+        observed.paths.insert(PathKey { path: file.clone(), access, follow: true }, note);
+        let all = paths(&policy, Tier::Jail, Mode::Root, &observed);
+        all.into_iter().map(|refusal| (refusal.error, refusal.cause, refusal.allow)).next()
+    };
+    let view = format!("extends = \"default\"\n[files]\ncow = [\"{host}\"]");
+    let shown = format!("extends = \"default\"\n[files]\nread = [\"{host}\"]");
+    let owner = |error: &str| Some((error.to_owned(), PathCause::Owner, None));
+
+    assert_eq!(told(&view, PathAccess::ChangeMetadata, Some("chmod")), owner("EPERM"));
+    assert_eq!(told(&view, PathAccess::Metadata, Some("link")), owner("EPERM"));
+    assert_eq!(told(&shown, PathAccess::Read, Some("openat")), owner("EPERM"));
+    assert_eq!(told(&view, PathAccess::Metadata, None), None);
+    assert_eq!(told(&shown, PathAccess::Read, None), None);
+    assert_eq!(told(&shown, PathAccess::ChangeMetadata, Some("chmod")).map(|told| told.0), Some("EROFS".to_owned()));
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).expect("our own");
+    assert_eq!(told(&view, PathAccess::Write, None), owner("EOVERFLOW"));
 }

@@ -70,7 +70,7 @@ fn paths(policy: &Policy, job: &Job, observed: &Observed) -> Vec<PathNeed> {
     let command = job.data().ok().map(|data| Path::new(&data.command).to_owned());
     let program = command.filter(|command| command.is_absolute()).map(|path| {
         let key = PathKey { path, access: lazaret_inspect::PathAccess::Execute, follow: true };
-        (key, PathNote { call: "execve".to_owned(), count: 1 })
+        (key, PathNote::new("execve"))
     });
     let seen = observed.paths.iter().map(|(key, note)| (key.clone(), note.clone()));
     let mut needs: Vec<PathNeed> = Vec::new();

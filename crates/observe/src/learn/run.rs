@@ -43,6 +43,8 @@ pub(super) enum End {
     Ended(Ended),
     /// It took longer than it may.
     Late,
+    /// It kept something of what it did from being read.
+    Unread,
     /// It could not be executed.
     Unstarted(io::Error),
     /// The user does not want to go on.

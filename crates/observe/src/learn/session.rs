@@ -263,6 +263,7 @@ impl Learning<'_> {
                 return Err(LearnError::Unstarted { program: self.path.to_owned(), source });
             }
             End::Cancelled => return Err(LearnError::Cancelled),
+            End::Unread => Some("its memory could not be read in time, so that what it did is not known".to_owned()),
             End::Late => Some(format!("took longer than {:?}", self.setup.wall)),
             End::Ended(Ended::Exited(0)) => None,
             End::Ended(Ended::Exited(code)) => Some(format!("exit status {code}{}", said(&outcome.said))),
@@ -304,7 +305,10 @@ impl Learning<'_> {
         let first = u32::try_from(observed.pid).unwrap_or(0);
         let mut watch = Watch::new(&self.fixed, &mut self.recorder, &mut self.resolver, first);
         watch.launched(self.path, self.main);
-        let outcome = run::follow(&setup, observed, &pipes, &mut watch)?;
+        let mut outcome = run::follow(&setup, observed, &pipes, &mut watch)?;
+        if watch.memory.late && !matches!(outcome.end, End::Cancelled | End::Unstarted(_)) {
+            outcome.end = End::Unread;
+        }
         if watch.unread > 0 {
             let what = "the kernel does not let its memory be read (process_vm_readv(2))";
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, what).into());

@@ -1,5 +1,6 @@
 //! Takes in the calls of one run, one after the other, and says what to answer.
 
+use super::memory::Memory;
 use super::recorder::{self, CallEntry, CallKey, PathKey, Recorder};
 use super::resolve::Resolver;
 use super::usage::Usage;
@@ -121,6 +122,7 @@ pub(super) struct Watch<'a> {
     /// Descriptors, of processes, that are connected to port 53.
     resolvers: FxHashSet<(usize, u32)>,
     pub(super) usage: Usage,
+    pub(super) memory: Memory,
     /// Calls of which memory could not be read.
     pub(super) unread: u64,
 }
@@ -150,6 +152,7 @@ impl<'a> Watch<'a> {
             threads: FxHashMap::default(),
             resolvers: FxHashSet::default(),
             usage: Usage::default(),
+            memory: Memory::default(),
             unread: 0,
         }
     }
@@ -176,8 +179,9 @@ impl<'a> Watch<'a> {
         if numbered.has_descriptor {
             self.usage.descriptor(call.args[0]);
         }
+        self.memory.note(numbered.name, call);
         if numbered.has_path {
-            self.paths(&thread, process, call, program, by);
+            self.paths(listener, process, call, program, by);
         }
         match numbered.kind {
             Kind::Execute => {
@@ -186,8 +190,8 @@ impl<'a> Watch<'a> {
             }
             Kind::EndThread => self.thread_ends(call.pid),
             Kind::EndProcess => self.process_ends(process),
-            Kind::Socket => self.addresses(&thread, process, call),
-            Kind::Plain if numbered.name == "write" => self.written(&thread, process, call),
+            Kind::Socket => self.addresses(listener, process, call),
+            Kind::Plain if numbered.name == "write" => self.written(listener, process, call),
             Kind::Plain | Kind::Never(_) => {}
         }
         if errno == 0 { Answer::Continue } else { Answer::Errno(errno) }
@@ -234,6 +238,7 @@ impl<'a> Watch<'a> {
         if self.processes[known].executing {
             self.processes[known].executing = false;
             self.usage.begins(known);
+            self.memory.note_file(&format!("/proc/{tid}/exe"));
             if let Some(image) = image::read(tid, |path| self.recorder.program(path)).filter(|_| thread.is_waiting()) {
                 self.processes[known].image = image;
             }
@@ -255,6 +260,7 @@ impl<'a> Watch<'a> {
                 self.threads.insert(leader, process);
                 self.usage.begins(process);
                 self.usage.thread_begins();
+                self.memory.note_file(&format!("/proc/{leader}/exe"));
                 process
             }
         };
@@ -282,8 +288,10 @@ impl<'a> Watch<'a> {
         self.resolvers.retain(|(of, _)| *of != process);
     }
 
-    fn paths(&mut self, thread: &Thread<'_>, process: usize, call: &Notification, program: usize, by: Origin) {
-        let Some(paths) = self.count_unread(lazaret_inspect::paths(thread, &as_call(call))) else { return };
+    fn paths(&mut self, listener: BorrowedFd<'_>, process: usize, call: &Notification, program: usize, by: Origin) {
+        let asked = as_call(call);
+        let paths = self.memory.read(listener, call, move |thread| lazaret_inspect::paths(thread, &asked));
+        let Some(paths) = self.count_unread(paths) else { return };
         for PathUse { absolute, access, follow, .. } in paths {
             let Some(path) = absolute else { continue };
             if path.starts_with(self.fixed.scene) {
@@ -332,8 +340,10 @@ impl<'a> Watch<'a> {
         });
     }
 
-    fn addresses(&mut self, thread: &Thread<'_>, process: usize, call: &Notification) {
-        let Some(uses) = self.count_unread(lazaret_inspect::addresses(thread, &as_call(call))) else { return };
+    fn addresses(&mut self, listener: BorrowedFd<'_>, process: usize, call: &Notification) {
+        let asked = as_call(call);
+        let uses = self.memory.read(listener, call, move |thread| lazaret_inspect::addresses(thread, &asked));
+        let Some(uses) = self.count_unread(uses) else { return };
         let socket = descriptor(call);
         let mut asks = self.resolvers.contains(&(process, socket));
         for address in uses {
@@ -361,8 +371,10 @@ impl<'a> Watch<'a> {
         }
         let name = self.name_of(call);
         if asks && name != "connect" {
-            for (at, length) in messages(thread, name, &call.args) {
-                self.ask(thread, at, length);
+            let args = call.args;
+            let messages = self.memory.read(listener, call, move |thread| Ok(messages(thread, name, &args)));
+            for (at, length) in messages.unwrap_or_default() {
+                self.ask(listener, call, at, length);
             }
         }
     }
@@ -372,16 +384,19 @@ impl<'a> Watch<'a> {
     }
 
     /// write(2), which may be a question to a name server.
-    fn written(&mut self, thread: &Thread<'_>, process: usize, call: &Notification) {
+    fn written(&mut self, listener: BorrowedFd<'_>, process: usize, call: &Notification) {
         if self.resolvers.contains(&(process, descriptor(call))) {
-            self.ask(thread, call.args[1], call.args[2]);
+            self.ask(listener, call, call.args[1], call.args[2]);
         }
     }
 
-    fn ask(&mut self, thread: &Thread<'_>, at: u64, length: u64) {
-        let mut message = vec![0; usize::try_from(length).unwrap_or(MESSAGE).min(MESSAGE)];
-        let read = thread.read(at, &mut message).unwrap_or(0);
-        if let Some(name) = question::name(&message[..read]).filter(|_| thread.is_waiting()) {
+    fn ask(&mut self, listener: BorrowedFd<'_>, call: &Notification, at: u64, length: u64) {
+        let name = self.memory.read(listener, call, move |thread| {
+            let mut message = vec![0; usize::try_from(length).unwrap_or(MESSAGE).min(MESSAGE)];
+            let read = thread.read(at, &mut message)?;
+            Ok(question::name(&message[..read]).filter(|_| thread.is_waiting()))
+        });
+        if let Ok(Some(name)) = name {
             self.recorder.name(name);
         }
     }

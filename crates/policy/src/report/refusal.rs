@@ -149,9 +149,9 @@ pub struct PathRefusal {
     pub call: String,
     /// What was to be done there: `read`, `write`, `create`, `remove`, `list`, `execute`, `metadata`, `change-metadata`.
     pub access: String,
-    /// The error that the job gets: `ENOENT`, `EACCES`, `EPERM`, `EROFS`.
+    /// The error that the job gets: `ENOENT`, `EACCES`, `EPERM`, `EROFS`, `EOVERFLOW`, `EXDEV`.
     pub error: String,
-    /// What refuses it: `not-shown`, `read-only`, `landlock`, `permissions`.
+    /// What refuses it: `not-shown`, `read-only`, `landlock`, `permissions`, `owner`, `attributes`, `other-mount`.
     pub cause: PathCause,
     /// How often.
     pub count: u64,
@@ -173,4 +173,10 @@ pub enum PathCause {
     Landlock,
     /// Owner and mode.
     Permissions,
+    /// It is permitted to the owner alone, whatever the mode.
+    Owner,
+    /// The file is marked as one that nobody changes: chattr(1).
+    Attributes,
+    /// It was to be moved or linked to another mount.
+    OtherMount,
 }

@@ -1,5 +1,6 @@
 //! A function call: a closure in a fresh, locked-down process of its own, whose fate is data.
 
+mod answer;
 mod called;
 mod child;
 mod core;

@@ -16,12 +16,12 @@ const READ: &str =
 const WRITE: &str =
     "import sys\ntry:\n    open(sys.argv[1], 'w').write('x'); print('written')\nexcept OSError as e: print(e.errno)";
 
-fn refused<'a>(ran: &'a Ran, path: &str) -> Option<&'a Value> {
+pub(crate) fn refused<'a>(ran: &'a Ran, path: &str) -> Option<&'a Value> {
     ran.report["path_refusals"].as_array().into_iter().flatten().find(|refusal| refusal["path"] == path)
 }
 
 /// A directory that is nowhere below what the default profile shows or what a job has of its own.
-fn outside() -> Option<tempfile::TempDir> {
+pub(crate) fn outside() -> Option<tempfile::TempDir> {
     // The account's own places are below /tmp alone, which a job does not see.
     let made = tempfile::Builder::new().prefix("lazaret-e2e-").tempdir_in("/var/tmp").ok()?;
     fs::set_permissions(made.path(), fs::Permissions::from_mode(0o755)).expect("an own directory's mode can be set");

@@ -171,3 +171,57 @@ fn garbage_in_place_of_an_answer_is_a_value_of_bytes_and_an_ending_of_types() {
     let own = lie.call(b"x").expect("the call is made").into_value().expect("it returned");
     assert_eq!(own.expect_err("an error"), "own");
 }
+
+/// What a function that was taken over leaves where its answer belongs: on the way there, other bytes than the value's.
+#[derive(Debug)]
+struct Forged<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Forged<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        T::deserialize(deserializer).map(Self)
+    }
+}
+
+/// So many elements, which take no bytes.
+impl Serialize for Forged<Vec<()>> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(1 << 60)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+enum Chain {
+    Link(#[expect(dead_code, reason = "what is in it is of no interest")] Box<Self>),
+    End,
+}
+
+/// A million times the number of the variant.
+impl Serialize for Forged<Chain> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeTuple as _;
+        let mut bytes = serializer.serialize_tuple(1_000_000)?;
+        for _ in 0..1_000_000 {
+            bytes.serialize_element(&0_u8)?;
+        }
+        bytes.end()
+    }
+}
+
+#[test]
+fn a_few_bytes_that_are_an_endless_vector_do_not_keep_the_caller() {
+    let _alone = alone();
+    let began = std::time::Instant::now();
+
+    for called in called(&compute(), |_: u32| Forged(Vec::<()>::new()), &0) {
+        assert!(matches!(&called.ending, Ending::Garbled { problem } if problem.contains("more values")), "{called:?}");
+    }
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+}
+
+#[test]
+fn an_answer_that_is_a_million_deep_does_not_overflow_the_callers_stack() {
+    let _alone = alone();
+    for called in called(&compute(), |_: u32| Forged(Chain::End), &0) {
+        assert!(matches!(&called.ending, Ending::Garbled { problem } if problem.contains("too deep")), "{called:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Sandboxed functions, with and without types.
 
+use super::answer::decode;
 use super::called::Called;
 use super::core::{Core, Feed, Way};
 use super::error::{CallError, SandboxError};
@@ -178,11 +179,6 @@ fn encode(output: &mut Output, value: &impl Serialize) {
         Ok(bytes) => write(output, &bytes),
         Err(_) => output.state = state::CODEC,
     }
-}
-
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    let (value, rest) = postcard::take_from_bytes(bytes).map_err(|e| e.to_string())?;
-    if rest.is_empty() { Ok(value) } else { Err("there is more than a value".to_owned()) }
 }
 
 fn result<E: DeserializeOwned>((is_error, bytes): (bool, Bytes)) -> Result<Result<Bytes, E>, String> {
