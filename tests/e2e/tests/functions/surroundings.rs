@@ -14,7 +14,7 @@ fn pid(number: i32) -> Pid {
     Pid::from_raw(number).expect("an id")
 }
 
-fn soon(what: impl Fn() -> bool) -> bool {
+fn soon(mut what: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(10) {
         if what() {
@@ -40,8 +40,8 @@ fn apart(body: impl FnOnce() -> bool) -> bool {
     wait::reap(pid).expect("an own child") == Some(Ended::Exited(0))
 }
 
-/// A process that sleeps, under the number `number`, where that may be chosen.
-fn sleeper(number: i32) -> Option<Pid> {
+/// A process that sleeps, under the number `number`.
+fn sleeper(number: i32) -> rustix::io::Result<Pid> {
     let numbers = [number];
     // Source: clone3(2), struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
     // set_tid_size.
@@ -53,7 +53,10 @@ fn sleeper(number: i32) -> Option<Pid> {
         std::thread::sleep(Duration::from_secs(20));
         fork::exit(0);
     }
-    i32::try_from(made).ok().filter(|made| *made == number).and_then(Pid::from_raw)
+    if made < 0 {
+        return Err(rustix::io::Errno::from_io_error(&std::io::Error::last_os_error()).expect("an errno"));
+    }
+    Ok(pid(number))
 }
 
 #[test]
@@ -63,10 +66,20 @@ fn a_process_that_got_the_number_of_a_dead_one_is_left_alone() {
     let two = two(&spawner, &compute());
     assert!(soon(|| waiting(&spawner).len() == 2));
     let first = waiting(&spawner)[0];
+    let status = || std::fs::read_to_string(format!("/proc/{first}/status")).expect("it lives");
+    // It is locked down, and says so in this moment.
+    assert!(soon(|| status().contains("Seccomp:\t2") && status().contains("State:\tS")));
+    std::thread::sleep(Duration::from_millis(50));
     kill_process(pid(first), Signal::KILL).expect("it waits");
     assert!(soon(|| !waiting(&spawner).contains(&first)));
-    // Needs rights.
-    let Some(other) = sleeper(first) else { return };
+    let mut other = Err(rustix::io::Errno::EXIST);
+    // A moment passes until the number is free.
+    assert!(soon(|| {
+        other = sleeper(first);
+        other != Err(rustix::io::Errno::EXIST)
+    }));
+    // Choosing a number needs rights.
+    let Ok(other) = other else { return };
     let limits = || std::fs::read_to_string(format!("/proc/{first}/limits")).expect("it lives");
     let before = limits();
 
