@@ -2,7 +2,7 @@
 
 mod text;
 
-pub(crate) use text::{frame_text, harmless};
+pub(crate) use text::frame_text;
 
 use crate::args::Explain;
 use crate::message::{self, Failure};
@@ -35,7 +35,7 @@ struct Part<'a> {
 }
 
 pub(crate) fn explain(args: &Explain) -> Result<u8, Failure> {
-    let report = read(&args.report)?;
+    let report = read(&args.report, !args.json)?;
     let part = Part {
         id: &report.id,
         command: &report.command,
@@ -58,7 +58,8 @@ pub(crate) fn explain(args: &Explain) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn read(path: &Path) -> Result<Report, Failure> {
+/// The report at `path`; `shown`: its texts are for a terminal.
+fn read(path: &Path, shown: bool) -> Result<Report, Failure> {
     let name = if path == Path::new("-") { "standard input".to_owned() } else { format!("`{}`", path.display()) };
     let cannot = |error: &std::io::Error| {
         Failure::message(
@@ -73,18 +74,18 @@ fn read(path: &Path) -> Result<Report, Failure> {
         std::fs::File::open(path).and_then(|file| file.take(LARGEST).read_to_string(&mut text))
     };
     read.map_err(|e| cannot(&e))?;
-    parse(&text, &name)
+    parse(&text, &name, shown)
 }
 
 /// Reads a report of this version, with whatever fields a later program added to it.
-fn parse(text: &str, name: &str) -> Result<Report, Failure> {
+fn parse(text: &str, name: &str, shown: bool) -> Result<Report, Failure> {
     let no_report = |what: String| {
         Failure::message(
             format!("{name} is not a report: {what}"),
             "give a file that `lazaret run --report` wrote, whole",
         )
     };
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|e| no_report(e.to_string()))?;
+    let mut value: serde_json::Value = serde_json::from_str(text).map_err(|e| no_report(e.to_string()))?;
     let form = value.get("schema").and_then(serde_json::Value::as_str).and_then(|schema| schema.strip_prefix(FORM));
     match form.and_then(|version| version.parse::<u64>().ok()) {
         None => return Err(no_report(format!("its field `schema` is not `{FORM}` and a number"))),
@@ -96,6 +97,9 @@ fn parse(text: &str, name: &str) -> Result<Report, Failure> {
         }
         Some(_) => {}
     }
+    if shown {
+        text::on_one_line(&mut value);
+    }
     serde_json::from_value(value).map_err(|e| no_report(e.to_string()))
 }
 
@@ -105,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_newer_report_is_told_from_what_is_none() {
-        let says = |text: &str| format!("{:?}", parse(text, "`r`").expect_err("no report of this version"));
+        let says = |text: &str| format!("{:?}", parse(text, "`r`", false).expect_err("no report of this version"));
 
         assert!(says(r#"{"schema":"lazaret.report/2"}"#).contains("version 2, and this program reads version 1"));
         for text in ["", "{", "[]", "{}", r#"{"schema":"oci/1"}"#, r#"{"schema":1}"#] {

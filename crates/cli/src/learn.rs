@@ -9,7 +9,7 @@ use lazaret::Policy;
 use lazaret_observe::corpus::Corpus;
 use lazaret_observe::learn::{self, LearnError, Learned, Progress, Setup, Shape, Strictness};
 use lazaret_observe::record::{self, Conflict, RecordError, Recording, Session};
-use lazaret_policy::{CallAction, TimeLimit};
+use lazaret_policy::{CallAction, TimeLimit, is_printable};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -234,7 +234,7 @@ fn bar(args: &Learn, files: usize) -> Option<ProgressBar> {
 }
 
 fn show(args: &Learn, bar: Option<&ProgressBar>, progress: Progress<'_>) {
-    let plain = |text: &str| -> String { text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect() };
+    let plain = |text: &str| -> String { text.chars().map(|c| if is_printable(c) { c } else { '\u{fffd}' }).collect() };
     let file = plain(progress.file);
     let left_out = progress.left_out.map(|why| format!("lazaret: left out `{file}`: {}", plain(why)));
     match (bar, left_out) {

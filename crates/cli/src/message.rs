@@ -43,14 +43,15 @@ impl From<lazaret::PolicyError> for Failure {
     }
 }
 
-/// Shows a failure.
+/// Shows a failure. It can hold names and texts of anybody's choice.
 pub(crate) fn error(failure: &Failure) {
     let mut text = format!("lazaret: error: {}", failure.text);
     if let Some(hint) = &failure.hint {
         text.push_str("\n\nhint: ");
         text.push_str(hint);
     }
-    line(&text);
+    let shown = text.split('\n').map(|line| lazaret_policy::printable(line.to_owned()));
+    line(&shown.collect::<Vec<_>>().join("\n"));
 }
 
 /// Writes a line to standard error.

@@ -101,7 +101,7 @@ fn summary(report: &Report) -> String {
         add(format_args!("refused {} time(s): {}", refusal.count, refusal.call));
         let explanation = refusal.explanation.as_deref();
         if let Some(frame) = explanation.and_then(|explanation| explanation.stack.iter().find(|f| is_telling(f))) {
-            add(format_args!("  from {}", explain::harmless(&explain::frame_text(frame))));
+            add(format_args!("  from {}", lazaret_policy::printable(explain::frame_text(frame))));
         }
         if let Some(line) =
             explanation.and_then(|explanation| explanation.allow.as_ref()).or(refusal.suggestion.as_ref())

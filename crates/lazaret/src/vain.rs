@@ -140,7 +140,7 @@ fn around(path: &Path, access: PathAccess) -> Option<&Path> {
 }
 
 fn line(list: &str, path: &Path) -> Result<String, &'static str> {
-    let text = path.to_str().filter(|text| !text.chars().any(char::is_control)).ok_or(NO_TEXT)?;
+    let text = path.to_str().filter(|text| text.chars().all(lazaret_policy::is_printable)).ok_or(NO_TEXT)?;
     Ok(format!("[files] {list} = [\"{}\"]", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 

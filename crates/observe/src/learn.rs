@@ -33,6 +33,7 @@ pub use evidence::Evidence;
 pub use json::json;
 pub use learned::{Learned, Possibility, Shape, Strictness, learned};
 pub use limits::{LearnedLimit, RULE as LIMIT_RULE};
+pub(crate) use look::looks;
 pub use look::{MOST_VALUES, table as looked_at};
 pub use paths::{FOLD_AT, LearnedPath, LearnedPaths, RULE as PATH_RULE, Refused};
 pub use render::{render, saturation_lines};

@@ -84,5 +84,5 @@ pub use rollout::{
     Arm, KeyHash, KeyRule, Old, PathAccess, PathNeed, Rollout, RolloutReport, Shadow, Share, ShareError, Trial,
 };
 pub use source::{Source, Sourced};
-pub use text::escape;
+pub use text::{escape, is_printable, printable};
 pub use verdict::{LimitHit, OutputProblem, StartFailure, StartFailureKind, Verdict, signal_name, signal_number};

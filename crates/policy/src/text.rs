@@ -47,7 +47,7 @@ pub fn escape(bytes: &[u8]) -> String {
 }
 
 /// The text with every character that does not print written `\u{N}`.
-pub(crate) fn printable(text: String) -> String {
+pub fn printable(text: String) -> String {
     if text.chars().all(is_printable) {
         return text;
     }
@@ -78,7 +78,7 @@ pub(crate) fn unescape(text: &str) -> Option<Vec<u8>> {
 
 /// Whether a terminal shows `c` as itself: no control character, no line or paragraph separator, and none of the
 /// invisible or direction-changing marks that make a name look like another.
-fn is_printable(c: char) -> bool {
+pub fn is_printable(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

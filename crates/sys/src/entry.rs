@@ -1,5 +1,6 @@
 //! Functions that a process which was forked from this one has too, named by their address.
 
+use crate::descriptor::OwnSocket;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::io;
 use std::marker::PhantomData;
@@ -99,7 +100,7 @@ impl Mapped {
 /// One end of a connection over which entries are passed, from a process to one that was forked from it. Nothing but
 /// [`Channel::send`] writes to it.
 #[derive(Debug)]
-pub struct Channel<O>(OwnedFd, PhantomData<fn(&mut O)>);
+pub struct Channel<O>(OwnSocket, PhantomData<fn(&mut O)>);
 
 /// An entry, bytes, and descriptors.
 #[derive(Debug)]
@@ -127,18 +128,24 @@ impl<O> Channel<O> {
             0..=2 => rustix::io::fcntl_dupfd_cloexec(end, 3),
             _ => Ok(end),
         };
-        Ok((Self(above(one)?, PhantomData), Self(above(other)?, PhantomData)))
+        Ok((Self(OwnSocket::new(above(one)?)?, PhantomData), Self(OwnSocket::new(above(other)?)?, PhantomData)))
     }
 
-    /// Sends an entry with `bytes` and `descriptors`, waiting for room.
+    /// Sends an entry with `bytes` and `descriptors`, without waiting.
     ///
     /// # Errors
     ///
-    /// `EPIPE` when the other end is gone, `EMSGSIZE` for too many bytes.
+    /// `EAGAIN` when there is no room, `EPIPE` when the other end is gone, `EBADF` when this one was closed behind its owner's
+    /// back, `EMSGSIZE` for too many bytes.
     pub fn send(&self, entry: Entry<O>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let mut message = (entry.0 as usize).to_ne_bytes().to_vec();
         message.extend_from_slice(bytes);
-        crate::descriptor::send(self.0.as_fd(), &message, descriptors)
+        crate::descriptor::try_send(self.0.get()?, &message, descriptors)
+    }
+
+    /// Whether its number still stands for it.
+    pub fn is_own(&self) -> bool {
+        self.0.get().is_ok()
     }
 
     /// Takes the next message into `bytes`, which bounds it. `None`: the other end is gone.

@@ -39,8 +39,39 @@ pub fn process_id() -> io::Result<u32> {
 /// `EPERM` when this process may not look at the other or a filter refuses it, `ENOSYS` on kernels built without it.
 pub fn shares_memory_with(other: u32) -> io::Result<bool> {
     const KCMP_VM: u64 = 1;
+    compare(other, KCMP_VM)
+}
+
+/// Whether the process `other` has the very table of descriptors of this one: what one opens, both have.
+///
+/// Source: kcmp(2), `KCMP_FILES`.
+///
+/// # Errors
+///
+/// As [`shares_memory_with`].
+pub fn shares_descriptors_with(other: u32) -> io::Result<bool> {
+    const KCMP_FILES: u64 = 2;
+    compare(other, KCMP_FILES)
+}
+
+fn compare(other: u32, what: u64) -> io::Result<bool> {
     let own = process_id()?;
     // SAFETY: numbers alone.
-    let answer = unsafe { libc::syscall(libc::SYS_kcmp, u64::from(own), u64::from(other), KCMP_VM, 0, 0) };
+    let answer = unsafe { libc::syscall(libc::SYS_kcmp, u64::from(own), u64::from(other), what, 0, 0) };
     Ok(crate::check(answer)? == 0)
+}
+
+/// Whether the calling thread has an io_uring instance that needs no descriptor: one that it registered with itself.
+///
+/// Source: io_uring_enter(2), `IORING_ENTER_REGISTERED_RING`; `IO_RINGFD_REG_MAX` and `io_uring_enter` of the kernel's
+/// io_uring/io_uring.c: without such an instance the answer is `EINVAL` or `EBADF`.
+pub fn has_registered_ring() -> bool {
+    const REGISTERED: u64 = 1 << 4;
+    const MOST: u64 = 16;
+    (0..MOST).any(|at| {
+        // SAFETY: it is told to submit nothing and to wait for nothing.
+        let answer = unsafe { libc::syscall(libc::SYS_io_uring_enter, at, 0_u64, 0_u64, REGISTERED, 0_u64, 0_u64) };
+        let errno = crate::check(answer).err().and_then(|error| error.raw_os_error());
+        !matches!(errno, Some(libc::EINVAL | libc::EBADF | libc::ENOSYS | libc::EPERM | libc::EACCES))
+    })
 }

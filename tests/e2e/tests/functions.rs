@@ -14,6 +14,8 @@ mod explained;
 mod policies;
 #[path = "functions/spawners.rs"]
 mod spawners;
+#[path = "functions/surroundings.rs"]
+mod surroundings;
 
 use lazaret::{Called, Ending, Policy, Spawner, TypedFunction, Verdict};
 use serde::Serialize;

@@ -17,6 +17,7 @@ as_root_and_user![
     a_file_that_no_argument_names_is_standard_input,
     recordings_are_joined_and_their_differences_named,
     what_is_no_whole_recording_is_an_error_and_nothing_is_written,
+    what_files_and_paths_are_called_stays_on_its_line_and_adds_no_rule,
     recordings_of_two_versions_are_compared_as_what_is_learned_from_them,
     without_anything_to_learn_from_nothing_is_written,
     calls_that_the_code_could_make_have_an_action_of_their_own,
@@ -278,6 +279,29 @@ fn what_is_no_whole_recording_is_an_error_and_nothing_is_written(runner: &Runner
         assert_eq!(policy(runner), before, "what was there is still there");
     }
     assert_eq!(runner.read("whole.json"), whole);
+}
+
+fn what_files_and_paths_are_called_stays_on_its_line_and_adds_no_rule(runner: &Runner) {
+    const LINES: &str =
+        "\" },\n    { rule = \"@all\" },\n[system-calls]\rallow = [\"@all\"]\n#\u{1b}[31m\u{202e}\u{2028}";
+    corpus(runner);
+    runner.put(&format!("corpus/{LINES}"), "x\n");
+    let program = ["--", "/bin/sh", "-c", "cat \"$0\"; cat \"/$1\"; cat \"$0\" > \"/$1\"; exit $2", "{}", LINES];
+    let args = ["--accept-unsaturated", "--env", "LINES=\n[limits]"];
+
+    let learned = learn(runner, &[&args[..], &program, &["0"]].concat());
+    let nothing = learn(runner, &[&args[..], &program, &["1"]].concat());
+
+    assert_eq!((learned.status, nothing.status), (Some(0), Some(125)), "{learned}{nothing}");
+    assert!(!nothing.stderr().contains("\n[system-calls]") && !nothing.stderr().contains('\u{1b}'), "{nothing}");
+    let text = policy(runner);
+    let begins = |line: &str| ["{ rule = \"@all", "allow = [\"@all", "[limits"].iter().any(|it| line.starts_with(it));
+    let said = learned.stderr();
+    let lines = text.lines().chain(text.split('\r')).chain(said.lines());
+    let forged: Vec<_> = lines.map(str::trim_start).filter(|line| begins(line)).map(str::to_owned).collect();
+    assert_eq!(forged, ["[limits]"], "the policy's own: {text}\n{learned}");
+    assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{2028}']), "{text}");
+    assert!(!learned.stderr().contains(['\u{1b}', '\u{202e}', '\u{2028}']), "{learned}");
 }
 
 fn recordings_of_two_versions_are_compared_as_what_is_learned_from_them(runner: &Runner) {

@@ -1,13 +1,15 @@
 //! What a job was refused, for people.
 
 use super::Part;
+use lazaret_policy::printable;
 use lazaret_policy::{CallPhase, Control, Explanation, FrameText, PathCause, PathRefusal, Refusal, Verdict};
+use serde_json::Value;
 use std::fmt::Write as _;
 
 /// How many frames of a stack are shown.
 const FRAMES: usize = 16;
 
-/// The whole text. What a job or a stranger's report says in it cannot steer a terminal.
+/// The whole text of a report whose texts are [`on_one_line`]: what a job or a stranger says in it cannot steer a terminal.
 pub(super) fn text(part: &Part<'_>) -> String {
     let mut blocks = vec![format!("{}\n{}", part.verdict, head(part))];
     if let Verdict::Violation { call, rule, explanation, .. } = part.verdict {
@@ -37,7 +39,7 @@ pub(super) fn text(part: &Part<'_>) -> String {
     if blocks.len() == 1 {
         blocks.push("nothing was refused, and no limit was reached".to_owned());
     }
-    harmless(&(blocks.join("\n\n") + "\n"))
+    blocks.join("\n\n") + "\n"
 }
 
 /// The layers that did not wholly hold, those of one reason together: a tier that has none of many says so once.
@@ -67,10 +69,14 @@ fn head(part: &Part<'_>) -> String {
     format!("   = command: {}\n   = policy:  {}", part.command.join(" "), part.policy)
 }
 
-/// Control characters, which could steer a terminal, as `\u{1b}`.
-pub(crate) fn harmless(text: &str) -> String {
-    let shown = |c: char| if c.is_control() && c != '\n' { c.escape_default().collect() } else { String::from(c) };
-    text.chars().map(shown).collect()
+/// Every text in `value` as it can be shown on one line, so that none looks like a line of the explanation.
+pub(super) fn on_one_line(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = printable(std::mem::take(text)),
+        Value::Array(values) => values.iter_mut().for_each(on_one_line),
+        Value::Object(fields) => fields.values_mut().for_each(on_one_line),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 fn times(count: u64) -> String {

@@ -3,6 +3,7 @@
 use comfy_table::{Table, TableStyle};
 use lazaret_observe::learn::{self, Learned, LearnedPath};
 use lazaret_observe::record::{Conflict, Origin};
+use lazaret_policy::is_printable;
 
 /// So many left-out files are named.
 const NAMED: usize = 5;
@@ -33,9 +34,10 @@ pub(super) fn summary(learned: &Learned, conflicts: &[Conflict]) -> String {
     }
     row("ready", if learned.is_ready() { "yes".to_owned() } else { format!("NO: {}", learn::SATURATION_RULE) });
     let mut text = table.trim_fmt();
+    // Names of files and paths are of anybody's choice, and stay on their line.
     let mut add = |line: String| {
         text.push('\n');
-        text.push_str(&line);
+        text.extend(line.chars().map(|c| if is_printable(c) { c } else { '\u{fffd}' }));
     };
     for (file, why) in learned.left_out.iter().take(NAMED) {
         add(format!("left out: {file}: {why}"));
@@ -52,7 +54,7 @@ pub(super) fn summary(learned: &Learned, conflicts: &[Conflict]) -> String {
     for conflict in conflicts {
         add(format!("conflict: {conflict}"));
     }
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_printable(c) || c == '\n' { c } else { '\u{fffd}' }).collect()
 }
 
 fn calls(learned: &Learned) -> String {

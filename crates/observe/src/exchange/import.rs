@@ -306,7 +306,7 @@ fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
 }
 
 fn one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    text.chars().map(|letter| if lazaret_policy::is_printable(letter) { letter } else { ' ' }).collect()
 }
 
 /// A basic string of TOML.

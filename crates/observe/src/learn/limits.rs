@@ -35,11 +35,15 @@ pub(crate) fn limits(peaks: &Peaks, base: Option<&Policy>) -> Vec<LearnedLimit> 
         time(LimitKey::Wall, wall_ms, 5),
         time(LimitKey::Cpu, cpu_ms, 2),
         size(LimitKey::Memory, memory, bytes(memory.saturating_add(disk_limit / 2), 64 * MIB)),
-        count(LimitKey::Processes, processes, if processes > 1 { processes + processes.div_ceil(2) } else { 1 }),
+        count(
+            LimitKey::Processes,
+            processes,
+            if processes > 1 { processes.saturating_add(processes.div_ceil(2)) } else { 1 },
+        ),
         size(LimitKey::FileSize, file_size, bytes(file_size, MIB)),
         size(LimitKey::Disk, disk, disk_limit),
         size(LimitKey::Output, output, bytes(output, MIB)),
-        count(LimitKey::OpenFiles, open_files, open_files.saturating_mul(2).max(32).next_power_of_two()),
+        count(LimitKey::OpenFiles, open_files, bytes(open_files, 32)),
     ];
     all.into_iter().filter(|limit| base.is_none_or(|base| limit.amount > given(base, limit.key))).collect()
 }
@@ -98,6 +102,23 @@ mod tests {
     fn value(peaks: Peaks, key: LimitKey) -> String {
         let found = limits(&peaks, None).into_iter().find(|limit| limit.key == key);
         found.expect("without a base there is every limit").value
+    }
+
+    #[test]
+    fn what_no_machine_measures_is_a_limit_all_the_same() {
+        let most = u64::MAX;
+        let peaks = Peaks {
+            wall_ms: most,
+            cpu_ms: most,
+            memory: most,
+            processes: most,
+            file_size: most,
+            disk: most,
+            output: most,
+            open_files: most,
+        };
+
+        assert_eq!(limits(&peaks, None).len(), 8);
     }
 
     #[test]

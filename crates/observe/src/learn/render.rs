@@ -5,7 +5,7 @@ use super::learned::Learned;
 use super::paths::LearnedPath;
 use super::{limits, paths, saturation};
 use crate::record::Seen;
-use lazaret_policy::{CallAction, ProcView};
+use lazaret_policy::{CallAction, ProcView, is_printable};
 
 /// At most so many lines of a list that is for readers alone.
 const LISTED: usize = 50;
@@ -322,11 +322,20 @@ pub fn saturation_lines(learned: &Learned) -> Vec<String> {
     lines
 }
 
+/// A string of TOML, on one line: a text of several would look like other lines of the policy.
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    if text.chars().all(is_printable) {
+        return toml::Value::String(text.to_owned()).to_string();
+    }
+    let written = text.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if is_printable(c) => c.to_string(),
+        c => format!("\\u{:04X}", u32::from(c)),
+    });
+    format!("\"{}\"", written.collect::<String>())
 }
 
 /// Without anything that would end a comment or trick a terminal.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_printable(c) { c } else { '\u{fffd}' }).collect()
 }

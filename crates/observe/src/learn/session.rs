@@ -11,7 +11,7 @@ use crate::record::{LeftOut, Peaks, Session};
 use lazaret::Policy;
 use lazaret_filter::{Arch, Filter};
 use lazaret_launch::filter::{action, policy_rules};
-use lazaret_policy::EnvValue;
+use lazaret_policy::{EnvValue, is_printable, printable};
 use lazaret_sys::wait::Ended;
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeMap;
@@ -100,7 +100,7 @@ pub enum LearnError {
         what: String,
     },
     /// The program failed on every file, or none could be read.
-    #[error("there is nothing to learn from: {count} of {count} files were left out; `{file}`: {why}")]
+    #[error("there is nothing to learn from: {count} of {count} files were left out; `{}`: {why}", printable(file.clone()))]
     Nothing {
         /// How many files.
         count: usize,
@@ -374,7 +374,7 @@ fn c_string(text: &OsStr, what: impl FnOnce() -> String) -> Result<CString, Lear
 fn said(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let line: String = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("").chars().take(200).collect();
-    let plain: String = line.chars().filter(|c| !c.is_control()).collect();
+    let plain: String = line.chars().filter(|c| is_printable(*c)).collect();
     if plain.is_empty() { String::new() } else { format!(": {plain}") }
 }
 

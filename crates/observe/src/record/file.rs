@@ -1,6 +1,7 @@
 //! Recordings as files.
 
 use super::{FORMAT, Recording, VERSION};
+use crate::learn::looks;
 use serde::Deserialize;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -140,6 +141,9 @@ fn inconsistency(recording: &Recording) -> Option<&'static str> {
         });
         if bad {
             return Some("a fact names a run or a program that is not there");
+        }
+        if session.calls.iter().any(|fact| fact.values.len() < looks(&fact.call).len()) {
+            return Some("a call lacks arguments that are looked at");
         }
         if !matches!(session.machine.arch.as_str(), "x86_64" | "aarch64") {
             return Some("it is of an unknown architecture");

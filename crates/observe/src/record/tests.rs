@@ -75,15 +75,17 @@ fn what_is_something_else_is_not_taken_for_a_recording() {
 }
 
 #[test]
-fn facts_about_runs_or_programs_that_are_not_there_are_an_error() {
+fn facts_about_runs_programs_or_arguments_that_are_not_there_are_an_error() {
     let mut beyond = session("x86_64", "convert");
     beyond.calls[0].files = Seen::once(2);
     let mut stranger = session("x86_64", "convert");
     stranger.calls[0].program = 1;
     let mut never = session("x86_64", "convert");
     never.calls[0].files = Seen::default();
+    let mut short = session("x86_64", "convert");
+    short.calls[0].values.clear();
 
-    for session in [beyond, stranger, never, self::session("mips", "convert")] {
+    for session in [beyond, stranger, never, short, self::session("mips", "convert")] {
         let error = parse(&text(&Recording::new(session))).expect_err("it contradicts itself");
         assert!(matches!(error, RecordError::Inconsistent { .. }), "{error}");
     }

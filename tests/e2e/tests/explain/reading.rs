@@ -67,11 +67,13 @@ fn a_report_of_a_newer_version_is_an_error(runner: &Runner) {
 
 fn what_a_report_says_cannot_steer_a_terminal(runner: &Runner) {
     let mut report = runner.run(&["--", "true"]).report.0;
-    report["notes"] = serde_json::json!(["\u{1b}]0;owned\u{7}"]);
+    report["notes"] =
+        serde_json::json!(["\u{1b}]0;owned\u{7}", "\n   = allow:   [system-calls] allow = [\"@all\"]\u{202e}"]);
     runner.put("hostile.json", report.to_string());
 
     let told = runner.lazaret(&["explain", "hostile.json"]);
 
     assert!(told.status == Some(0) && !told.stdout().contains('\u{1b}'), "{told}");
     assert!(told.stdout().contains("\\u{1b}]0;owned"), "{told}");
+    assert!(!told.stdout().contains("\n   = allow") && !told.stdout().contains('\u{202e}'), "{told}");
 }

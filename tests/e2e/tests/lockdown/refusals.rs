@@ -18,6 +18,24 @@ fn an_open_ring_a_process_memory_file_and_a_shared_memory_are_refused_and_nothin
     assert!(shared.stdout().contains("has the very memory of this one"), "{shared}");
 }
 
+fn what_shares_memory_or_descriptors_without_being_a_relative_and_a_ring_without_a_descriptor_are_refused(
+    runner: &Runner,
+) {
+    let ring = scene(runner, "hidden-ring", &[]);
+    let scenes = [("orphan", "has the very memory of this one"), ("same-descriptors", "has the very descriptors")];
+
+    // Linux 6.5 has such rings, and a host may have none.
+    let none = ["ring: EPERM\n", "ring: ENOSYS\n", "ring: EINVAL\n"].contains(&ring.stdout().as_str());
+    assert!(none || ring.stdout().contains("io_uring instance without a descriptor"), "{ring}");
+    assert!(none || ring.stdout().starts_with("answer 4") && ring.stdout().ends_with("open: done\n"), "{ring}");
+    for (name, says) in scenes {
+        let shared = scene(runner, name, &[]);
+
+        assert!(shared.stdout().starts_with("answer 4") && shared.stdout().contains(says), "{shared}");
+        assert!(shared.stdout().ends_with("open: done\n"), "{shared}");
+    }
+}
+
 fn what_widens_the_policy_is_an_error_of_the_strict_call_alone(runner: &Runner) {
     let ran = scene(runner, "strict", &[]);
 
@@ -99,6 +117,7 @@ fn bad_arguments_and_policies_are_errors_with_a_text_and_nothing_is_changed(runn
 
 as_root_and_user![
     an_open_ring_a_process_memory_file_and_a_shared_memory_are_refused_and_nothing_is_changed,
+    what_shares_memory_or_descriptors_without_being_a_relative_and_a_ring_without_a_descriptor_are_refused,
     what_widens_the_policy_is_an_error_of_the_strict_call_alone,
     a_preflight_changes_nothing_and_its_report_is_that_of_the_call,
     a_step_that_fails_says_what_was_changed_and_takes_the_timers_back,

@@ -200,8 +200,10 @@ pub(crate) fn streams(null: BorrowedFd<'_>) -> io::Result<()> {
 /// Resource limits, hard ones too. Core dumps: see core(5), a limit of 1 also keeps the kernel from starting a program.
 ///
 /// That on descriptors comes from the caller, in `Process::admit`: the kernel counts it against all descriptors of the user's
-/// that are on their way in messages, when this process sends its own (unix(7), ETOOMANYREFS).
+/// that are on their way in messages, when this process sends its own (unix(7), ETOOMANYREFS). Until then it is as high as
+/// may be, so that no other process of the user's can use that up.
 fn limits(order: &Order, space: u64) -> io::Result<()> {
+    raise_open_files()?;
     let wanted = [
         (Resource::As, space.saturating_add(order.memory)),
         (Resource::Core, 1),
@@ -218,6 +220,12 @@ fn limits(order: &Order, space: u64) -> io::Result<()> {
         setrlimit(resource, Rlimit { current: bound, maximum: bound })?;
     }
     Ok(())
+}
+
+/// As many descriptors as may be.
+pub(crate) fn raise_open_files() -> io::Result<()> {
+    let most = getrlimit(Resource::Nofile).maximum;
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?)
 }
 
 fn ready(socket: &OwnedFd, pid: u32, listener: Option<OwnedFd>) -> io::Result<()> {

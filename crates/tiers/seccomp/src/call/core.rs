@@ -9,7 +9,7 @@ use super::output::Output;
 use super::process::{News, Parent, Process, connection};
 use super::recipe::Recipe;
 use super::room::{Bytes, Input, Layout, Room};
-use super::spawner::Spawner;
+use super::spawner::{Spawner, Turn};
 use super::watch::{Started, watch};
 use lazaret_policy::{Policy, Usage};
 use lazaret_sys::entry::Entry;
@@ -82,6 +82,7 @@ impl Core {
         &self,
         (spawner, entry, over): (&Spawner, Entry<Output>, Option<&Handover>),
         bytes: &[u8],
+        turn: Turn<'_>,
     ) -> Result<(Room, Started), CallError> {
         let written = |source| CallError::Resource { what: "write the input", source };
         let input = bytes.len() as u64;
@@ -103,7 +104,7 @@ impl Core {
         let room = Room::new(layout).map_err(CallError::resource("make memory that a call shares"))?;
         room.put(bytes).map_err(written)?;
         let found_none = small.then_some(self.id);
-        let process = spawner.spawn(entry, layout, &self.order, &self.recipe, &room, found_none)?;
+        let process = spawner.spawn(entry, layout, &self.order, &self.recipe, &room, Turn { found_none, ..turn })?;
         Ok((room, Started { process, input, begun: None }))
     }
 
@@ -122,6 +123,7 @@ impl Core {
         cancel: Option<BorrowedFd<'_>>,
     ) -> Result<Called<(bool, Bytes)>, CallError> {
         let begun = Instant::now();
+        let turn = Turn { found_none: None, until: begun.checked_add(self.recipe.limits.wall.duration()), cancel };
         let memory = CallError::resource("make memory that a call shares");
         let bound = self.bound();
         let (room, started) = match (&self.way, feed) {
@@ -136,11 +138,12 @@ impl Core {
                 (input.room, Started { process, input: layout.input, begun: None })
             }
             (Way::Spawner(spawner, entry, over), Feed::Bytes(bytes)) => {
-                self.put((spawner, *entry, over.as_ref()), bytes)?
+                self.put((spawner, *entry, over.as_ref()), bytes, turn)?
             }
             (Way::Spawner(spawner, entry, _), Feed::Input(input)) => {
                 let layout = input.layout();
-                let process = spawner.spawn(*entry, layout, &self.order, &self.recipe, &input.room, None)?;
+                let room = &input.room;
+                let process = spawner.spawn(*entry, layout, &self.order, &self.recipe, room, turn)?;
                 (input.room, Started { process, input: layout.input, begun: None })
             }
         };
@@ -161,6 +164,7 @@ impl Core {
     }
 
     fn fork(&self, room: &Room, layout: Layout, input: Option<&[u8]>, body: &Body) -> Result<Process, CallError> {
+        self.recipe.is_whole().map_err(CallError::resource("find the descriptors of the function"))?;
         let (socket, other) = connection()?;
         let given = Given {
             order: &self.recipe.order,

@@ -3,6 +3,7 @@
 use super::child::{GO, READY};
 use super::error::CallError;
 use lazaret_sys::wait::{self, Ended, Used};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Resource, Rlimit, Signal, pidfd_send_signal, prlimit};
 use serde::{Deserialize, Serialize};
@@ -107,18 +108,33 @@ impl Process {
     pub(crate) fn admit(&self, pid: u32, open_files: u64, len: u64) -> io::Result<bool> {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
         let bound = Rlimit { current: Some(open_files), maximum: Some(open_files) };
-        match prlimit(Some(pid), Resource::Nofile, bound) {
-            Ok(_) => {}
+        // It holds its end as long as it waits. Of one that is gone the number may be somebody else's.
+        if self.is_gone()? {
+            return Ok(false);
+        }
+        let before = match prlimit(Some(pid), Resource::Nofile, bound) {
+            Ok(before) => before,
             Err(rustix::io::Errno::SRCH) => return Ok(false),
             Err(e) => return Err(e.into()),
-        }
+        };
         let mut message = [GO; 9];
         message[1..].copy_from_slice(&len.to_ne_bytes());
         match rustix::net::send(&self.socket, &message, rustix::net::SendFlags::NOSIGNAL) {
             Ok(_) => Ok(true),
-            Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => Ok(false),
+            Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => {
+                // Gone in between.
+                let _put_back = prlimit(Some(pid), Resource::Nofile, before).is_ok();
+                Ok(false)
+            }
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Whether nobody holds the other end of its connection.
+    fn is_gone(&self) -> io::Result<bool> {
+        let mut ends = [PollFd::new(&self.socket, PollFlags::empty())];
+        poll(&mut ends, Some(&Timespec::default()))?;
+        Ok(ends[0].revents().contains(PollFlags::HUP))
     }
 
     /// The next message, without waiting.
@@ -185,12 +201,16 @@ impl Process {
 impl Drop for Process {
     /// Whatever went wrong meanwhile: it does not outlive its call, and leaves no zombie.
     fn drop(&mut self) {
-        if let Parent::Caller { pid, pidfd } = &self.parent {
-            // One that has been reaped cannot be signalled, and its number may be another's.
-            if pidfd_send_signal(pidfd, Signal::KILL).is_ok() {
-                let reaped = wait::reap(*pid);
-                debug_assert!(reaped.is_ok(), "a child can be waited for");
+        match &self.parent {
+            Parent::Caller { pid, pidfd } => {
+                // One that has been reaped cannot be signalled, and its number may be another's.
+                if pidfd_send_signal(pidfd, Signal::KILL).is_ok() {
+                    let reaped = wait::reap(*pid);
+                    debug_assert!(reaped.is_ok(), "a child can be waited for");
+                }
             }
+            // A fork of this process may hold the same connection, so that closing this end would tell nobody.
+            Parent::Spawner(control) => drop(rustix::net::shutdown(control, Shutdown::Write)),
         }
     }
 }

@@ -6,10 +6,12 @@ use super::order::{Order, SELF};
 use super::room::above_streams;
 use lazaret_launch::refusals::{OwnId, Rules};
 use lazaret_policy::{EnvValue, Layer, Limits, Policy, ProcView, Root, Source, Tier};
+use lazaret_sys::descriptor::OwnSocket;
 use lazaret_sys::landlock::{self, NETWORK_KNOWN, RulesetAttr, SCOPE_KNOWN, access};
 use lazaret_sys::wait::{self, Ended};
 use lazaret_sys::{confine, fork, seccomp};
 use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// What is the same for every call.
@@ -23,6 +25,8 @@ pub(crate) struct Recipe {
     pub(crate) ruleset: Option<OwnedFd>,
     /// `/dev/null`.
     pub(crate) null: OwnedFd,
+    /// Tells whether the descriptors above are still what they were, or were closed behind our back and given again.
+    mark: OwnSocket,
     /// Layers that the host lacks, and that the policy does without.
     pub(crate) missing: Vec<Layer>,
 }
@@ -52,11 +56,26 @@ impl Recipe {
             memory: policy.limits.memory.bytes(),
             cpu_seconds: policy.limits.cpu.duration().as_secs() + 1,
         };
-        Ok(Self { order, filter, limits: policy.limits.clone(), open_files, ruleset, null, missing })
+        let mark = mark().map_err(|source| SandboxError::Resource { what: "make a socket", source })?;
+        Ok(Self { order, filter, limits: policy.limits.clone(), open_files, ruleset, null, mark, missing })
     }
 }
 
+fn mark() -> std::io::Result<OwnSocket> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    OwnSocket::new(above_streams(socket)?)
+}
+
 impl Recipe {
+    /// Whether its descriptors are still what they were.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` when not.
+    pub(crate) fn is_whole(&self) -> std::io::Result<()> {
+        self.mark.get().map(drop)
+    }
+
     /// The rules, for answering calls of the process `pid` by them.
     pub(crate) fn rules(&self, pid: u32) -> Rules<'_> {
         self.filter.rules(OwnId { pid, stands: SELF }, self.ruleset.is_some())

@@ -18,6 +18,7 @@ use serving::Serving;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What a spawner is asked for, in front of the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,18 @@ enum What {
     Call { found_none: Option<u64> },
     /// Processes ahead of the calls of this function.
     Keep { function: u64 },
+}
+
+/// A call's turn with the spawner.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn<'a> {
+    /// The function for which none was found that had been made ahead.
+    pub(crate) found_none: Option<u64>,
+    /// How long it may be waited for.
+    /// `None`: for ever.
+    pub(crate) until: Option<Instant>,
+    /// Becomes readable when nobody wants the call any more.
+    pub(crate) cancel: Option<BorrowedFd<'a>>,
 }
 
 /// A small process of one thread that forks for this one, whatever size this one grows to and however many threads it
@@ -62,6 +75,8 @@ struct Handle {
     code: Code,
     pid: i32,
     pidfd: OwnedFd,
+    /// Whose child it is: a fork of that process has this value too.
+    owner: Pid,
 }
 
 impl Spawner {
@@ -90,7 +105,7 @@ impl Spawner {
         let id = Pid::from_raw(pid).filter(|_| said == 1).ok_or_else(|| io::Error::other("the spawner cannot begin"));
         let pidfd = id.and_then(|id| Ok(pidfd_open(id, PidfdFlags::empty())?));
         match pidfd {
-            Ok(pidfd) => Ok(Self(Arc::new(Handle { channel: Some(channel), code, pid, pidfd }))),
+            Ok(pidfd) => Ok(Self(Arc::new(Handle { channel: Some(channel), code, pid, pidfd, owner: caller }))),
             Err(e) => {
                 drop(channel);
                 wait::reap(pid)?;
@@ -114,18 +129,45 @@ impl Spawner {
         order: &[u8],
         recipe: &Recipe,
         room: &Room,
-        found_none: Option<u64>,
+        turn: Turn<'_>,
     ) -> Result<Process, CallError> {
         let (socket, other) = connection()?;
         let (control, reports) = connection()?;
-        let request = Request { what: What::Call { found_none }, layout };
-        match self.ask(entry, request, order, recipe, &[room.file(), other.as_fd(), reports.as_fd()]) {
+        let request = Request { what: What::Call { found_none: turn.found_none }, layout };
+        let asked = loop {
+            match self.ask(entry, request, order, recipe, &[room.file(), other.as_fd(), reports.as_fd()]) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.wait_for_room(turn)?,
+                asked => break asked,
+            }
+        };
+        match asked {
             Ok(()) => Ok(Process { socket, parent: Parent::Spawner(control) }),
             Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
                 Err(CallError::SpawnerDied)
             }
             Err(source) => Err(CallError::Resource { what: "ask the spawner", source }),
         }
+    }
+
+    /// Waits until the spawner has taken some of what it was asked: one that was stopped takes nothing.
+    fn wait_for_room(&self, turn: Turn<'_>) -> Result<(), CallError> {
+        let failed = CallError::resource("ask the spawner");
+        let Some(channel) = &self.0.channel else { return Err(CallError::SpawnerDied) };
+        let left = turn.until.map(|until| until.saturating_duration_since(Instant::now()));
+        if left == Some(Duration::ZERO) {
+            return Err(failed(io::ErrorKind::TimedOut.into()));
+        }
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        let cancel = turn.cancel.map(|cancel| PollFd::from_borrowed_fd(cancel, PollFlags::IN));
+        let mut polled: Vec<_> = cancel.into_iter().chain([PollFd::new(channel, PollFlags::OUT)]).collect();
+        match poll(&mut polled, left.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(failed(e.into())),
+        }
+        if turn.cancel.is_some() && !polled[0].revents().is_empty() {
+            return Err(failed(io::ErrorKind::Interrupted.into()));
+        }
+        Ok(())
     }
 
     /// Has it make processes ahead of the calls of a function, until the handover is dropped.
@@ -166,6 +208,12 @@ impl Spawner {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        // A fork of its owner's has a copy of this, and leaves the spawner to it. Of an owner that closed descriptors behind
+        // our back the numbers are others'.
+        let own = self.channel.as_ref().is_some_and(Channel::is_own);
+        if rustix::process::getpid() != self.owner || !own {
+            return;
+        }
         // It ends by itself when nobody can ask it any more.
         drop(self.channel.take());
         let patience = Timespec { tv_sec: 1, tv_nsec: 0 };

@@ -3,7 +3,7 @@
 use super::descriptors::{self, Descriptor};
 use super::error::LockdownError;
 use rustix::thread::CapabilitySet;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 
@@ -55,8 +55,12 @@ pub(crate) struct Own {
     pub(crate) locked: u64,
     pub(crate) tracer: u32,
     pub(crate) children: Vec<u32>,
-    /// The parent and the children that have the very memory of this process.
+    /// The processes that have the very memory of this process.
     pub(crate) within: Vec<u32>,
+    /// Those that have its table of descriptors.
+    pub(crate) beside: Vec<u32>,
+    /// Whether the calling thread has an io_uring instance without a descriptor, where that can be asked.
+    pub(crate) has_ring: bool,
     /// Whether everything that can be read can be executed: personality(2), `READ_IMPLIES_EXEC`.
     pub(crate) reading_executes: bool,
     pub(crate) timers: usize,
@@ -152,7 +156,13 @@ impl Own {
         let threads = threads().map_err(|error| ("/proc/self/task", error))?;
         let children: Vec<u32> = threads.iter().flat_map(|thread| children(thread.id)).collect();
         let parent = status.number("PPid").filter(|parent| *parent != 0);
+        // Not only relatives: clone(2) with CLONE_PARENT makes siblings, and who loses its parent is given to another.
+        let known: BTreeSet<u32> = children.iter().copied().chain(parent).chain(processes()).collect();
+        let others = || known.iter().copied().filter(|other| Some(*other) != status.number("Pid"));
         let within = |other: &u32| lazaret_sys::limit::shares_memory_with(*other).unwrap_or(false);
+        let beside = |other: &u32| lazaret_sys::limit::shares_descriptors_with(*other).unwrap_or(false);
+        // A filter that is in force already could answer the question with death.
+        let may_ask = threads.first().is_some_and(|caller| caller.mode == 0);
         let personality = fs::read_to_string("/proc/self/personality").unwrap_or_default();
         let personality = u64::from_str_radix(personality.trim(), 16).unwrap_or(0);
         let (mappings, code) = mappings(&read("/proc/self/maps")?);
@@ -168,7 +178,9 @@ impl Own {
             data: status.kib("VmData") << 10,
             locked: status.kib("VmLck") << 10,
             tracer: status.number("TracerPid").unwrap_or(0),
-            within: children.iter().copied().chain(parent).filter(within).collect(),
+            within: others().filter(within).collect(),
+            beside: others().filter(beside).collect(),
+            has_ring: may_ask && lazaret_sys::limit::has_registered_ring(),
             reading_executes: personality & READ_IMPLIES_EXEC != 0,
             children,
             // Only kernels with CONFIG_CHECKPOINT_RESTORE tell.
@@ -233,6 +245,12 @@ fn thread(id: u32) -> io::Result<Option<Thread>> {
         is_capable: !["CapInh", "CapPrm", "CapEff", "CapAmb"].iter().all(|set| status.is_empty(set)),
         waits_in: waits.split(' ').next().and_then(|number| number.parse().ok()),
     }))
+}
+
+/// Every process that /proc shows.
+fn processes() -> impl Iterator<Item = u32> {
+    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
+    names.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// Only kernels with CONFIG_PROC_CHILDREN tell.

@@ -177,6 +177,8 @@ fn of_descriptor(found: &mut Found, policy: &Policy, descriptor: &Descriptor, fi
         }
         Kind::Directory => found.add(Note, format!("{named} is a directory: its entries can be opened as far as Landlock and the filter allow"), CLOSE),
         Kind::Socket(socket) => {
+            const UNIX: i32 = 1;
+            const RECEIVING: [&str; 2] = ["recvmsg", "recvmmsg"];
             const ADDRESSING: [&str; 7] = ["connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg"];
             let calls = filter.permits_one(&ADDRESSING, &policy.system_calls);
             match calls {
@@ -186,6 +188,10 @@ fn of_descriptor(found: &mut Found, policy: &Policy, descriptor: &Descriptor, fi
                 }
                 None if socket.listens => {
                     found.add(Breaks, format!("{named} listens, and the policy refuses `accept`"), "close it");
+                }
+                None if socket.family == UNIX && filter.permits_one(&RECEIVING, &policy.system_calls).is_some() => {
+                    let text = format!("{named} is a socket over which its peer can send descriptors, and the policy permits recvmsg(2)");
+                    found.add(Widens, text, "close it, or take the call out of the policy");
                 }
                 None => found.add(Note, format!("{named} is a socket: its peer can be talked to"), CLOSE),
             }
@@ -237,6 +243,15 @@ fn of_process(found: &mut Found, own: &Own) {
     for other in &own.within {
         let text = format!("process {other} has the very memory of this one (vfork), and is not locked down");
         found.add(Severity::Refused, text, "execute a program in one of them first");
+    }
+    for other in own.beside.iter().filter(|other| !own.within.contains(other)) {
+        let text =
+            format!("process {other} has the very descriptors of this one (CLONE_FILES), and is not locked down");
+        found.add(Severity::Refused, text, "end it first, or have it unshare(2) them");
+    }
+    if own.has_ring {
+        let text = "an io_uring instance without a descriptor is there, which goes around every filter";
+        found.add(Severity::Refused, text, "have it unregistered first (IORING_UNREGISTER_RING_FDS)");
     }
     if own.reading_executes {
         let text = "memory that can be read can be executed (READ_IMPLIES_EXEC)";

@@ -55,6 +55,8 @@ impl Serving {
         confine::default_signals();
         rustix::thread::set_name(c"lazaret-spawn")?;
         rustix::process::setsid()?;
+        // It holds one for each running call, however many the caller may have by then.
+        child::raise_open_files()?;
         let caller_pidfd = above_streams(pidfd_open(caller, PidfdFlags::empty())?)?;
         if rustix::process::getppid() != Some(caller) {
             return Err(io::ErrorKind::ConnectionAborted.into());

@@ -21,6 +21,8 @@ fn own() -> Own {
         tracer: 0,
         children: Vec::new(),
         within: Vec::new(),
+        beside: Vec::new(),
+        has_ring: false,
         reading_executes: false,
         timers: 0,
         used_seconds: 1,
@@ -98,6 +100,17 @@ fn a_socket_widens_a_policy_that_lets_it_be_addressed_anew() {
 }
 
 #[test]
+fn a_socket_that_can_bring_descriptors_widens_a_policy_that_lets_messages_be_received() {
+    let socket = Kind::Socket(Socket { family: 1, listens: false, is_connected: true });
+    let own = || Own { descriptors: vec![descriptor(socket.clone())], ..self::own() };
+
+    let with = found_under("[system-calls]\nallow = [\"recvmsg\"]\n", own());
+
+    assert_eq!(severity_of(&with, "its peer can send descriptors"), Some(Severity::Widens));
+    assert_eq!(severity_of(&found(own()), "its peer can be talked to"), Some(Severity::Note));
+}
+
+#[test]
 fn more_threads_than_the_policy_allows_are_refused_by_number_and_name() {
     let threads = vec![thread(10, "main"), thread(11, "helper")];
 
@@ -139,8 +152,12 @@ fn a_tracer_a_child_and_writable_code_widen() {
 }
 
 #[test]
-fn a_process_with_the_same_memory_is_refused() {
-    let found = found(Own { within: vec![5], ..own() });
+fn a_process_with_the_same_memory_or_descriptors_and_a_ring_without_one_are_refused() {
+    let found = found(Own { within: vec![5], beside: vec![5, 6], has_ring: true, ..own() });
+
+    assert_eq!(severity_of(&found, "process 6 has the very descriptors"), Some(Severity::Refused));
+    assert_eq!(severity_of(&found, "process 5 has the very descriptors"), None);
+    assert_eq!(severity_of(&found, "instance without a descriptor"), Some(Severity::Refused));
 
     assert_eq!(severity_of(&found, "process 5 has the very memory"), Some(Severity::Refused));
 }

@@ -29,6 +29,8 @@ fn facts(others: &[bool]) -> Facts {
         tracer: 0,
         children: Vec::new(),
         within: Vec::new(),
+        beside: Vec::new(),
+        has_ring: false,
         reading_executes: false,
         timers: 0,
         used_seconds: 1,
