@@ -84,7 +84,11 @@ fn ten_thousand_calls_leave_nothing() {
         }
     }
 
-    assert_eq!(settled(), before);
+    // Of the two processes that wait, the caller has taken the descriptors already or not: four each at most.
+    let (mut before, mut after) = (before, settled());
+    let counts = [before.remove("descriptors"), after.remove("descriptors")].map(|count| count.expect("it is counted"));
+    assert!(counts[0].abs_diff(counts[1]) <= 8, "{counts:?}");
+    assert_eq!(after, before);
 }
 
 #[test]

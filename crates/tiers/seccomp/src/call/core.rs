@@ -3,7 +3,7 @@
 use super::called::{Called, Ending};
 use super::child::{self, Given};
 use super::error::{CallError, SandboxError};
-use super::handover::{self, Handover};
+use super::handover::{self, Handover, Waiting};
 use super::judge::{self, Answer};
 use super::output::Output;
 use super::process::{News, Parent, Process, connection};
@@ -87,9 +87,11 @@ impl Core {
         let written = |source| CallError::Resource { what: "write the input", source };
         let input = bytes.len() as u64;
         let small = bytes.len() <= handover::INPUT;
-        while small && let Some((room, process)) = over.and_then(|over| over.take(self.layout_ahead())) {
+        while small && let Some(waiting) = over.and_then(|over| over.take(self.layout_ahead())) {
+            let Waiting { room, process, ready } = waiting;
             room.put(bytes).map_err(written)?;
-            match process.news().map_err(CallError::resource("hear from the call's process"))? {
+            let said = ready.map_or_else(|| process.news(), |ready| Ok(News::Ready(ready)));
+            match said.map_err(CallError::resource("hear from the call's process"))? {
                 News::Ready(ready) => {
                     let begun = process.admit(ready.pid, self.recipe.open_files, input);
                     if begun.map_err(CallError::resource("let a function begin"))? {
