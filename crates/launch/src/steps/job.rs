@@ -216,6 +216,16 @@ pub fn fresh_signals_and_descriptors(steps: &mut Steps, list: List) {
     steps.add(list, Part::Process, call!(SYS_close_range), rest);
 }
 
+/// Grows process 1's table of descriptors to the number of the library, before the job's process shares it: of a table that
+/// is shared the kernel waits until nobody can be reading it (synchronize_rcu), which takes milliseconds.
+pub fn make_room_for_library(steps: &mut Steps, list: List, slots: &Slots, program: &Program) {
+    if let (Some(library), Some(number)) = (slots.library, program.library) {
+        let flags = Value::Named(libc::O_CLOEXEC as u64, "O_CLOEXEC");
+        let args = vec![Value::Descriptor(library), Value::Number(number.into()), flags];
+        steps.add(list, Part::Handover, call!(SYS_dup3), args);
+    }
+}
+
 /// The library stays open beyond the exec, under the number that the program's environment names.
 pub fn keep_library(steps: &mut Steps, list: List, slots: &Slots, program: &Program) {
     if let (Some(library), Some(number)) = (slots.library, program.library) {

@@ -110,6 +110,7 @@ fn add_job(steps: &mut Steps, plan: &Plan, id: u32, settings: &Settings) -> Slot
     }
     // Again: a change of credentials can take it away.
     die_with_the_caller(steps, list);
+    job::make_room_for_library(steps, list, &slots, &plan.program);
     job::fork_and_hand_over(steps, list);
     let_go(steps, list, &slots, plan.program.library);
     if plan.mode == Mode::Root {

@@ -22,6 +22,7 @@ pub(crate) fn add(steps: &mut Steps, slots: &Slots, plan: &Plan, settings: &Sett
     steps.mark(LIST, Part::Inputs);
     job::streams(steps, LIST, slots);
     job::inputs(steps, LIST, slots, settings);
+    job::make_room_for_library(steps, LIST, slots, &plan.program);
     job::fork_and_hand_over(steps, LIST);
     job::close_everything(steps, LIST);
 }
