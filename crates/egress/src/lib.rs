@@ -1,0 +1,18 @@
+//! Where a job may connect to.
+//!
+//! A [`Rule`] says which host and port a job may reach; [`Host`] is the one
+//! form of all spellings of a host; [`Guard`] decides on an address that a name resolved to, right before it is connected to.
+
+mod class;
+mod guard;
+mod host;
+mod question;
+mod rule;
+mod upstream;
+
+pub use class::{Class, class, wrapped};
+pub use guard::{Guard, Refusal};
+pub use host::{Host, HostError, Name};
+pub use question::{Question, Told, Transport, Wants};
+pub use rule::{Ports, Rule, RuleError, RuleProblem, Target};
+pub use upstream::{ResolveError, Resolved, Upstream};
