@@ -180,7 +180,7 @@ fn what_would_go_beyond_the_call_is_refused_whatever_the_policy_allows() {
     let _alone = alone();
     let policy = with_calls(
         "allow = [\"prctl\", \"memfd_create\", \"shmget\", \"semget\", \"msgget\", \"add_key\", \"chmod\", \"utimensat\", \
-         \"setxattrat\", \"file_setattr\", \"chown\", \"fcntl\"]",
+         \"setxattrat\", \"file_setattr\", \"chown\", \"fcntl\", \"ioctl\"]",
     );
     let mut secret = tempfile::NamedTempFile::new().expect("a file can be made");
     secret.write_all(b"secret").expect("there is room");
@@ -203,6 +203,9 @@ fn beyond(path: String) -> Attempts {
     let here = libc::AT_FDCWD as usize;
     let private = libc::IPC_PRIVATE as usize;
     let tries = [
+        // FS_IOC_SETFLAGS and FS_IOC_ADD_ENCRYPTION_KEY: a descriptor that is open for reading is enough.
+        ("attributes by descriptor", raw(libc::SYS_ioctl, [0, 0x4008_6602, private, 0])),
+        ("key of a directory", raw(libc::SYS_ioctl, [0, 0xc050_6617, private, 0])),
         ("outlive its parent", raw(libc::SYS_prctl, [libc::PR_SET_PDEATHSIG as usize, 0, 0, 0])),
         ("memory file", raw(libc::SYS_memfd_create, [text, 0, 0, 0])),
         ("shared memory", raw(libc::SYS_shmget, [private, 4096, 0o600, 0])),

@@ -2,6 +2,7 @@
 
 use super::error::SandboxError;
 use super::order::SELF;
+use crate::attributes;
 use lazaret_filter::{Action, Arch, Backend, Filter, Rule};
 use lazaret_launch::refusals::{Bound, OwnId, Rules};
 use lazaret_policy::{CallAction, Policy, Source};
@@ -215,6 +216,9 @@ fn with_own_rules(mut filter: Filter, policy: &Policy, socket: i32, own: u32) ->
     ];
     for (rule, action) in rules {
         push(&mut filter, &rule, action)?;
+    }
+    for (rule, action) in attributes::RULES {
+        push(&mut filter, rule, action)?;
     }
     let beyond = filter.rules().len();
     for rule in [format!("mmap(arg1 > {memory})"), format!("mremap(arg2 > {memory})")] {

@@ -18,7 +18,7 @@ pub(crate) struct Order {
     pub(crate) restrict: bool,
     /// The number under which the process holds its socket: not below `open_files`.
     pub(crate) socket: i32,
-    /// Whether it may ask for huge pages.
+    /// Whether it may have pages of its output made ahead (madvise(2)).
     pub(crate) advise: bool,
     /// Bytes.
     pub(crate) file_size: u64,

@@ -1,6 +1,7 @@
 //! The filter of a lockdown: the policy's rules, and behind them those of a process that no namespace surrounds.
 
 use super::error::LockdownError;
+use crate::attributes;
 use lazaret_filter::{Action, Arch, Backend, Call, Decision, Filter, Rule, table};
 use lazaret_launch::filter::{action, policy_rules};
 use lazaret_policy::SystemCalls;
@@ -30,7 +31,7 @@ const EAFNOSUPPORT: u16 = 97;
 ///   of descriptors (F_SETOWN) too.
 /// - Metadata by path, and watches: Landlock does not decide on them.
 /// - Typing into a terminal, core dumps (`core_pattern` may start a program outside), AF_VSOCK.
-const OWN_RULES: [(&str, Action); 69] = [
+const OWN_RULES: [(&str, Action); 60] = [
     ("@privileged", Action::Refuse(EPERM)),
     ("@namespace", Action::Refuse(EPERM)),
     ("@debug", Action::Refuse(EPERM)),
@@ -68,17 +69,6 @@ const OWN_RULES: [(&str, Action); 69] = [
     ("fcntl(cmd in [F_SETOWN, F_SETOWN_EX])", Action::Refuse(EPERM)),
     ("ioctl(request in [FIOSETOWN, SIOCSPGRP])", Action::Refuse(EPERM)),
     ("ioctl(request in [TIOCSTI, TIOCLINUX])", Action::Refuse(EPERM)),
-    // By a descriptor that is open for reading: FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_SETVERSION and ext4's own,
-    // FS_IOC_ENABLE_VERITY, FS_IOC_SET_ENCRYPTION_POLICY, FAT_IOCTL_SET_ATTRIBUTES; subvolumes of Btrfs.
-    ("ioctl(request == 0x40086602)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x401c5820)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x40087602)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x40086604)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x40806685)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x800c6613)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x40047211)", Action::Refuse(EPERM)),
-    ("ioctl(request & 0x5000ff00 == 0x50009400)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x4008941a)", Action::Refuse(EPERM)),
     ("prlimit64(pid != 0, pid != SELF)", Action::Refuse(EPERM)),
     ("sched_setscheduler(pid != 0, pid != SELF)", Action::Refuse(EPERM)),
     ("sched_setparam(pid != 0, pid != SELF)", Action::Refuse(EPERM)),
@@ -121,7 +111,7 @@ impl FilterPlan {
         let mut filter = policy_rules(calls).map_err(|e| LockdownError::Filter { problem: e.to_string() })?;
         needed(&filter, calls)?;
         let asked = filter.clone();
-        for (rule, action) in OWN_RULES {
+        for (rule, action) in OWN_RULES.into_iter().chain(attributes::RULES) {
             let Some(text) = named(rule, own) else { continue };
             let parsed = Rule::parse(&text).map_err(|e| LockdownError::Filter { problem: format!("`{text}`: {e}") })?;
             filter.push(parsed, action);

@@ -1,5 +1,6 @@
 //! Rules behind those of every policy, because there is no namespace around the job.
 
+use crate::attributes;
 use lazaret_filter::Action;
 use lazaret_launch::filter::OwnRules;
 use lazaret_policy::Mode;
@@ -21,14 +22,11 @@ macro_rules! refuse {
 /// no owner but a user, or none at all. Calls that name a process by its number reach whatever has the job's user; those
 /// that ptrace(2) guards are Landlock's to refuse. inotify(7), fanotify(7) and extended attributes are beyond Landlock.
 /// New namespaces would give the job capabilities within, and hide processes from whoever ends them. Memory files and
-/// leases count for nobody. Some requests of ioctl(2) change a file, or what lies in a directory, that is open for reading:
-/// FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_SETVERSION and ext4's own, FS_IOC_ENABLE_VERITY, those that set and remove
-/// keys of encrypted directories, FAT_IOCTL_SET_ATTRIBUTES, and those of Btrfs that make, change and remove subvolumes (all
-/// that take a struct of 4096 bytes). Core dumps: as in the jail.
+/// leases count for nobody. Requests that change what is open for reading: [`attributes::RULES`]. Core dumps: as in the jail.
 ///
 /// Some things would hold memory or disk where nobody can look: shared memory without a name, which stays when it is not
 /// in any process's tables any more; descriptors in a message that nobody received; those of a thread with a table of its own.
-const COMMON: [(&str, Action); 88] = [
+const COMMON: [(&str, Action); 77] = [
     ("prlimit64(resource == 4, new != 0)", Action::Errno(0)),
     ("setrlimit(resource == 4)", Action::Errno(0)),
     ("memfd_create", Action::Refuse(ENOSYS)),
@@ -101,17 +99,6 @@ const COMMON: [(&str, Action); 88] = [
     ("close_range(flags & 2 != 0)", Action::Refuse(EPERM)),
     ("fcntl(cmd == 1024)", Action::Refuse(EPERM)),
     ("fcntl(cmd == 1026)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x40086602)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x401c5820)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x40087602)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x40086604)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x40806685)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x800c6613)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0xc0506617)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0xc0406618)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x40047211)", Action::Refuse(EPERM)),
-    ("ioctl(request & 0x5000ff00 == 0x50009400)", Action::Refuse(EPERM)),
-    ("ioctl(request == 0x4008941a)", Action::Refuse(EPERM)),
     ("unshare", Action::Refuse(EPERM)),
     ("setns", Action::Refuse(EPERM)),
     ("clone(flags & 0x7e020000 != 0)", Action::Refuse(EPERM)),
@@ -136,18 +123,27 @@ const ROOTLESS: [(&str, Action); 12] = refuse![
     "utimensat",
 ];
 
-const fn joined() -> [(&'static str, Action); COMMON.len() + ROOTLESS.len()] {
-    let mut all = [("", Action::Errno(0)); COMMON.len() + ROOTLESS.len()];
-    let mut index = 0;
-    while index < all.len() {
-        all[index] = if index < COMMON.len() { COMMON[index] } else { ROOTLESS[index - COMMON.len()] };
-        index += 1;
+/// All `parts`, one behind the other; `N` is how many rules they have together.
+const fn joined<const N: usize>(parts: &[&[(&'static str, Action)]]) -> [(&'static str, Action); N] {
+    let mut all = [("", Action::Errno(0)); N];
+    let (mut index, mut part) = (0, 0);
+    while part < parts.len() {
+        let mut at = 0;
+        while at < parts[part].len() {
+            all[index] = parts[part][at];
+            (index, at) = (index + 1, at + 1);
+        }
+        part += 1;
     }
+    assert!(index == N, "no place stays empty");
     all
 }
 
-static WITH_OWN_ID: &[(&str, Action)] = &COMMON;
-static WITH_THE_CALLERS_ID: &[(&str, Action)] = &joined();
+const OF_ALL: usize = COMMON.len() + attributes::RULES.len();
+
+static WITH_OWN_ID: &[(&str, Action)] = &joined::<OF_ALL>(&[&COMMON, &attributes::RULES]);
+static WITH_THE_CALLERS_ID: &[(&str, Action)] =
+    &joined::<{ OF_ALL + ROOTLESS.len() }>(&[&COMMON, &attributes::RULES, &ROOTLESS]);
 
 /// The rules behind those of a policy, for jobs of `mode`.
 pub fn own_rules(mode: Mode) -> OwnRules {
