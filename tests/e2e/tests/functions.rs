@@ -21,6 +21,7 @@ use lazaret::{Called, Ending, Policy, Spawner, TypedFunction, Verdict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 fn compute() -> Policy {
     lazaret::profile("compute").expect("a built-in profile")
@@ -83,4 +84,16 @@ fn kinds(endings: &[Ending; 2]) -> [&'static str; 2] {
 fn alone() -> std::sync::MutexGuard<'static, ()> {
     static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
     ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Whether `what` is so within ten seconds.
+fn soon(mut what: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(10) {
+        if what() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
 }

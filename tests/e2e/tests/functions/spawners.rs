@@ -1,6 +1,6 @@
 //! A spawner's life and death.
 
-use crate::{alone, compute, with_limit};
+use crate::{alone, compute, soon, with_limit};
 use lazaret::{CallError, Spawner};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::io::{BufRead as _, BufReader};
@@ -15,17 +15,6 @@ fn pid(spawner: &Spawner) -> Pid {
 fn is_dead(pid: Pid) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
     test_kill_process(pid).is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
-}
-
-fn soon(what: impl Fn() -> bool) -> bool {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(10) {
-        if what() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    false
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What others do to a spawner, its processes and its caller meanwhile: forks, signals, limits, descriptors that are closed.
 
-use crate::{alone, compute, with_calls, with_limit};
+use crate::{alone, compute, soon, with_calls, with_limit};
 use lazaret::{CallError, Ending, Function, Policy, Spawner, Verdict};
 use lazaret_sys::wait::Ended;
 use lazaret_sys::{fork, wait};
@@ -8,21 +8,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn pid(number: i32) -> Pid {
     Pid::from_raw(number).expect("an id")
-}
-
-fn soon(mut what: impl FnMut() -> bool) -> bool {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(10) {
-        if what() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    false
 }
 
 fn waiting(spawner: &Spawner) -> Vec<i32> {
