@@ -207,7 +207,7 @@ impl Refusals {
     ) -> Option<usize> {
         let errno = match answer {
             Answer::Errno(errno) => errno,
-            Answer::Continue => 0,
+            Answer::Continue | Answer::Value(_) => 0,
         };
         let number = notification.number;
         let same = |kept: &&mut Refusal| (kept.number, kept.errno, &kept.rule) == (number, errno, &rule);

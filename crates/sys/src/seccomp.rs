@@ -93,6 +93,8 @@ pub struct Notification {
 pub enum Answer {
     /// The call fails with this errno.
     Errno(i32),
+    /// The call returns this: not negative.
+    Value(i64),
     /// The kernel performs the call as it is. Never a security decision: the arguments may have changed since.
     Continue,
 }
@@ -105,6 +107,9 @@ pub(crate) const FILTER_WAIT_KILLABLE: u64 = 1 << 5;
 const IOC_WRITE_U64: u32 = 0x4008_2100;
 const NOTIF_RECV: u64 = 0xc050_2100;
 const NOTIF_SEND: u64 = 0xc018_2101;
+const NOTIF_ADDFD: u64 = 0x4018_2103;
+const ADDFD_SETFD: u32 = 1;
+const ADDFD_SEND: u32 = 2;
 const NOTIF_ID_VALID: u64 = (IOC_WRITE_U64 | 2) as u64;
 const NOTIF_SET_FLAGS: u64 = (IOC_WRITE_U64 | 4) as u64;
 const SYNC_WAKE_UP: u64 = 1;
@@ -130,6 +135,48 @@ struct RawAnswer {
     value: i64,
     error: i32,
     flags: u32,
+}
+
+/// struct seccomp_notif_addfd.
+#[repr(C)]
+struct RawAddition {
+    id: u64,
+    flags: u32,
+    source: u32,
+    target: u32,
+    target_flags: u32,
+}
+
+/// Where a descriptor is put in the process whose call waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// At this number, in place of what is there, if anything is.
+    At(u32),
+    /// At the lowest free number; the waiting call returns that number, and waits no longer. Linux 5.14.
+    AsAnswer,
+}
+
+/// Puts a copy of `descriptor` into the process whose call `id` waits; it is closed on exec if `cloexec`. Returns its
+/// number there. Nothing is put anywhere when the call went away meanwhile (`ENOENT`).
+///
+/// Source: seccomp_unotify(2), `SECCOMP_IOCTL_NOTIF_ADDFD`; Linux 5.9.
+///
+/// # Errors
+///
+/// `ENOENT`; `EMFILE` when that process may have no more, or not that number; `EINPROGRESS` when the call is not taken off
+/// the listener, or was answered.
+pub fn put(listener: BorrowedFd<'_>, id: u64, descriptor: BorrowedFd<'_>, put: Put, cloexec: bool) -> io::Result<u32> {
+    let (flags, target) = match put {
+        Put::At(number) => (ADDFD_SETFD, number),
+        Put::AsAnswer => (ADDFD_SEND, 0),
+    };
+    let target_flags = if cloexec { libc::O_CLOEXEC.cast_unsigned() } else { 0 };
+    let source = descriptor.as_raw_fd().cast_unsigned();
+    let raw = RawAddition { id, flags, source, target, target_flags };
+    // SAFETY: the kernel reads the structure, which has the size that the request encodes.
+    let answer = unsafe { libc::ioctl(listener.as_raw_fd(), NOTIF_ADDFD as _, &raw const raw) };
+    let number = crate::check(answer.into())?;
+    u32::try_from(number).map_err(io::Error::other)
 }
 
 /// Takes the next waiting call off `listener`; `None` if it went away meanwhile.
@@ -169,6 +216,7 @@ pub fn receive(listener: BorrowedFd<'_>) -> io::Result<Option<Notification>> {
 pub fn answer(listener: BorrowedFd<'_>, id: u64, answer: Answer) -> io::Result<()> {
     let mut raw = match answer {
         Answer::Errno(errno) => RawAnswer { id, value: 0, error: -errno, flags: 0 },
+        Answer::Value(value) => RawAnswer { id, value, error: 0, flags: 0 },
         Answer::Continue => RawAnswer { id, value: 0, error: 0, flags: FLAG_CONTINUE },
     };
     // SAFETY: the kernel reads the structure, which has the size that the request encodes.

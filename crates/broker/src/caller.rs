@@ -1,0 +1,220 @@
+//! A thread of the job that waits in a call, and what can be had of it and done for it.
+
+use lazaret_inspect::{InspectError, Reader};
+use lazaret_sys::seccomp::{self, Answer, Notification, Put};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+use std::cell::OnceCell;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// A thread that waits for the answer to its call.
+///
+/// What is had of it is of the very thread that waits: each look ends with the question whether its call still does, as
+/// the numbers of threads are used again.
+#[derive(Debug)]
+pub struct Caller<'a> {
+    listener: BorrowedFd<'a>,
+    notification: &'a Notification,
+    process: OnceCell<OwnedFd>,
+}
+
+/// Why nothing can be had of a thread, or done for it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallerError {
+    /// Its call went away: it was killed, or a signal came. There is nobody to answer.
+    #[error("the call no longer waits")]
+    Gone,
+    /// It named something that is not there, as a number or an address: what the call itself would fail with.
+    #[error("the call names nothing: errno {0}")]
+    Errno(i32),
+    /// Its memory cannot be read in a bounded time.
+    #[error("reading the caller's memory took too long")]
+    Late,
+    /// This process may not look at it, or lacks a descriptor or memory for that.
+    #[error("cannot look at the caller")]
+    Own(#[source] io::Error),
+}
+
+/// What a call returns to the job.
+#[derive(Debug)]
+pub enum Reply {
+    /// It fails with this errno.
+    Errno(i32),
+    /// It returns this number.
+    Value(i64),
+    /// It returns the number of a descriptor, which it has from now on.
+    Descriptor {
+        /// What for.
+        object: OwnedFd,
+        /// Whether it is closed on exec.
+        cloexec: bool,
+    },
+}
+
+impl<'a> Caller<'a> {
+    /// The thread whose call was received from `listener` as `notification`, and was not answered yet.
+    pub fn new(listener: BorrowedFd<'a>, notification: &'a Notification) -> Self {
+        Self { listener, notification, process: OnceCell::new() }
+    }
+
+    /// Its call.
+    pub fn notification(&self) -> &'a Notification {
+        self.notification
+    }
+
+    /// The number of its thread, in the pid namespace of this process.
+    pub fn tid(&self) -> u32 {
+        self.notification.pid
+    }
+
+    /// Whether its call still waits. What was had before is then of this thread.
+    pub fn is_waiting(&self) -> bool {
+        seccomp::is_waiting(self.listener, self.notification.id)
+    }
+
+    /// A descriptor of the thread itself.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone, or cannot be had.
+    pub fn process(&self) -> Result<BorrowedFd<'_>, CallerError> {
+        use std::os::fd::AsFd as _;
+        if let Some(process) = self.process.get() {
+            return Ok(process.as_fd());
+        }
+        let process = open(self.notification.pid)?;
+        // It may be another's that got the number.
+        if !self.is_waiting() {
+            return Err(CallerError::Gone);
+        }
+        Ok(self.process.get_or_init(|| process).as_fd())
+    }
+
+    /// The object that the number `descriptor` stands for in the caller, at this moment. Other threads of the job may make it
+    /// stand for another in the next: so whatever is decided is decided about this object, and done with it.
+    ///
+    /// # Errors
+    ///
+    /// `Errno(EBADF)` when the number stands for nothing; see [`CallerError`].
+    pub fn descriptor(&self, descriptor: i32) -> Result<OwnedFd, CallerError> {
+        if descriptor < 0 {
+            return Err(CallerError::Errno(libc::EBADF));
+        }
+        match pidfd_getfd(self.process()?, descriptor, PidfdGetfdFlags::empty()) {
+            Ok(object) => Ok(object),
+            Err(rustix::io::Errno::BADF) => Err(CallerError::Errno(libc::EBADF)),
+            Err(rustix::io::Errno::SRCH) => Err(CallerError::Gone),
+            Err(errno) => Err(CallerError::Own(errno.into())),
+        }
+    }
+
+    /// Copies `length` bytes at `address`, once.
+    ///
+    /// # Errors
+    ///
+    /// `Errno(EFAULT)` when there are fewer; see [`CallerError`].
+    pub fn copy(&self, reader: &mut Reader, address: u64, length: usize) -> Result<Vec<u8>, CallerError> {
+        let read = reader.read(self.listener, self.notification, move |thread| {
+            let mut bytes = vec![0; length];
+            let read = thread.read(address, &mut bytes)?;
+            bytes.truncate(read);
+            Ok(bytes)
+        });
+        let bytes = self.settle(read)?;
+        if bytes.len() == length { Ok(bytes) } else { Err(CallerError::Errno(libc::EFAULT)) }
+    }
+
+    /// Copies the bytes at `address` up to a zero, which is not among them, once.
+    ///
+    /// # Errors
+    ///
+    /// `Errno(EFAULT)` when memory ends before, `Errno(ENAMETOOLONG)` when there is no zero among `bound` bytes; see
+    /// [`CallerError`].
+    pub fn copy_text(&self, reader: &mut Reader, address: u64, bound: usize) -> Result<Vec<u8>, CallerError> {
+        let read = reader.read(self.listener, self.notification, move |thread| {
+            let text = thread.read_string(address, bound)?;
+            let is_long = text.is_none() && thread.read(address, &mut vec![0; bound])? == bound;
+            Ok((text, is_long))
+        });
+        match self.settle(read)? {
+            (Some(text), _) => Ok(text),
+            (None, true) => Err(CallerError::Errno(libc::ENAMETOOLONG)),
+            (None, false) => Err(CallerError::Errno(libc::EFAULT)),
+        }
+    }
+
+    fn settle<T>(&self, read: Result<T, InspectError>) -> Result<T, CallerError> {
+        let read = read.map_err(|error| match error {
+            InspectError::Gone => CallerError::Gone,
+            InspectError::Late => CallerError::Late,
+            InspectError::Denied(source) | InspectError::Reader(source) => CallerError::Own(source),
+            other => CallerError::Own(io::Error::other(other)),
+        })?;
+        if self.is_waiting() { Ok(read) } else { Err(CallerError::Gone) }
+    }
+
+    /// Has the number `number` of the caller stand for `object`, in place of what it stands for, while the call waits on.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone, or may have no such number.
+    pub fn put(&self, number: u32, object: BorrowedFd<'_>, cloexec: bool) -> Result<(), CallerError> {
+        match seccomp::put(self.listener, self.notification.id, object, Put::At(number), cloexec) {
+            Ok(_) => Ok(()),
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Err(CallerError::Gone),
+            Err(e) if e.raw_os_error() == Some(libc::EMFILE) => Err(CallerError::Errno(libc::EMFILE)),
+            Err(e) => Err(CallerError::Own(e)),
+        }
+    }
+
+    /// Ends the wait. A call that went away is no error.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not take the answer: nothing is supervised then.
+    pub fn answer(&self, reply: Reply) -> io::Result<()> {
+        use std::os::fd::AsFd as _;
+        let id = self.notification.id;
+        match reply {
+            Reply::Errno(errno) => seccomp::answer(self.listener, id, Answer::Errno(errno)),
+            Reply::Value(value) => seccomp::answer(self.listener, id, Answer::Value(value)),
+            Reply::Descriptor { object, cloexec } => {
+                match seccomp::put(self.listener, id, object.as_fd(), Put::AsAnswer, cloexec) {
+                    Ok(_) => Ok(()),
+                    Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+                    // Its own limit on descriptors is reached: it is told so, as by the call itself.
+                    Err(e) if e.raw_os_error() == Some(libc::EMFILE) => {
+                        seccomp::answer(self.listener, id, Answer::Errno(libc::EMFILE))
+                    }
+                    Err(e) => Err(e),
+                }
+            }
+        }
+    }
+}
+
+/// `PIDFD_THREAD`: of a thread that need not be the first of its process. Linux 6.9.
+const THREAD: PidfdFlags = PidfdFlags::from_bits_retain(libc::O_EXCL.cast_unsigned());
+
+fn open(tid: u32) -> Result<OwnedFd, CallerError> {
+    let thread = |tid: u32| i32::try_from(tid).ok().and_then(Pid::from_raw).ok_or(CallerError::Gone);
+    let opened = match pidfd_open(thread(tid)?, THREAD) {
+        // Before Linux 6.9 only of a whole process, named by its first thread. Its threads share their descriptors,
+        // unless the process has them share nothing, which is found out by whoever looks.
+        Err(rustix::io::Errno::INVAL) => pidfd_open(thread(first_thread(tid)?)?, PidfdFlags::empty()),
+        opened => opened,
+    };
+    match opened {
+        Ok(process) => Ok(process),
+        Err(rustix::io::Errno::SRCH) => Err(CallerError::Gone),
+        Err(errno) => Err(CallerError::Own(errno.into())),
+    }
+}
+
+/// Source: proc_pid_status(5).
+fn first_thread(tid: u32) -> Result<u32, CallerError> {
+    let status = std::fs::read_to_string(format!("/proc/{tid}/status")).map_err(|_gone| CallerError::Gone)?;
+    let number = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
+    number.ok_or(CallerError::Gone)
+}
