@@ -101,6 +101,9 @@ pub(crate) struct JobArgs {
     /// Set an environment variable
     #[arg(long = "env", value_name = "K=V")]
     pub(crate) environment: Vec<String>,
+    /// Let the job connect to a host and port: api.example.com:443, *.example.com:443, 10.1.0.0/16:5432
+    #[arg(long = "net", value_name = "HOST:PORT")]
+    pub(crate) hosts: Vec<String>,
     /// Set a limit: wall, cpu, memory, processes, file-size, disk, output, open-files, cpus, io-rate
     #[arg(long = "limit", value_name = "KEY=VALUE")]
     pub(crate) limits: Vec<String>,

@@ -19,6 +19,9 @@ pub(crate) fn policy(args: &JobArgs) -> Result<Policy, Failure> {
         let tier = tier.parse().map_err(|e: lazaret_policy::UnknownName| Failure::message(e.to_string(), e.hint()))?;
         builder.tier(tier, Source::option("--tier"));
     }
+    for host in &args.hosts {
+        builder.host(host, lazaret::check_host, Source::option(format!("--net {host}")))?;
+    }
     for limit in &args.limits {
         builder.limit(limit, Source::option(format!("--limit {limit}")))?;
     }

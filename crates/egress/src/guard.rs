@@ -63,21 +63,36 @@ impl Guard {
         {
             return Err(Refusal::Scope { address: IpAddr::V6(*address.ip()) });
         }
-        let (ip, port) = (address.ip().to_canonical(), address.port());
+        let port = address.port();
+        let ip = self.judge(address.ip(), |ip| rules.iter().any(|rule| rule.permits_address(ip, port)))?;
+        Ok(SocketAddr::new(ip, port))
+    }
+
+    /// Whether there is a port at which `address` could be connected to. What is not is not told to a job either.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn decide_on_ports(&self, address: IpAddr, rules: &[Rule]) -> Result<(), Refusal> {
+        self.judge(address, |ip| rules.iter().any(|rule| rule.names_address(ip))).map(drop)
+    }
+
+    /// The canonical form of `address`, if it is public or `names` says that a rule names it.
+    fn judge(&self, address: IpAddr, names: impl Fn(IpAddr) -> bool) -> Result<IpAddr, Refusal> {
+        let ip = address.to_canonical();
         let class = class(ip);
         if class == Class::Metadata {
             return Err(Refusal::Metadata { address: ip });
         }
-        let names = |ip| rules.iter().any(|rule| rule.permits_address(ip, port));
         let is_open = |inner: IpAddr| crate::class(inner) == Class::Global && !self.own.contains(&inner);
         // One that wraps another has to be named by both.
         let is_named =
             names(ip) && wrapped(ip).into_iter().map(IpAddr::from).all(|inner| is_open(inner) || names(inner));
         let ends_at_own = self.own.contains(&ip) || wrapped(ip).iter().any(|inner| self.own.contains(&(*inner).into()));
         match (is_named, class) {
-            (true, _) => Ok(SocketAddr::new(ip, port)),
+            (true, _) => Ok(ip),
             (false, _) if ends_at_own => Err(Refusal::Own { address: ip }),
-            (false, Class::Global) => Ok(SocketAddr::new(ip, port)),
+            (false, Class::Global) => Ok(ip),
             (false, class) => Err(Refusal::NotPublic { address: ip, class }),
         }
     }

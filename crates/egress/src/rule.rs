@@ -74,18 +74,27 @@ pub enum RuleProblem {
 impl Rule {
     /// Whether it is for this name and port.
     pub fn permits_name(&self, name: &Name, port: u16) -> bool {
-        let is_meant = match &self.target {
+        self.names(name) && self.ports.contain(port)
+    }
+
+    /// Whether it is for this name, at some port.
+    pub fn names(&self, name: &Name) -> bool {
+        match &self.target {
             Target::Name(own) => own == name,
             Target::Below(parent) => name.is_below(parent),
             Target::Range(_) => false,
-        };
-        is_meant && self.ports.contain(port)
+        }
     }
 
     /// Whether it names this address and port itself.
     pub fn permits_address(&self, address: IpAddr, port: u16) -> bool {
+        self.names_address(address) && self.ports.contain(port)
+    }
+
+    /// Whether it names this address itself, at some port.
+    pub fn names_address(&self, address: IpAddr) -> bool {
         match &self.target {
-            Target::Range(range) => range.contains(&address.to_canonical()) && self.ports.contain(port),
+            Target::Range(range) => range.contains(&address.to_canonical()),
             Target::Name(_) | Target::Below(_) => false,
         }
     }

@@ -74,6 +74,14 @@ pub enum PlanError {
         /// What can be done.
         fix: String,
     },
+    /// The job cannot have the network that the policy gives it.
+    #[error("`[net] allow` ({asked_by}) cannot be had: {problem}")]
+    Network {
+        /// Where the policy has the rule.
+        asked_by: Source,
+        /// Why not.
+        problem: String,
+    },
     /// A layer that the policy requires by name does not hold.
     #[error("what the policy requires does not hold: {}", list(.0))]
     Required(Vec<Missing>),
@@ -142,6 +150,7 @@ impl PlanError {
             Self::Input { .. } => "name a regular file that this user may read".to_owned(),
             Self::Unmet { .. } => "use the tier that has it (`--tier jail`), or take it out of the policy".to_owned(),
             Self::AfterStart { fix, .. } => fix.clone(),
+            Self::Network { .. } => "use a host that has it, or take the rules out: [remove] net = [\"*\"]".to_owned(),
             Self::Required(missing) => {
                 let fixes: Vec<&str> = missing.iter().map(|m| m.fix.as_str()).collect();
                 fixes.join("; ")

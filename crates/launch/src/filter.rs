@@ -11,7 +11,8 @@ use crate::observe::{Observe, Watching};
 use crate::refusals::{Bound, Rules};
 use crate::start::{self, AfterStart};
 use lazaret_filter::{Action, Arch, Backend, Call, CompileError, Filter, Rule, RuleCost, Watch, table};
-use lazaret_policy::{CallAction, Source, SystemCalls};
+use lazaret_broker::net;
+use lazaret_policy::{Brokered, CallAction, Source, SystemCalls};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The filter, as rules and compiled.
@@ -37,6 +38,10 @@ pub struct FilterPlan {
     watching: Result<Option<Watching>, String>,
     /// What is refused from the program's start on.
     after_start: Option<AfterStart>,
+    /// Whatever this does not simply allow is put to the supervisor although the policy permits it.
+    beside: Option<Filter>,
+    /// What the supervisor makes for the job.
+    brokered: Brokered,
     /// What process 1 puts into the sixth register of the calls that it makes itself between filter and exec. Then
     /// nobody listens yet, so these must not wait.
     pub(crate) token: u64,
@@ -82,8 +87,9 @@ impl FilterPlan {
         let arch = Arch::native()
             .ok_or_else(|| PlanError::Filter { problem: "there is no table for this architecture".to_owned() })?;
         // Where nobody listens no plan is made with these: see `start::descriptor`.
-        let compiled = match after_start.as_ref().filter(|_| supervised) {
-            Some(after) => Watch::Unless(&after.filter).compile(&filter, arch),
+        let beside = beside(after_start.as_ref(), calls.brokered)?;
+        let compiled = match beside.as_ref().filter(|_| supervised) {
+            Some(beside) => Watch::Unless(beside).compile(&filter, arch),
             None => filter.compile(arch, backend),
         };
         let program = compiled.map_err(|error| PlanError::Filter { problem: problem(&error, calls, &filter) })?;
@@ -101,6 +107,8 @@ impl FilterPlan {
             default_source,
             watching,
             after_start,
+            beside,
+            brokered: calls.brokered,
             token,
         })
     }
@@ -117,7 +125,7 @@ impl FilterPlan {
             self.watching = Err("this host cannot report system calls (the layer `notifier`)".to_owned());
             return Ok(self);
         }
-        let compiled = Arch::native().map(|arch| watching.compile(&self.filter, self.after_start.as_ref(), arch));
+        let compiled = Arch::native().map(|arch| watching.compile(&self.filter, self.beside.as_ref(), arch));
         match compiled {
             Some(Ok(program)) => {
                 self.instructions = length(&program)?;
@@ -168,6 +176,12 @@ pub(crate) fn rules(calls: &SystemCalls, own: OwnRules, file_size: Option<u64>) 
         let parsed = Rule::parse(rule).map_err(|e| PlanError::Filter { problem: format!("`{rule}`: {e}") })?;
         filter.push(parsed, *action);
     }
+    if calls.brokered.network {
+        for (rule, action) in net::RULES {
+            let parsed = Rule::parse(rule).map_err(|e| PlanError::Filter { problem: format!("`{rule}`: {e}") })?;
+            filter.push(parsed, *action);
+        }
+    }
     let beyond = filter.rules().len();
     for rule in file_size.map(rules_of_bound).into_iter().flatten() {
         // Permitting and telling must not permit more than the policy does.
@@ -177,6 +191,24 @@ pub(crate) fn rules(calls: &SystemCalls, own: OwnRules, file_size: Option<u64>) 
         }
     }
     Ok((filter, beyond))
+}
+
+/// What is put to the supervisor although the policy permits it: what is refused `after` the start, and what it makes itself.
+fn beside(after: Option<&AfterStart>, brokered: Brokered) -> Result<Option<Filter>, PlanError> {
+    if after.is_none() && brokered.is_nothing() {
+        return Ok(None);
+    }
+    // A filter refuses clone3 unless a rule names it; what the policy makes of it stays.
+    let clone3 = || Rule::parse("clone3").map(|rule| Filter::new(Action::Allow).rule(rule, Action::Allow));
+    let problem = |e: lazaret_filter::ParseError| PlanError::Filter { problem: e.to_string() };
+    let mut filter = match after {
+        Some(after) => after.filter.clone(),
+        None => clone3().map_err(problem)?,
+    };
+    for call in net::CALLS.iter().filter(|_| brokered.network) {
+        filter.push(Rule::parse(call).map_err(problem)?, Action::Log);
+    }
+    Ok(Some(filter))
 }
 
 /// What the compiler says, with the rules that it speaks of and where they stand.
@@ -244,6 +276,7 @@ impl FilterPlan {
             default_source: &self.default_source,
             beyond: self.beyond..self.told,
             after_start: self.after_start.as_ref(),
+            brokered: self.brokered,
             bound: Bound::File,
             never: &[],
             own_id: None,

@@ -15,6 +15,7 @@ pub mod image;
 pub mod inputs;
 pub mod judge;
 pub mod landlock;
+pub mod network;
 pub mod observe;
 pub mod outcome;
 pub mod program;

@@ -6,7 +6,8 @@ use crate::sights::Sights;
 use crate::start::{AfterStart, Phase, Told};
 use lazaret_filter::{Action, Arch, Call, Decision, Filter, Reason, groups, table};
 use lazaret_init::marker;
-use lazaret_policy::{Refusal, Source, Verdict};
+use lazaret_broker::net::{self, Net};
+use lazaret_policy::{Brokered, Refusal, Source, Verdict};
 use lazaret_sys::seccomp::{self, Answer, Notification};
 use rustix::fs::{AtFlags, FileType, StatxFlags};
 use std::io;
@@ -39,6 +40,8 @@ pub struct Rules<'a> {
     pub is_harmless_copy: bool,
     /// What is refused from the program's start on. These rules are numbered behind all others.
     pub after_start: Option<&'a AfterStart>,
+    /// What the supervisor makes for the job, of what is permitted.
+    pub brokered: Brokered,
     /// What is noted of permitted calls.
     pub watching: Option<&'a Watching>,
 }
@@ -142,12 +145,17 @@ impl Refusals {
         Self { phase: Phase::of(program.begins), ..Self::default() }
     }
 
-    /// Takes one waiting call and answers it.
+    /// Takes one waiting call and answers it. What is permitted and brokered is made by `net`; without one it fails.
     ///
     /// # Errors
     ///
     /// When the kernel does not take the answer.
-    pub fn answer_next(&mut self, listener: BorrowedFd<'_>, rules: &Rules<'_>) -> io::Result<()> {
+    pub fn answer_next(
+        &mut self,
+        listener: BorrowedFd<'_>,
+        rules: &Rules<'_>,
+        net: Option<&mut Net>,
+    ) -> io::Result<()> {
         let notification = match seccomp::receive(listener) {
             Ok(Some(notification)) => notification,
             Ok(None) => return Ok(()),
@@ -193,6 +201,13 @@ impl Refusals {
             if !waits {
                 return Ok(());
             }
+        }
+        let name = call_name(&notification);
+        if answer == Answer::Continue && rules.brokered.network && net::CALLS.contains(&name.as_str()) {
+            return match net {
+                Some(net) => net.make(listener, &notification, &name),
+                None => seccomp::answer(listener, notification.id, Answer::Errno(EPERM.into())),
+            };
         }
         seccomp::answer(listener, notification.id, answer)
     }

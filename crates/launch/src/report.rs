@@ -106,6 +106,7 @@ pub fn finish(
         changes: account.changes,
         refusals: watched.refusals.kept,
         refusals_dropped: watched.refusals.dropped,
+        network: watched.network,
         path_refusals: None,
         rollout: lazaret_policy::RolloutReport::None,
         notes,

@@ -3,6 +3,7 @@
 use crate::cancel::Cancel;
 use crate::error::RunError;
 use crate::inputs::OpenInput;
+use crate::network::NetworkPlan;
 use crate::judge::Seen;
 use crate::observe::Peaks;
 use crate::shell::Shell;
@@ -28,6 +29,8 @@ pub struct Terms<'a> {
     pub filter: &'a FilterPlan,
     /// What is executed.
     pub program: &'a Program,
+    /// What may be connected to, if anything.
+    pub network: Option<&'a NetworkPlan>,
     /// Who may end the job from outside.
     pub cancels: &'a [Cancel],
 }
@@ -46,7 +49,7 @@ pub struct Running {
     /// When process 1 told that the job's command had begun.
     pub begun: Option<Instant>,
     /// What process 1 handed over, in the order of [`Carried::handed_over`](crate::steps::Carried::handed_over).
-    pub handed: [Option<OwnedFd>; 4],
+    pub handed: [Option<OwnedFd>; 6],
 }
 
 /// What a tier has around a running job, as the loop sees it that watches.
@@ -161,7 +164,7 @@ pub fn admit(
     let filled: Vec<(Slot, BorrowedFd<'_>)> =
         streams_filled.into_iter().chain(doors_filled).chain(inputs_filled).chain(library_filled).collect();
     shell.send(steps, &filled)?;
-    Ok(Running { shell, streams, launched: since.at, launched_ns: since.ns, begun: None, handed: [const { None }; 4] })
+    Ok(Running { shell, streams, launched: since.at, launched_ns: since.ns, begun: None, handed: [const { None }; 6] })
 }
 
 fn monotonic_ns() -> u64 {

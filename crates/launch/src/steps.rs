@@ -233,11 +233,15 @@ pub struct Carried {
     pub ruleset: Slot,
     /// The filter's listener.
     pub listener: Slot,
+    /// Where the job asks for addresses of names, by datagrams.
+    pub questions: Slot,
+    /// The same by connections.
+    pub question_streams: Slot,
 }
 
 impl Carried {
     const NAMES: [&str; 8] =
-        ["channel", "job directory", "scratch", "mount namespace", "ruleset", "listener", "free", "free"];
+        ["channel", "job directory", "scratch", "mount namespace", "ruleset", "listener", "questions", "question streams"];
     const SLOTS: Self = Self {
         channel: Slot(0),
         job_directory: Slot(1),
@@ -245,11 +249,20 @@ impl Carried {
         mount_namespace: Slot(3),
         ruleset: Slot(4),
         listener: Slot(5),
+        questions: Slot(6),
+        question_streams: Slot(7),
     };
 
     /// What the caller gets back, in this order.
-    pub fn handed_over(self) -> [Slot; 4] {
-        [self.job_directory, self.scratch, self.mount_namespace, self.listener]
+    pub fn handed_over(self) -> [Slot; 6] {
+        [
+            self.job_directory,
+            self.scratch,
+            self.mount_namespace,
+            self.listener,
+            self.questions,
+            self.question_streams,
+        ]
     }
 }
 

@@ -2,15 +2,17 @@
 
 use crate::cancel::Cancel;
 use crate::error::RunError;
+use crate::network::NetworkPlan;
 use crate::refusals::Refusals;
 use crate::running::{Boundary, Running, Terms};
 use crate::streams::{Incoming, Sink};
-use lazaret_policy::{LimitKey, Verdict};
+use lazaret_broker::net::Net;
+use lazaret_policy::{LimitKey, NetworkReport, Verdict};
 use lazaret_sys::wait::Ended;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Why the supervisor ended the job.
@@ -31,6 +33,8 @@ pub struct Watched {
     pub stop: Option<Stop>,
     /// The calls that were refused.
     pub refusals: Refusals,
+    /// What the job did by its network, if it has one.
+    pub network: Option<NetworkReport>,
     /// How process 1 ended.
     pub init: Option<Ended>,
     /// When it was all over.
@@ -43,7 +47,7 @@ const PASS_ON: Duration = Duration::from_secs(10);
 const PASS_ON_CANCELLED: Duration = Duration::from_millis(500);
 
 /// Watches `running` until every process of it is dead. `processors` is how many can run it at once; `begun` is called
-/// when its command has begun.
+/// when its command has begun. `terms` have the job's network made, if it has one.
 ///
 /// # Errors
 ///
@@ -56,8 +60,9 @@ pub fn watch<B: Boundary>(
     processors: u32,
     begun: impl FnOnce(),
 ) -> Result<Watched, RunError> {
-    let mut watcher =
-        Watcher { terms: *terms, boundary, sink, processors, stop: None, refusals: Refusals::of(terms.program) };
+    let net = terms.network.map(NetworkPlan::begin).transpose()?;
+    let refusals = Refusals::of(terms.program);
+    let mut watcher = Watcher { terms: *terms, boundary, sink, processors, stop: None, refusals, net };
     let handed = watcher.until_handed_over(running)?;
     begun();
     if handed {
@@ -78,7 +83,11 @@ pub fn watch<B: Boundary>(
     watcher.refusals.explain(&terms.filter.rules(), fatal);
     match running.shell.failure() {
         Some(failure) if watcher.stop.is_none() => Err(failure),
-        _ => Ok(Watched { stop: watcher.stop, refusals: watcher.refusals, init, ended }),
+        _ => {
+            let began = running.begun.unwrap_or(running.launched);
+            let network = watcher.net.map(|net| net.finish(began));
+            Ok(Watched { stop: watcher.stop, refusals: watcher.refusals, network, init, ended })
+        }
     }
 }
 
@@ -89,6 +98,7 @@ struct Watcher<'a, B> {
     processors: u32,
     stop: Option<Stop>,
     refusals: Refusals,
+    net: Option<Net>,
 }
 
 impl<'a, B: Boundary> Watcher<'a, B> {
@@ -142,11 +152,17 @@ impl<'a, B: Boundary> Watcher<'a, B> {
             }
         };
         self.boundary.begin(running);
+        if let (Some(net), [.., Some(questions), Some(streams)]) = (&mut self.net, &mut running.handed) {
+            let own = |socket: &OwnedFd| socket.try_clone();
+            let served = own(questions).and_then(|questions| net.serve_names(questions, own(streams)?));
+            served.map_err(|source| RunError::Resource { what: "answer the job's questions for names", source })?;
+            running.handed[4..].fill_with(|| None);
+        }
         let mut cpu_check = self.next_cpu_check(running, Instant::now());
         loop {
             let mut next = self.deadline(running).min(self.boundary.due());
-            if let Some(check) = cpu_check {
-                next = next.min(check);
+            for due in [cpu_check, self.net.as_ref().and_then(Net::due)].into_iter().flatten() {
+                next = next.min(due);
             }
             let ended = self.turn(running, next)?;
             if ended {
@@ -169,6 +185,9 @@ impl<'a, B: Boundary> Watcher<'a, B> {
             if now >= self.boundary.due() {
                 self.look(running, false);
             }
+            if self.net.as_ref().and_then(Net::due).is_some_and(|due| now >= due) {
+                self.advance_net(running)?;
+            }
         }
     }
 
@@ -190,6 +209,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
             Process,
             Cancel,
             Listener,
+            Net,
             Writes,
             Stdout,
             Stderr,
@@ -197,6 +217,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
         }
         let (stdout, stderr, stdin) = self.readers();
         let stopped = self.stop.is_some();
+        let connecting = self.net.as_ref().filter(|_| !stopped).into_iter().flat_map(Net::interests);
         let mut interests: Vec<(Event, BorrowedFd<'_>, PollFlags)> = Vec::with_capacity(8);
         interests.extend(running.shell.init.as_ref().map(|process| (Event::Process, process.as_fd(), PollFlags::IN)));
         interests.extend(self.cancels().map(|cancel| (Event::Cancel, cancel.descriptor(), PollFlags::IN)));
@@ -205,6 +226,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
         }
         interests
             .extend(self.boundary.interest().filter(|_| !stopped).map(|writes| (Event::Writes, writes, PollFlags::IN)));
+        interests.extend(connecting.map(|socket| (Event::Net, socket, PollFlags::OUT)));
         let streams = &running.streams;
         if !stopped {
             interests.extend(streams.stdout.interest(stdout).map(|(fd, flags)| (Event::Stdout, fd, flags)));
@@ -231,11 +253,13 @@ impl<'a, B: Boundary> Watcher<'a, B> {
                 Event::Listener if flags.contains(PollFlags::IN) => {
                     let listener = running.handed[3].as_ref().map(AsFd::as_fd);
                     if let Some(listener) = listener {
-                        let answered = self.refusals.answer_next(listener, &self.terms.filter.rules());
+                        let rules = self.terms.filter.rules();
+                        let answered = self.refusals.answer_next(listener, &rules, self.net.as_mut());
                         answered
                             .map_err(|source| RunError::Resource { what: "answer a system call of the job", source })?;
                     }
                 }
+                Event::Net => self.advance_net(running)?,
                 // Looked at above.
                 Event::Writes => {}
                 // Nobody is left under the filter.
@@ -254,6 +278,13 @@ impl<'a, B: Boundary> Watcher<'a, B> {
             }
         }
         Ok(false)
+    }
+
+    /// Answers calls of the job that waited for their connections.
+    fn advance_net(&mut self, running: &Running) -> Result<(), RunError> {
+        let (Some(net), Some(listener)) = (&mut self.net, &running.handed[3]) else { return Ok(()) };
+        let advanced = net.advance(listener.as_fd());
+        advanced.map_err(|source| RunError::Resource { what: "answer a system call of the job", source })
     }
 
     fn look(&mut self, running: &Running, asked: bool) {

@@ -37,7 +37,7 @@ pub fn policy_text(name: &str, text: &str) -> Result<Policy, PolicyError> {
 }
 
 fn loader() -> Loader<'static> {
-    Loader::new().with_reader(|path| std::fs::read_to_string(path)).with_rule_check(check_rule)
+    Loader::new().with_reader(|path| std::fs::read_to_string(path)).with_rule_check(check_rule).with_host_check(check_host)
 }
 
 fn check_rule(text: &str) -> Result<(), RuleProblem> {
@@ -45,6 +45,19 @@ fn check_rule(text: &str) -> Result<(), RuleProblem> {
         span: error.span(),
         message: error.kind().to_string(),
         hint: error.suggestion().map(|nearest| format!("did you mean `{nearest}`?")),
+    })
+}
+
+/// Whether `text` is a rule on hosts, as in `[net] allow`: what a loader and [`PolicyBuilder::host`] check with.
+///
+/// # Errors
+///
+/// What is wrong with it, and where.
+pub fn check_host(text: &str) -> Result<(), RuleProblem> {
+    text.parse::<lazaret_egress::Rule>().map(drop).map_err(|error| RuleProblem {
+        message: error.to_string(),
+        span: error.span,
+        hint: error.hint,
     })
 }
 
@@ -85,6 +98,16 @@ impl Change {
     /// An unknown layer, or one that the policy gives up.
     pub fn require(mut self, layer: &str) -> Result<Self, PolicyError> {
         self.0.require(layer, Source::Builder)?;
+        Ok(self)
+    }
+
+    /// Permits a host and a port, written `host:port`, as `--net` does.
+    ///
+    /// # Errors
+    ///
+    /// What is no such rule.
+    pub fn host(mut self, rule: &str) -> Result<Self, PolicyError> {
+        self.0.host(rule, check_host, Source::Builder)?;
         Ok(self)
     }
 

@@ -2,8 +2,8 @@ use crate::check::{self, Fault};
 use crate::error::{Place, PolicyError, Problem};
 use crate::layer::{Layer, Tier};
 use crate::limits::LimitKey;
-use crate::load::contradiction;
-use crate::policy::{Bind, Cow, Device, EnvValue, EnvVar, Policy};
+use crate::load::{RuleCheck, RuleProblem, contradiction, expand_network};
+use crate::policy::{Bind, CallRule, Cow, Device, EnvValue, EnvVar, HostRule, Policy};
 use crate::rollout::Old;
 use crate::source::{Source, Sourced};
 
@@ -138,6 +138,29 @@ impl PolicyBuilder {
         self.each(|policy| {
             let device = Sourced::new(device.clone(), source.clone());
             replace(&mut policy.files.devices, device, |a, b| a.path == b.path);
+            Ok(())
+        })
+    }
+
+    /// Permits a host and a port, written `host:port`, and the system calls that programs need to reach it. `check` looks at
+    /// the text.
+    ///
+    /// # Errors
+    ///
+    /// What `check` finds.
+    pub fn host(&mut self, written: &str, check: RuleCheck, source: Source) -> Result<&mut Self, PolicyError> {
+        if let Err(RuleProblem { span, message, hint }) = check(written) {
+            let hint = hint.unwrap_or_else(|| "write host:port, such as api.example.com:443".to_owned());
+            return Err(Written { text: written, source: &source }.place(Fault::new(message, hint), span.start, span.end));
+        }
+        let rule = HostRule { rule: written.to_owned(), why: String::new() };
+        self.each(|policy| {
+            replace(&mut policy.network.allow, Sourced::new(rule.clone(), source.clone()), |a, b| a.rule == b.rule);
+            let calls = Sourced::new(CallRule::of_network(), source.clone());
+            policy.system_calls.rules.retain(|old| *old.value.rule != calls.rule || old.action != calls.action);
+            policy.system_calls.rules.push(calls);
+            policy.system_calls.brokered.network = true;
+            expand_network(policy);
             Ok(())
         })
     }

@@ -70,14 +70,15 @@ pub use layer::{Layer, Mode, Tier, UnknownName};
 pub use limits::{LimitKey, Limits};
 pub use load::{Loader, RuleCheck, RuleProblem};
 pub use policy::{
-    Bind, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, Files, Network, Policy, ProcView, Root, SystemCalls,
+    Bind, Brokered, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, Files, HostRule, Network, Policy, ProcView, Root, SystemCalls,
 };
 pub use quantity::{
     Bytes, CountLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit,
     QuantityError, SizeLimit, TimeLimit,
 };
 pub use report::{
-    ArgumentText, CallPhase, Change, ChangeKind, Control, Explanation, FrameText, GroupText, Holding, OutputReport,
+    ArgumentText, CallPhase, Change, ChangeKind, Connection, ConnectionOutcome, Control, Explanation, FrameText, GroupText,
+    Holding, NameReport, NetworkAct, NetworkRefusal, NetworkReport, OutputReport,
     PathCause, PathRefusal, Phases, Refusal, Report, ReportVersion, StepTime, StreamReport, Streams, ThreadText, Usage,
 };
 pub use rollout::{

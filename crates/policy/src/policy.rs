@@ -171,7 +171,7 @@ impl fmt::Display for ProcView {
     }
 }
 
-/// The network. The jail's is empty; nothing here reaches beyond it.
+/// The network. The jail's own is empty: what its rules permit is connected to outside, and handed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Network {
@@ -179,6 +179,30 @@ pub struct Network {
     pub loopback: Sourced<bool>,
     /// What the job is told the machine is called.
     pub host_name: Sourced<String>,
+    /// The hosts and ports that it may connect to. The system calls that programs need for that are among the rules.
+    pub allow: Vec<Sourced<HostRule>>,
+}
+
+impl Network {
+    /// Whether anything outside can be connected to.
+    pub fn has_rules(&self) -> bool {
+        !self.allow.is_empty()
+    }
+
+    /// Whether the loopback interface is up: names are asked for there too.
+    pub fn has_loopback(&self) -> bool {
+        self.loopback.value || self.has_rules()
+    }
+}
+
+/// One host, or several, and ports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HostRule {
+    /// The rule's text: `host:port`, `*.host:port`, `range/length:port-port`.
+    pub rule: String,
+    /// Why the program needs it. Empty when the policy does not say.
+    pub why: String,
 }
 
 /// One environment variable.
@@ -212,6 +236,24 @@ pub struct SystemCalls {
     /// What is refused from the moment on at which the program's `main` begins, whatever the rules permit.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refuse_after_start: Vec<Sourced<CallRule>>,
+    /// What the supervisor does for the job, of what the rules permit.
+    #[serde(skip_serializing_if = "Brokered::is_nothing")]
+    pub brokered: Brokered,
+}
+
+/// Calls that the supervisor makes for a job: those that name a place, which a filter cannot see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Brokered {
+    /// Those that name a socket address, where the policy has rules on hosts.
+    pub network: bool,
+}
+
+impl Brokered {
+    /// Whether the job makes all of its calls itself.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One rule of the system-call language.
@@ -224,6 +266,14 @@ pub struct CallRule {
     pub action: CallAction,
     /// Why the program needs it. Empty when the policy does not say.
     pub why: String,
+}
+
+impl CallRule {
+    /// The calls that a program with a network makes: a rule on hosts brings it along.
+    pub(crate) fn of_network() -> Self {
+        let why = "to reach the hosts under [net]".to_owned();
+        Self { rule: "@network".to_owned(), action: CallAction::Allow, why }
+    }
 }
 
 /// What becomes of a system call.

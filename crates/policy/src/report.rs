@@ -1,5 +1,7 @@
+mod network;
 mod refusal;
 
+pub use network::{Connection, ConnectionOutcome, NameReport, NetworkAct, NetworkRefusal, NetworkReport};
 pub use refusal::{
     ArgumentText, CallPhase, Explanation, FrameText, GroupText, PathCause, PathRefusal, Refusal, ThreadText,
 };
@@ -61,6 +63,9 @@ pub struct Report {
     pub refusals: Vec<Refusal>,
     /// Refusals that were too many to be recorded.
     pub refusals_dropped: u64,
+    /// What the job did by its network. Null: the policy gives it none.
+    #[serde(default)]
+    pub network: Option<NetworkReport>,
     /// Paths that exist outside and that the job asked for in vain. Null: nobody looked (`lazaret run --explain` does).
     #[serde(default)]
     pub path_refusals: Option<Vec<PathRefusal>>,

@@ -17,6 +17,7 @@ pub mod lock;
 pub mod map;
 pub mod memory;
 pub mod observed;
+pub mod option;
 pub mod process;
 pub mod seccomp;
 pub mod signal;

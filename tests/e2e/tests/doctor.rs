@@ -125,7 +125,7 @@ fn a_profile_is_judged_as_run_then_does(runner: &Runner) {
 }
 
 fn a_policy_that_asks_for_more_is_judged_by_that(runner: &Runner) {
-    let policy = "extends = \"default\"\n[limits]\nio-rate = \"100MiB\"\ncpus = 1\n[network]\nloopback = true\n";
+    let policy = "extends = \"default\"\n[limits]\nio-rate = \"100MiB\"\ncpus = 1\n[net]\nloopback = true\n";
     runner.put("more.toml", policy);
 
     let judged = runner.lazaret(&["doctor", "--policy", "more.toml", "--json"]);

@@ -11,7 +11,7 @@ use lazaret::probe::{Controller, Hierarchy, Missing};
 use lazaret::seccomp;
 use lazaret::uid::Uids;
 use lazaret::{Control, Holding, Layer, LimitKey, Mode, Policy, Source};
-use lazaret_policy::{InputFrom, Job, Stdin};
+use lazaret_policy::{InputFrom, Job, Network, Stdin};
 use lazaret_sys::landlock::access;
 use std::fmt::Display;
 use std::path::Path;
@@ -30,10 +30,7 @@ impl<'a> View<'a> {
             namespaces: namespaces(plan),
             files: plan.room.tree.entries.iter().map(|entry| file(entry, policy)).collect(),
             left_out: plan.room.tree.left_out.iter().map(left_out).collect(),
-            network: vec![
-                setting("loopback", &policy.network.loopback.value, &policy.network.loopback.source),
-                setting("host-name", &policy.network.host_name.value, &policy.network.host_name.source),
-            ],
+            network: network(policy),
             limits: LimitKey::ALL.iter().map(|key| limit(*key, policy)).collect(),
             rlimits: rlimits(&plan.rlimits, policy),
             cgroup: cgroup(plan, policy),
@@ -138,6 +135,13 @@ fn policy_view(policy: &Policy) -> PolicyView<'_> {
         degrade: policy.degrade.iter().map(|layer| setting("degrade", &layer.value, &layer.source)).collect(),
         require: policy.require.iter().map(|layer| setting("require", &layer.value, &layer.source)).collect(),
     }
+}
+
+fn network(policy: &Policy) -> Vec<Setting> {
+    let Network { loopback, host_name, allow } = &policy.network;
+    let own =
+        [setting("loopback", &loopback.value, &loopback.source), setting("host-name", &host_name.value, &host_name.source)];
+    own.into_iter().chain(allow.iter().map(|host| setting("allow", &host.rule, &host.source))).collect()
 }
 
 fn identity(plan: &Plan) -> Identity {

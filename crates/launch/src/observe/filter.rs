@@ -4,7 +4,6 @@ use super::Observe;
 use crate::error::PlanError;
 use crate::filter::{self, OwnRules, exec};
 use crate::refusals;
-use crate::start::AfterStart;
 use lazaret_filter::{Action, Arch, Call, Decision, Filter, Program, Rule, Watch};
 
 /// What a filter's supervisor notes, and the filter that has it told.
@@ -46,7 +45,7 @@ impl Watching {
         Ok(Some(Self { filter: watched, other, everything }))
     }
 
-    /// The program that enforces `enforced` and tells of what is watched, and of what is refused `after` the start.
+    /// The program that enforces `enforced` and tells of what is watched, and of what `beside` does not simply allow.
     ///
     /// # Errors
     ///
@@ -54,11 +53,11 @@ impl Watching {
     pub(crate) fn compile(
         &self,
         enforced: &Filter,
-        after: Option<&AfterStart>,
+        beside: Option<&Filter>,
         arch: Arch,
     ) -> Result<Program, lazaret_filter::CompileError> {
-        let watch = match after {
-            Some(after) => Watch::UnlessBoth(&self.filter, &after.filter),
+        let watch = match beside {
+            Some(beside) => Watch::UnlessBoth(&self.filter, beside),
             None => Watch::Unless(&self.filter),
         };
         watch.compile(enforced, arch)

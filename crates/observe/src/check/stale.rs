@@ -55,7 +55,7 @@ pub enum StaleKind {
     Cow,
     /// An entry of `devices`.
     Device,
-    /// A setting under `[files]` or `[network]`.
+    /// A setting under `[files]` or `[net]`.
     Setting,
 }
 
@@ -220,7 +220,7 @@ pub(super) fn stale(policy: &Policy, used: &Use) -> Vec<Stale> {
         ("files.proc", policy.files.proc.value != ProcView::None && !used.proc, &policy.files.proc.source),
         ("files.pts", policy.files.pts.value && !used.pts, &policy.files.pts.source),
         ("files.shm", policy.files.shm.value && !used.shm, &policy.files.shm.source),
-        ("network.loopback", policy.network.loopback.value && !used.loopback, &policy.network.loopback.source),
+        ("net.loopback", policy.network.loopback.value && !used.loopback, &policy.network.loopback.source),
     ];
     for (name, _, source) in settings.into_iter().filter(|(_, unused, _)| *unused) {
         found.push(entry(StaleKind::Setting, Path::new(name), source));

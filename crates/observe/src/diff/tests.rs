@@ -112,7 +112,7 @@ fn limits_are_compared_by_size_and_not_by_text() {
 
 #[test]
 fn everything_else_is_told_too() {
-    let after = "degrade = [\"cgroup\"]\ntier = \"seccomp\"\n[files]\nproc = \"full\"\npts = true\ndevices = [\"/dev/dri/renderD128\"]\n[network]\nloopback = true\nhost-name = \"other\"\n[environment]\npass = [\"TZ\"]\nset = { LD_PRELOAD = \"x\", HOME = \"/tmp\" }\n[system-calls]\ndefault = \"allow\"\n";
+    let after = "degrade = [\"cgroup\"]\ntier = \"seccomp\"\n[files]\nproc = \"full\"\npts = true\ndevices = [\"/dev/dri/renderD128\"]\n[net]\nloopback = true\nhost-name = \"other\"\n[environment]\npass = [\"TZ\"]\nset = { LD_PRELOAD = \"x\", HOME = \"/tmp\" }\n[system-calls]\ndefault = \"allow\"\n";
 
     let changes = between("", after);
 

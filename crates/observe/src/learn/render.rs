@@ -181,7 +181,7 @@ impl Text<'_> {
 
     fn network(&mut self, extends: bool) {
         if !extends {
-            self.line("\n[network]\nloopback = false\nhost-name = \"job\"");
+            self.line("\n[net]\nloopback = false\nhost-name = \"job\"");
         }
         let count = |seen: &Seen| format!("{} of {} files", seen.count(), self.learned.files.len());
         let mut lines: Vec<String> = Vec::new();

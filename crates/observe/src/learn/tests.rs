@@ -283,7 +283,7 @@ fn names_of_files_cannot_break_out_of_the_policy() {
     let mut session = session(50, vec![call(0, "read", [0; 6])]);
     session.files[0] = "a\"\n[system-calls]\ndefault = \"allow\"\n\u{1b}[31m".to_owned();
     session.left_out = vec![crate::record::LeftOut { file: "b\n[limits]".to_owned(), why: "x\ny".to_owned() }];
-    session.command.push("c\n[network]".to_owned());
+    session.command.push("c\n[net]".to_owned());
 
     let policy = policy(&learned(&Recording::new(session), None, Shape::default()));
 

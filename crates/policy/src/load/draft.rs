@@ -5,7 +5,7 @@ use crate::check::Fault;
 use crate::error::{Place, Problem};
 use crate::layer::{Layer, Tier};
 use crate::limits::LimitKey;
-use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvVar, ProcView, Root};
+use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvVar, HostRule, ProcView, Root};
 use crate::quantity::{
     Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit, QuantityError,
     TimeLimit,
@@ -25,6 +25,7 @@ pub(super) struct Draft {
     pub(super) files: DraftFiles,
     pub(super) loopback: Option<Sourced<bool>>,
     pub(super) host_name: Option<Sourced<String>>,
+    pub(super) hosts: Vec<Sourced<HostRule>>,
     pub(super) environment: Vec<Sourced<EnvVar>>,
     pub(super) call_default: Option<Sourced<CallAction>>,
     pub(super) rules: Vec<Sourced<CallRule>>,
@@ -92,6 +93,7 @@ pub(super) enum List {
     Environment,
     Rules(CallAction),
     AfterStart,
+    Hosts,
     Limits,
 }
 
@@ -111,6 +113,7 @@ impl List {
         "refuse",
         "silent",
         "refuse-after-start",
+        "net",
         "limits",
     ];
 
@@ -123,6 +126,7 @@ impl List {
             "devices" => Some(Self::Devices),
             "environment" => Some(Self::Environment),
             "refuse-after-start" => Some(Self::AfterStart),
+            "net" => Some(Self::Hosts),
             "limits" => Some(Self::Limits),
             _ => CallAction::ALL.iter().find(|action| action.name() == key).map(|action| Self::Rules(*action)),
         }
@@ -138,6 +142,7 @@ impl List {
             Self::Environment => "environment",
             Self::Rules(action) => action.name(),
             Self::AfterStart => "refuse-after-start",
+            Self::Hosts => "net",
             Self::Limits => "limits",
         }
     }
@@ -208,6 +213,7 @@ impl Draft {
             files,
             loopback,
             host_name,
+            hosts,
             environment,
             call_default,
             rules,
@@ -239,6 +245,7 @@ impl Draft {
             },
             loopback: loopback.or(base.loopback),
             host_name: host_name.or(base.host_name),
+            hosts: merged(base.hosts, hosts, |host| host.rule.clone()),
             environment: merged(base.environment, environment, |variable| variable.name.clone()),
             call_default: call_default.or(base.call_default),
             rules: all_rules,
@@ -284,6 +291,7 @@ impl Draft {
             List::AfterStart => {
                 take(&mut self.refuse_after_start, removal, |rule| rule.rule.clone(), |rule| rule.rule == what)
             }
+            List::Hosts => take(&mut self.hosts, removal, |host| host.rule.clone(), |host| host.rule == what),
             List::Limits => self.limits.remove(what),
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::draft::{Draft, DraftFiles, DraftLimits};
 use crate::error::Problem;
 use crate::limits::Limits;
-use crate::policy::{Bind, EnvValue, EnvVar, Files, Network, Policy, SystemCalls};
+use crate::policy::{Bind, Brokered, EnvValue, EnvVar, Files, Network, Policy, SystemCalls};
 use crate::source::{Source, Sourced};
 
 impl Draft {
@@ -21,6 +21,7 @@ impl Draft {
             files,
             loopback,
             host_name,
+            hosts,
             environment,
             call_default,
             rules,
@@ -38,8 +39,8 @@ impl Draft {
         let shm = unset.check("files.shm", shm);
         let fonts = unset.check("files.fonts", fonts);
         let locale = unset.check("files.locale", locale);
-        let loopback = unset.check("network.loopback", loopback);
-        let host_name = unset.check("network.host-name", host_name);
+        let loopback = unset.check("net.loopback", loopback);
+        let host_name = unset.check("net.host-name", host_name);
         let call_default = unset.check("system-calls.default", call_default);
         let wall = unset.check("limits.wall", wall);
         let cpu = unset.check("limits.cpu", cpu);
@@ -49,6 +50,7 @@ impl Draft {
         let disk = unset.check("limits.disk", disk);
         let output = unset.check("limits.output", output);
         let open_files = unset.check("limits.open-files", open_files);
+        let brokered = Brokered { network: !hosts.is_empty() };
         let complete = || -> Option<Policy> {
             let files = Files {
                 root: root?,
@@ -69,9 +71,9 @@ impl Draft {
                 degrade,
                 require,
                 files,
-                network: Network { loopback: loopback?, host_name: host_name? },
+                network: Network { loopback: loopback?, host_name: host_name?, allow: hosts },
                 environment,
-                system_calls: SystemCalls { default: call_default?, rules, refuse_after_start },
+                system_calls: SystemCalls { default: call_default?, rules, refuse_after_start, brokered },
                 limits: Limits {
                     wall: wall?,
                     cpu: cpu?,
@@ -92,6 +94,7 @@ impl Draft {
             Some(mut policy) => {
                 expand_fonts(&mut policy);
                 expand_locale(&mut policy);
+                expand_network(&mut policy);
                 Ok(policy)
             }
             None => Err(Problem::new(
@@ -155,6 +158,24 @@ fn expand_locale(policy: &mut Policy) {
     if !policy.environment.iter().any(|variable| variable.name == "LANG") {
         let variable = EnvVar { name: "LANG".to_owned(), value: EnvValue::Set(locale) };
         policy.environment.push(Sourced::new(variable, source));
+    }
+}
+
+/// What programs that connect to hosts look at: whom to trust, and the numbers of services.
+const NETWORK_PATHS: [(&str, &str); 6] = [
+    ("/etc/ssl/certs", "the certificates of authorities, as on Debian, Ubuntu and Alpine"),
+    ("/etc/ssl/openssl.cnf", "OpenSSL's configuration"),
+    ("/etc/pki/tls", "the certificates of authorities, as on Fedora"),
+    ("/etc/pki/ca-trust/extracted", "what those are links to"),
+    ("/etc/services", "numbers of services"),
+    ("/etc/gai.conf", "which of several addresses is preferred"),
+];
+
+/// Shows the job what a network needs of the host's files.
+pub(crate) fn expand_network(policy: &mut Policy) {
+    let Some(source) = policy.network.allow.first().map(|host| host.source.clone()) else { return };
+    for (path, why) in NETWORK_PATHS {
+        add_optional_bind(policy, path, &format!("[net] allow: {why}"), &source);
     }
 }
 

@@ -6,7 +6,7 @@ mod finish;
 mod rollout;
 mod walk;
 
-pub(crate) use finish::contradiction;
+pub(crate) use finish::{contradiction, expand_network};
 
 use std::io;
 use std::ops::Range;
@@ -22,7 +22,7 @@ use crate::text;
 /// How many policies may extend one another in a chain.
 const MAX_DEPTH: usize = 8;
 
-/// What is wrong with a system-call rule.
+/// What is wrong with a rule, of system calls or of hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleProblem {
     /// Where in the rule's text, in bytes.
@@ -33,21 +33,28 @@ pub struct RuleProblem {
     pub hint: Option<String>,
 }
 
-/// Checks the text of one system-call rule.
+/// Checks the text of one rule.
 pub type RuleCheck = fn(&str) -> Result<(), RuleProblem>;
+
+/// The checks of a text's rules.
+#[derive(Debug, Clone, Copy, Default)]
+struct Checks {
+    call: Option<RuleCheck>,
+    host: Option<RuleCheck>,
+}
 
 type Reader<'a> = Box<dyn FnMut(&Path) -> io::Result<String> + 'a>;
 
 /// Reads policies: built-in profiles by name, files through a function of the caller's.
 pub struct Loader<'a> {
-    check: Option<RuleCheck>,
+    checks: Checks,
     read: Option<Reader<'a>>,
 }
 
 impl<'a> Loader<'a> {
     /// A loader that knows the built-in profiles, reads no files, and takes every rule's text as it is.
     pub fn new() -> Self {
-        Self { check: None, read: None }
+        Self { checks: Checks::default(), read: None }
     }
 
     /// Reads files with `read`. Paths that a policy extends are handed to it joined to that policy's own directory.
@@ -60,7 +67,14 @@ impl<'a> Loader<'a> {
     /// Checks every system-call rule with `check`, so that an error points into the policy.
     #[must_use]
     pub fn with_rule_check(mut self, check: RuleCheck) -> Self {
-        self.check = Some(check);
+        self.checks.call = Some(check);
+        self
+    }
+
+    /// Checks every rule on hosts with `check`, so that an error points into the policy.
+    #[must_use]
+    pub fn with_host_check(mut self, check: RuleCheck) -> Self {
+        self.checks.host = Some(check);
         self
     }
 
@@ -112,7 +126,7 @@ impl<'a> Loader<'a> {
         let mut drafts: Vec<(Origin, Draft)> = Vec::new();
         let mut next = Some(document);
         while let Some(document) = next.take() {
-            let (mut draft, found) = walk::read(&document, self.check);
+            let (mut draft, found) = walk::read(&document, self.checks);
             problems.extend(found);
             let Document { origin, .. } = &document;
             match draft.extends.take() {

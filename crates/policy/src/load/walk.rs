@@ -5,14 +5,14 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::RuleCheck;
+use super::{Checks, RuleCheck};
 use super::document::Document;
 use super::draft::{Draft, List, Removal};
 use crate::check::{self, Fault};
 use crate::error::Problem;
 use crate::layer::Layer;
 use crate::limits::LimitKey;
-use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, ProcView, Root};
+use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, HostRule, ProcView, Root};
 use crate::source::Sourced;
 use crate::text;
 
@@ -36,7 +36,7 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
             "degrade",
             "require",
             "files",
-            "network",
+            "net",
             "environment",
             "system-calls",
             "limits",
@@ -45,7 +45,7 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
         ],
     ),
     ("files", &["root", "read", "cow", "devices", "proc", "pts", "shm", "fonts", "locale"]),
-    ("network", &["loopback", "host-name"]),
+    ("net", &["loopback", "host-name", "allow"]),
     ("environment", &["set", "pass"]),
     ("system-calls", &["default", "allow", "log", "trap", "kill", "refuse", "silent", "refuse-after-start"]),
     ("limits", &["wall", "cpu", "memory", "processes", "file-size", "disk", "output", "open-files", "cpus", "io-rate"]),
@@ -54,10 +54,10 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
 ];
 
 /// Reads one text. Every problem found is kept; the draft holds what was good.
-pub(super) fn read(document: &Document, check: Option<RuleCheck>) -> (Draft, Vec<Problem>) {
+pub(super) fn read(document: &Document, checks: Checks) -> (Draft, Vec<Problem>) {
     let (table, errors) = DeTable::parse_recoverable(&document.text);
-    let check = check.filter(|_| !document.is_built_in());
-    let mut walk = Walk { document, check, draft: Draft::default(), problems: Vec::new() };
+    let checks = if document.is_built_in() { Checks::default() } else { checks };
+    let mut walk = Walk { document, checks, draft: Draft::default(), problems: Vec::new() };
     if errors.is_empty() {
         walk.top(table.get_ref());
     } else {
@@ -72,7 +72,7 @@ pub(super) fn read(document: &Document, check: Option<RuleCheck>) -> (Draft, Vec
 
 struct Walk<'d> {
     document: &'d Document,
-    check: Option<RuleCheck>,
+    checks: Checks,
     draft: Draft,
     problems: Vec<Problem>,
 }
@@ -105,7 +105,7 @@ impl Walk<'_> {
                     }
                 }
                 "files" => self.table("files", value, Self::files),
-                "network" => self.table("network", value, Self::network),
+                "net" => self.table("net", value, Self::net),
                 "environment" => self.table("environment", value, Self::environment),
                 "system-calls" => self.table("system-calls", value, Self::system_calls),
                 "limits" => self.table("limits", value, Self::limits),
@@ -170,15 +170,36 @@ impl Walk<'_> {
         }
     }
 
-    fn network(&mut self, table: &DeTable<'_>) {
+    fn net(&mut self, table: &DeTable<'_>) {
         for (key, value) in in_order(table) {
             match key.get_ref().as_ref() {
-                "loopback" => self.draft.loopback = self.boolean("network.loopback", value),
+                "loopback" => self.draft.loopback = self.boolean("net.loopback", value),
                 "host-name" => {
-                    self.draft.host_name = self.checked("network.host-name", value, check::host_name);
+                    self.draft.host_name = self.checked("net.host-name", value, check::host_name);
                 }
-                _ => self.unknown_key("network", key),
+                "allow" => {
+                    for entry in self.entries("net.allow", value, "host", &["why"]) {
+                        self.host_rule(entry);
+                    }
+                }
+                _ => self.unknown_key("net", key),
             }
+        }
+    }
+
+    fn host_rule(&mut self, entry: Entry) {
+        let Entry { text, span, at: _, optional: _, why } = entry;
+        if !self.passes(self.checks.host, &text, &span, "a rule is `host:port`, such as `api.example.com:443`") {
+            return;
+        }
+        let known = self.draft.hosts.iter().any(|other| other.rule == text);
+        let rule = HostRule { rule: text.clone(), why };
+        if let Some(rule) = self.unique(Ok(rule), known, &text, &span) {
+            let calls = CallRule::of_network();
+            if !self.draft.rules.iter().any(|other| (other.action, &other.rule) == (calls.action, &calls.rule)) {
+                self.draft.rules.push(rule.clone().map(|_| calls));
+            }
+            self.draft.hosts.push(rule);
         }
     }
 
@@ -237,13 +258,17 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether the text of a rule is one. If it is not, that is told.
-    fn is_rule(&mut self, text: &str, span: &Range<usize>) -> bool {
-        let Some(Err(problem)) = self.check.map(|check| check(text)) else { return true };
+    /// Whether the text of a rule passes `check`. If it does not, that is told; `form` says what rules look like.
+    fn passes(&mut self, check: Option<RuleCheck>, text: &str, span: &Range<usize>, form: &str) -> bool {
+        let Some(Err(problem)) = check.map(|check| check(text)) else { return true };
         let within = self.within(span, text, &problem.span);
-        let hint = problem.hint.unwrap_or_else(|| "a rule is `@group`, `call` or `call(condition)`".to_owned());
+        let hint = problem.hint.unwrap_or_else(|| form.to_owned());
         self.fault(&within, Fault::new(problem.message, hint));
         false
+    }
+
+    fn is_rule(&mut self, text: &str, span: &Range<usize>) -> bool {
+        self.passes(self.checks.call, text, span, "a rule is `@group`, `call` or `call(condition)`")
     }
 
     fn rule_after_start(&mut self, entry: Entry) {

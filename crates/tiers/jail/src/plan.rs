@@ -11,6 +11,7 @@ pub use lazaret_launch::bounds::Rlimit;
 pub(crate) use lazaret_launch::filter::FilterCache;
 pub use lazaret_launch::filter::FilterPlan;
 pub use lazaret_launch::landlock::{LandlockPlan, LandlockRule};
+pub use lazaret_launch::network::NetworkPlan;
 pub use lazaret_launch::program::Program;
 pub(crate) use tree::EMPTY_DIRECTORY;
 pub use tree::{Entry, Tree};
@@ -49,6 +50,8 @@ pub struct Plan {
     pub group: Group,
     /// The system-call filter.
     pub filter: Arc<FilterPlan>,
+    /// What may be connected to, if anything.
+    pub network: Option<NetworkPlan>,
     /// What is executed, with which arguments and environment.
     pub program: Program,
     /// Every control: what was asked for, and what will hold.
@@ -68,12 +71,14 @@ pub struct ShellKind {
     pub time: bool,
     /// Whether the loopback interface is up.
     pub loopback: bool,
+    /// Whether there are sockets on which the job can ask for addresses of names. The interface is up then.
+    pub names: bool,
 }
 
 impl ShellKind {
     /// What most policies want on this host.
     pub(crate) fn usual(who: &Identity) -> Self {
-        Self { mode: who.mode, caller_ids: who.ids, time: who.time_namespace, loopback: false }
+        Self { mode: who.mode, caller_ids: who.ids, time: who.time_namespace, loopback: false, names: false }
     }
 }
 
@@ -150,7 +155,8 @@ impl Place {
             mode: support.mode,
             caller_ids: support.ids,
             time: support.time_namespace,
-            loopback: policy.network.loopback.value,
+            loopback: policy.network.has_loopback(),
+            names: policy.network.has_rules(),
         };
         let room = Room { tree, landlock, host_name: policy.network.host_name.value.clone() };
         Ok(Self { shell, room: Arc::new(room), notes: copies::notes(policy, support, facts) })
@@ -178,7 +184,9 @@ impl Plan {
         let group = group(policy, support, &room.tree);
         let controls = controls::all(policy, support, &filter, &room.landlock, &room.tree);
         require::check(policy, &controls)?;
+        let network = NetworkPlan::new(policy, filter.supervised, &room.landlock)?;
         Ok(Self {
+            network,
             policy: policy.name.clone(),
             shell,
             namespaces,

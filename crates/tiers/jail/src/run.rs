@@ -147,7 +147,8 @@ impl Launcher {
         let inputs = inputs::open_inputs(job, &plan.limits)?;
         let destinations = collect::prepare(job)?;
         let planned = begun.elapsed();
-        let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
+        let network = plan.network.as_ref();
+        let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, network, cancels };
         let watch_in = |shell| -> Result<_, RunError> {
             let number = STARTED.fetch_add(1, Ordering::Relaxed);
             let mut jail = launch::launch(&plan, shell, number, &inputs, job, sink)?;

@@ -8,6 +8,7 @@ pub(crate) mod build;
 pub(crate) mod enter;
 pub(crate) mod isolate;
 pub(crate) mod mounts;
+pub(crate) mod network;
 pub(crate) mod start;
 #[cfg(test)]
 mod tests;

@@ -142,6 +142,9 @@ pub fn unmet(policy: &Policy) -> Result<(), PlanError> {
     if policy.network.loopback.value {
         return cannot("a loopback interface of the job's own".to_owned(), &policy.network.loopback.source);
     }
+    if let Some(host) = policy.network.allow.first() {
+        return cannot(format!("a network of the job's own, with rules such as `{}`", host.rule), &host.source);
+    }
     if let Some(cpus) = &policy.limits.cpus {
         return cannot(format!("a bound of {} processors at once (`cpus`)", cpus.value), &cpus.source);
     }

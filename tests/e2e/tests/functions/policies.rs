@@ -40,7 +40,7 @@ fn what_a_function_cannot_have_is_refused_and_named_with_its_line() {
         ("[files]\ncow = [{ path = \"/srv\", at = \"/srv\" }]", "files.cow"),
         ("[files]\nread = [{ path = \"/srv\", at = \"/elsewhere\" }]", "files.read"),
         ("[files]\ndevices = [\"/dev/kvm\"]", "files.devices"),
-        ("[network]\nloopback = true", "network.loopback"),
+        ("[net]\nloopback = true", "net.loopback"),
         ("[environment]\nset = { A = \"b\" }", "environment.set: A"),
         ("[environment]\npass = [\"A\"]", "environment.pass: A"),
         ("[limits]\nprocesses = 2", "limits.processes"),

@@ -22,7 +22,7 @@ fn a_policy_of_the_users_extends_a_profile(runner: &Runner) {
         format!(
             "extends = \"shell\"\n\
              [files]\nread = [{{ path = \"{}\", at = \"/opt/style\", why = \"the house style\" }}]\n\
-             [network]\nhost-name = \"thumbs\"\n\
+             [net]\nhost-name = \"thumbs\"\n\
              [environment]\nset = {{ GREETING = \"hello\" }}\npass = [\"PASSED\", \"ABSENT\"]\n\
              [limits]\nwall = \"700ms\"\n",
             style.display()

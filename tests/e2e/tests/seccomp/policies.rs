@@ -28,7 +28,7 @@ fn the_report_names_the_tier_and_what_it_has_not(runner: &Runner) {
 }
 
 fn what_the_tier_cannot_give_is_an_error_before_anything_runs(runner: &Runner) {
-    let policy = "extends = \"default\"\ntier = \"seccomp\"\n[network]\nloopback = true";
+    let policy = "extends = \"default\"\ntier = \"seccomp\"\n[net]\nloopback = true";
     let ended = confined(runner).policy(policy).command(["true"]).run();
 
     ended.expect_error(&["tier seccomp cannot give a loopback interface", "policy.toml:4", "--tier jail"]);

@@ -211,7 +211,7 @@ pub(crate) fn policy_text(under: Under, bin: &Path) -> String {
         }
         Under::Wide => format!(
             "description = \"all system calls, so that the other layers are on their own\"\nextends = \"default\"\n\n\
-             [files]\n{show}proc = \"full\"\npts = true\nshm = true\n\n[network]\nloopback = true\n\n\
+             [files]\n{show}proc = \"full\"\npts = true\nshm = true\n\n[net]\nloopback = true\n\n\
              [system-calls]\ndefault = \"allow\"\nallow = [{WIDE}]\n"
         ),
     }

@@ -19,7 +19,7 @@ pts = true
 shm = true
 fonts = false
 locale = "de_DE.UTF-8"
-[network]
+[net]
 loopback = true
 host-name = "worker.example"
 [environment]

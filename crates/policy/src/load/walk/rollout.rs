@@ -6,6 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Value, Walk, in_order};
 use crate::check::{self, Fault};
+use crate::load::Checks;
 use crate::error::Problem;
 use crate::load::document::Document;
 use crate::load::draft::{Draft, DraftRollout};
@@ -16,7 +17,7 @@ use crate::text;
 /// Reads the shares that a file holds.
 pub(in crate::load) fn shares(document: &Document) -> Result<Sourced<Share>, Vec<Problem>> {
     let (table, errors) = DeTable::parse_recoverable(&document.text);
-    let mut walk = Walk { document, check: None, draft: Draft::default(), problems: Vec::new() };
+    let mut walk = Walk { document, checks: Checks::default(), draft: Draft::default(), problems: Vec::new() };
     for error in &errors {
         walk.syntax(error);
     }

@@ -77,6 +77,9 @@ fn detail(layer: Layer, policy: &Policy, filter: &FilterPlan, landlock: &Landloc
     let limit = |key| policy.limits.get_display(key);
     match layer {
         Layer::MountNamespace => format!("{} entries, nothing else of the host", tree.entries.len()),
+        Layer::NetworkNamespace if policy.network.has_rules() => {
+            format!("loopback alone; {} rules on what the supervisor connects to", policy.network.allow.len())
+        }
         Layer::NetworkNamespace if policy.network.loopback.value => "loopback alone".to_owned(),
         Layer::NetworkNamespace => "no interface is up".to_owned(),
         Layer::UtsNamespace => format!("host name `{}`", policy.network.host_name.value),

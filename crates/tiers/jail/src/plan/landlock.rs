@@ -33,7 +33,8 @@ pub(crate) fn decide(tree: &Tree, abi: u32) -> LandlockPlan {
     }
     let network = if abi >= 4 { NETWORK_KNOWN } else { 0 };
     let scope = if abi >= 6 { SCOPE_KNOWN } else { 0 };
-    // With a loopback interface the job may be its own server: there TCP is bounded by the namespace alone.
-    let network = if tree.loopback { 0 } else { network };
+    // With a loopback interface the job may be its own server: there TCP is bounded by the namespace alone. Unless the
+    // supervisor makes these calls for the job, who then has none to make.
+    let network = if tree.loopback && !tree.names { 0 } else { network };
     LandlockPlan::Rules { abi, files, network, scope, rules }
 }

@@ -3,7 +3,7 @@
 use super::JOB_DIRECTORY;
 use crate::error::PlanError;
 use crate::probe::{PathFacts, PathKind};
-use lazaret_policy::{Policy, ProcView, Root, Source};
+use lazaret_policy::{Network, Policy, ProcView, Root, Source};
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
@@ -22,6 +22,8 @@ pub struct Tree {
     pub left_out: Vec<(PathBuf, Source)>,
     /// Whether the loopback interface will be up.
     pub(crate) loopback: bool,
+    /// Whether there are sockets on which the job can ask for addresses of names.
+    pub(crate) names: bool,
     /// Which files the paths of the policy were: a room prepared with others shows something else.
     pub(crate) identities: Vec<(u64, u64)>,
 }
@@ -159,7 +161,7 @@ impl Tree {
         for bind in &files.read {
             builder.bind(&bind.host, &bind.guest, bind.optional, &bind.source)?;
         }
-        builder.own_files(&policy.network.host_name.value);
+        builder.own_files(&policy.network);
         for device in DEVICES {
             let path = Path::new("/dev").join(device);
             builder.device(&path);
@@ -191,7 +193,8 @@ impl Tree {
             devices: builder.devices.into_iter().collect(),
             entries: builder.entries,
             left_out: builder.left_out,
-            loopback: policy.network.loopback.value,
+            loopback: policy.network.has_loopback(),
+            names: policy.network.has_rules(),
             identities: facts.identities().to_vec(),
         })
     }
@@ -312,15 +315,18 @@ impl Builder<'_> {
     }
 
     /// Names for the job's ids, and for itself.
-    fn own_files(&mut self, host_name: &str) {
-        let id = super::INNER_ID;
+    fn own_files(&mut self, network: &Network) {
+        let (id, host_name) = (super::INNER_ID, &network.host_name.value);
+        let services = if network.has_rules() { "files dns" } else { "files" };
         let files = [
             ("/etc/passwd", format!("job:x:{id}:{id}::{JOB_DIRECTORY}:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n")),
             ("/etc/group", format!("job:x:{id}:\nnogroup:x:65534:\n")),
             ("/etc/hosts", format!("127.0.0.1 localhost {host_name}\n::1 localhost\n")),
-            ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n".to_owned()),
+            ("/etc/nsswitch.conf", format!("passwd: files\ngroup: files\nhosts: {services}\n")),
         ];
-        for (guest, content) in files {
+        // Asked without a search list: a name is what it says.
+        let names = ("/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n".to_owned());
+        for (guest, content) in files.into_iter().chain(network.has_rules().then_some(names)) {
             let guest = Path::new(guest);
             if !self.covered(guest) && !self.taken(guest) {
                 self.entries.push(Entry::File { guest: guest.to_owned(), content });

@@ -1,6 +1,6 @@
 //! The third list: process 1 builds the policy's root, and ties its own hands.
 
-use super::{List, Part, Steps, Structure, Tolerate, Value, call, landlock, mounts, named, text};
+use super::{List, Part, Steps, Tolerate, Value, call, landlock, mounts, named, text};
 use crate::plan::{INNER_ID, Room};
 use lazaret_launch::steps::job;
 
@@ -31,20 +31,4 @@ pub(crate) fn add(steps: &mut Steps, room: &Room) {
 /// The one line of an id map that maps the job's id to `host`: user_namespaces(7).
 pub(crate) fn id_map(host: u32) -> String {
     format!("{INNER_ID} {host} 1")
-}
-
-/// netdevice(7), SIOCSIFFLAGS on `lo`.
-pub(crate) fn loopback(steps: &mut Steps, list: List) {
-    let socket = steps.scratch_slot();
-    let mut request = vec![0_u8; 40];
-    request[..2].copy_from_slice(b"lo");
-    #[expect(clippy::cast_possible_truncation, reason = "IFF_UP is 1")]
-    request[16..18].copy_from_slice(&(libc::IFF_UP as i16).to_ne_bytes());
-    let request = Structure { shown: "{lo, IFF_UP}".into(), bytes: request, addresses: Vec::new() };
-    let kind = Value::Named((libc::SOCK_DGRAM | libc::SOCK_CLOEXEC) as u64, "SOCK_DGRAM|SOCK_CLOEXEC");
-    let open = vec![named!(AF_INET), kind, Value::Number(0)];
-    steps.add(list, Part::Network, call!(SYS_socket), open).save(socket);
-    let args = vec![Value::Descriptor(socket), named!(SIOCSIFFLAGS), Value::Structure(request.into())];
-    steps.add(list, Part::Network, call!(SYS_ioctl), args);
-    steps.add(list, Part::Network, call!(SYS_close), vec![Value::Descriptor(socket)]);
 }

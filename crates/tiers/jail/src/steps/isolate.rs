@@ -17,8 +17,8 @@ pub(crate) fn add(steps: &mut Steps, kind: ShellKind, settings: ShellSettings) {
         steps.mark(LIST, Part::Time);
         time(steps, settings.clocks);
     }
-    if kind.mode == Mode::Rootless && kind.loopback {
-        super::build::loopback(steps, LIST);
+    if kind.mode == Mode::Rootless {
+        super::network::add(steps, LIST, kind);
     }
     steps.mark(LIST, Part::IdMaps);
     match kind.mode {

@@ -28,9 +28,7 @@ pub(crate) fn add(steps: &mut Steps, kind: ShellKind, settings: ShellSettings) {
         steps.mark(list, Part::Network);
         // Made by root, so that it belongs to no user namespace that the job could have rights in.
         steps.add(list, Part::Network, call!(SYS_unshare), vec![named!(CLONE_NEWNET)]);
-        if kind.loopback {
-            super::build::loopback(steps, list);
-        }
+        super::network::add(steps, list, kind);
     }
     steps.mark(list, Part::Namespaces);
     let mut args = match kind.mode {

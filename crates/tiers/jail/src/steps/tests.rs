@@ -80,7 +80,7 @@ fn everything_bound_is_read_only_before_it_is_put_into_place() {
 #[test]
 fn every_step_has_a_sentence_of_its_own() {
     let policy = "[files]\npts = true\nshm = true\nproc = \"full\"\ncow = [{ path = \"/usr/bin\", at = \"/view\" }]\n\
-                  [network]\nloopback = true";
+                  [net]\nloopback = true";
     let steps = steps_of(policy);
 
     for list in [List::Start, List::Isolate, List::Build, List::Admit, List::Enter] {

@@ -5,7 +5,7 @@ use super::order::SELF;
 use crate::attributes;
 use lazaret_filter::{Action, Arch, Backend, Filter, Rule};
 use lazaret_launch::refusals::{Bound, OwnId, Rules};
-use lazaret_policy::{CallAction, Policy, Source};
+use lazaret_policy::{Brokered, CallAction, Policy, Source};
 
 const EPERM: u16 = 1;
 const ENOMEM: u16 = 12;
@@ -123,6 +123,7 @@ impl CallFilter {
             never: &self.never,
             own_id: Some(own_id),
             is_harmless_copy: restricted || !self.opens(),
+            brokered: Brokered::default(),
             watching: None,
         }
     }

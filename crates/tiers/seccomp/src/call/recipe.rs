@@ -113,7 +113,11 @@ fn check(policy: &Policy) -> Result<(), SandboxError> {
         (named("files.pts", files.pts.value.then_some(&files.pts.source)), own_tree),
         (named("files.shm", files.shm.value.then_some(&files.shm.source)), own_tree),
         (
-            named("network.loopback", policy.network.loopback.value.then_some(&policy.network.loopback.source)),
+            named("net.loopback", policy.network.loopback.value.then_some(&policy.network.loopback.source)),
+            "it has no network namespace of its own",
+        ),
+        (
+            named("net.allow", policy.network.allow.first().map(|host| &host.source)),
             "it has no network namespace of its own",
         ),
         (set.map(|(key, source)| (key, source.to_string())), "it has its caller's memory, and so its environment"),

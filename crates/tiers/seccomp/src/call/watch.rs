@@ -179,7 +179,7 @@ impl Watch<'_> {
 
     fn answer(&mut self) -> Result<(), CallError> {
         if let (Some(listener), Some(pid)) = (&self.listener, self.pid) {
-            let answered = self.refused.answer_next(listener.as_fd(), &self.recipe.rules(pid));
+            let answered = self.refused.answer_next(listener.as_fd(), &self.recipe.rules(pid), None);
             answered.map_err(CallError::resource("answer a system call of the function"))?;
             if self.refused.violation.is_some() {
                 self.end(Stop::Violation)?;

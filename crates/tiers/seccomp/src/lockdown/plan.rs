@@ -106,7 +106,11 @@ fn all_unmet(policy: &Policy, facts: &Facts, filter: &FilterPlan) -> Vec<Unmet> 
     let (network, limits, calls) = (&policy.network, &policy.limits, &policy.system_calls);
     if network.loopback.value {
         let why = "the process stays in the network that it is in".to_owned();
-        add(Layer::NetworkNamespace, "network.loopback".to_owned(), why, &network.loopback.source);
+        add(Layer::NetworkNamespace, "net.loopback".to_owned(), why, &network.loopback.source);
+    }
+    if let Some(host) = network.allow.first() {
+        let why = "nobody connects for the process".to_owned();
+        add(Layer::NetworkNamespace, format!("net.allow = `{}`", host.rule), why, &host.source);
     }
     if let Some(cpus) = &limits.cpus {
         let why = "no process can bound its own bandwidth".to_owned();

@@ -34,7 +34,7 @@ fn what_needs_namespaces_or_groups_is_refused_at_the_line_that_asks_for_it() {
         ("[files]\nroot = { directory = \"/srv\" }", "root"),
         ("[files]\ncow = [{ path = \"/srv\" }]", "copy-on-write"),
         ("[files]\nread = [{ path = \"/usr\", at = \"/opt\" }]", "another place"),
-        ("[network]\nloopback = true", "loopback"),
+        ("[net]\nloopback = true", "loopback"),
         ("[limits]\ncpus = 1", "cpus"),
         ("[limits]\nio-rate = \"1MiB\"", "io-rate"),
     ] {

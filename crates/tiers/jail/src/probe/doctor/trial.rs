@@ -215,7 +215,7 @@ impl<'a> Trial<'a> {
 
     /// Brings the loopback interface up.
     pub(super) fn loopback(&mut self) {
-        steps::build::loopback(&mut self.steps, self.list);
+        steps::network::loopback(&mut self.steps, self.list);
     }
 
     /// Starts it.

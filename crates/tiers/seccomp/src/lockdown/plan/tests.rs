@@ -53,7 +53,7 @@ fn layers(changes: &str) -> Vec<Layer> {
 fn everything_that_needs_a_jail_is_listed_at_once_with_its_layer_and_place() {
     let unmet = unmet(
         "[files]\nproc = \"full\"\npts = true\nread = [{ path = \"/usr\", at = \"/other\" }]\n[limits]\ncpus = \"0.5\"\n\
-         [network]\nloopback = true\n",
+         [net]\nloopback = true\n",
         &facts(&[]),
     );
 
@@ -65,7 +65,7 @@ fn everything_that_needs_a_jail_is_listed_at_once_with_its_layer_and_place() {
             "mount-namespace: files.read `/usr` at `/other` (test.toml:5)",
             "mount-namespace: files.proc = full (test.toml:3)",
             "mount-namespace: files.pts (test.toml:4)",
-            "network-namespace: network.loopback (test.toml:9)",
+            "network-namespace: net.loopback (test.toml:9)",
             "cgroup-cpu: limits.cpus = 0.5 (test.toml:7)",
         ]
     );

@@ -1,0 +1,328 @@
+//! The calls, one by one.
+
+use super::address::{self, Written};
+use super::decide::{Permit, Refused};
+use super::pending::{self, Connecting, Pending};
+use super::place::{self, Placed};
+use super::socket::{self, Begun, Facts};
+use super::{Net, replica};
+use crate::caller::{Caller, CallerError, Reply};
+use lazaret_policy::NetworkAct;
+use lazaret_sys::option;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// Ports below are not for those without a capability: ip(7), `ip_unprivileged_port_start`.
+const UNPRIVILEGED: u16 = 1024;
+
+/// What becomes of a call.
+enum Next {
+    /// It returns this.
+    Reply(Reply),
+    /// The kernel makes it, as nothing that it could come to is out of bounds.
+    GoOn,
+    /// It waits.
+    Wait,
+}
+
+const DONE: Next = Next::Reply(Reply::Value(0));
+
+fn fails(errno: i32) -> Result<Next, CallerError> {
+    Ok(Next::Reply(Reply::Errno(errno)))
+}
+
+/// What a call that was made returned.
+fn returns(made: io::Result<()>) -> Result<Next, CallerError> {
+    match made.map_err(|e| e.raw_os_error().ok_or(e)) {
+        Ok(()) => Ok(DONE),
+        Err(Ok(errno)) => fails(errno),
+        Err(Err(e)) => Err(CallerError::Own(e)),
+    }
+}
+
+fn refused(reason: &str) -> Refused {
+    Refused { name: None, reason: reason.to_owned(), suggestion: None }
+}
+
+impl Net {
+    pub(super) fn answer(&mut self, caller: &Caller<'_>, call: &str) -> io::Result<()> {
+        let next = match call {
+            "connect" => self.connect(caller),
+            "bind" => self.bind(caller),
+            _ => self.listen(caller),
+        };
+        match next {
+            Ok(Next::Reply(reply)) => caller.answer(reply),
+            Ok(Next::GoOn) => caller.go_on(),
+            Ok(Next::Wait) | Err(CallerError::Gone) => Ok(()),
+            Err(CallerError::Errno(errno)) => caller.answer(Reply::Errno(errno)),
+            Err(CallerError::Late) => caller.answer(Reply::Errno(libc::EFAULT)),
+            Err(CallerError::Own(error)) => {
+                self.transcript.lacked(&error);
+                caller.answer(Reply::Errno(libc::ENOBUFS))
+            }
+        }
+    }
+
+    /// The socket that a call names, and what it is.
+    fn object(&self, caller: &Caller<'_>) -> Result<(i32, OwnedFd, Facts), CallerError> {
+        let number = first(caller, 0);
+        let object = caller.descriptor(number)?;
+        match Facts::of(object.as_fd()) {
+            Ok(facts) => Ok((number, object, facts)),
+            Err(e) if e.raw_os_error() == Some(libc::ENOTSOCK) => Err(CallerError::Errno(libc::ENOTSOCK)),
+            Err(e) => Err(CallerError::Own(e)),
+        }
+    }
+
+    /// The address that a call names, copied once.
+    fn written(&mut self, caller: &Caller<'_>) -> Result<Vec<u8>, CallerError> {
+        let length = usize::try_from(first(caller, 2)).ok().filter(|length| *length <= address::LONGEST);
+        let Some(length) = length else { return Err(CallerError::Errno(libc::EINVAL)) };
+        caller.copy(&mut self.reader, caller.notification().args[1], length)
+    }
+
+    /// Whether a socket is of this process's network namespace, and not of the job's.
+    fn is_outside(&self, facts: &Facts) -> bool {
+        facts.namespace == self.outside
+    }
+
+    /// Unix sockets: their names are looked up as the caller sees them, so the kernel does. Should the number stand for
+    /// another socket by then, and the memory hold another address, Landlock refuses what the kernel would do.
+    fn local(&mut self, act: NetworkAct) -> Result<Next, CallerError> {
+        if self.walled {
+            return Ok(Next::GoOn);
+        }
+        let reason = "a Unix socket beside a network needs Landlock ABI 4 (Linux 6.7)";
+        self.transcript.refuse(act, None, refused(reason));
+        fails(libc::EACCES)
+    }
+
+    fn connect(&mut self, caller: &Caller<'_>) -> Result<Next, CallerError> {
+        let (number, object, facts) = self.object(caller)?;
+        let bytes = self.written(caller)?;
+        let written = Written::of(&bytes);
+        match (facts.family, written) {
+            (libc::AF_UNIX, _) => return self.local(NetworkAct::Connect),
+            (libc::AF_NETLINK, Written::Kernel) => return returns(option::connect(object.as_fd(), &bytes)),
+            (_, Written::Short) => return fails(libc::EINVAL),
+            (libc::AF_INET | libc::AF_INET6, Written::Unspecified | Written::Inet(_)) => {}
+            _ => {
+                self.transcript.refuse(NetworkAct::Connect, None, refused("no such address is connected to"));
+                return fails(libc::EAFNOSUPPORT);
+            }
+        }
+        let to = match written {
+            Written::Inet(to) => to,
+            _ if self.is_outside(&facts) => {
+                let reason = "a connection that was made for the job is not undone: it is closed";
+                self.transcript.refuse(NetworkAct::Connect, None, refused(reason));
+                return fails(libc::EACCES);
+            }
+            _ => return returns(option::connect(object.as_fd(), &bytes)),
+        };
+        if to.is_ipv6() != facts.is_v6() {
+            return fails(libc::EAFNOSUPPORT);
+        }
+        if !facts.is_tcp() {
+            return self.connect_datagrams(&object, &facts, to);
+        }
+        self.connect_stream(caller, number, object, facts, to)
+    }
+
+    /// Of sockets that are no streams only those inside reach anybody, who is inside too.
+    fn connect_datagrams(&mut self, object: &OwnedFd, facts: &Facts, to: SocketAddr) -> Result<Next, CallerError> {
+        if self.is_outside(facts) {
+            return fails(libc::EACCES);
+        }
+        let bytes = address::bytes(to, facts.is_v6());
+        match socket::begin(object.as_fd(), &bytes).map_err(CallerError::Own)? {
+            Begun::Done => Ok(DONE),
+            Begun::Waiting => fails(libc::EINPROGRESS),
+            Begun::Failed(errno) => fails(errno),
+        }
+    }
+
+    fn connect_stream(
+        &mut self,
+        caller: &Caller<'_>,
+        number: i32,
+        object: OwnedFd,
+        facts: Facts,
+        to: SocketAddr,
+    ) -> Result<Next, CallerError> {
+        let cookie = socket::cookie(object.as_fd()).map_err(CallerError::Own)?;
+        let descriptor = number.cast_unsigned();
+        let here = Place { caller, descriptor, cookie, facts, to };
+        let outside = self.is_outside(&facts);
+        if let Some(placed) = self.placed.get(&cookie).copied().filter(|_| outside) {
+            let same = (placed.address.ip().to_canonical(), placed.address.port()) == (to.ip().to_canonical(), to.port());
+            if same && !socket::is_closed(object.as_fd()).map_err(CallerError::Own)? {
+                return self.connect_own(&here, object);
+            }
+            // What became of the last time, which is told once.
+            let last = socket::error(object.as_fd()).map_err(CallerError::Own)?;
+            if same && last != 0 {
+                return fails(last);
+            }
+        }
+        if socket::is_connected(object.as_fd()) {
+            return fails(libc::EISCONN);
+        }
+        let by_rule = self.names.with_pins(|pins| self.terms.decide(to, pins));
+        match by_rule {
+            Ok(permit) => self.connect_outside(&here, object, &permit),
+            // The job's own servers: on its own socket, which leads nowhere else.
+            Err(_) if address::is_own(to.ip()) && !outside => self.connect_own(&here, object),
+            Err(refused) => {
+                self.transcript.refuse(NetworkAct::Connect, Some(to), refused);
+                fails(libc::EACCES)
+            }
+        }
+    }
+
+    /// On the very socket that the job has.
+    fn connect_own(&mut self, here: &Place<'_, '_>, object: OwnedFd) -> Result<Next, CallerError> {
+        let bytes = address::bytes(here.to, here.facts.is_v6());
+        match socket::begin(object.as_fd(), &bytes).map_err(CallerError::Own)? {
+            Begun::Done => Ok(DONE),
+            Begun::Failed(libc::EALREADY) if !socket::is_nonblocking(object.as_fd()).map_err(CallerError::Own)? => {
+                self.wait_for(here, Connecting::Own(object))
+            }
+            Begun::Failed(errno) => fails(errno),
+            Begun::Waiting if socket::is_nonblocking(object.as_fd()).map_err(CallerError::Own)? => {
+                fails(libc::EINPROGRESS)
+            }
+            Begun::Waiting => self.wait_for(here, Connecting::Own(object)),
+        }
+    }
+
+    /// By a socket from outside, that takes the place of the job's.
+    fn connect_outside(&mut self, here: &Place<'_, '_>, old: OwnedFd, permit: &Permit) -> Result<Next, CallerError> {
+        if let Some(again) = self.is_on_its_way(here)? {
+            return Ok(again);
+        }
+        let flags = rustix::fs::fcntl_getfl(&old).map_err(|errno| CallerError::Own(errno.into()))?;
+        let cloexec = place::is_closed_on_exec(here.caller.tid(), here.descriptor.cast_signed());
+        let socket = replica::make(old.as_fd(), &here.facts, permit.address).map_err(CallerError::Own)?;
+        let entry = self.transcript.begin(permit);
+        let bytes = address::bytes(permit.address, here.facts.is_v6());
+        let begun = socket::begin(socket.as_fd(), &bytes).map_err(CallerError::Own)?;
+        let waits = !flags.contains(rustix::fs::OFlags::NONBLOCK);
+        let errno = match begun {
+            Begun::Failed(errno) => {
+                self.transcript.failed(entry, errno);
+                return fails(errno);
+            }
+            Begun::Waiting if waits => {
+                return self.wait_for(here, Connecting::Replica { socket, cloexec, flags, entry });
+            }
+            Begun::Waiting => libc::EINPROGRESS,
+            Begun::Done => {
+                self.transcript.connected(entry);
+                0
+            }
+        };
+        let placed = Placed { address: permit.address, entry };
+        self.put(here.caller, here.descriptor, socket, (cloexec, flags), placed)?;
+        if errno == 0 { Ok(DONE) } else { fails(errno) }
+    }
+
+    /// A call that a signal interrupted, and that is made again, goes on where it was; one beside another waits for nothing.
+    fn is_on_its_way(&mut self, here: &Place<'_, '_>) -> Result<Option<Next>, CallerError> {
+        let same = |pending: &Pending| pending.cookie == here.cookie;
+        let Some(at) = self.pending.iter().position(same) else { return Ok(None) };
+        let pending = &mut self.pending[at];
+        if pending.gone.is_none() && here.caller.is_other_waiting(&pending.notification) {
+            return fails(libc::EALREADY).map(Some);
+        }
+        if (pending.address.ip().to_canonical(), pending.address.port()) != (here.to.ip().to_canonical(), here.to.port()) {
+            self.pending.swap_remove(at);
+            return Ok(None);
+        }
+        (pending.notification, pending.gone) = (*here.caller.notification(), None);
+        pending.descriptor = here.descriptor;
+        Ok(Some(Next::Wait))
+    }
+
+    fn wait_for(&mut self, here: &Place<'_, '_>, socket: Connecting) -> Result<Next, CallerError> {
+        if self.pending.len() >= pending::MOST {
+            return fails(libc::ENOBUFS);
+        }
+        let until = patience(match &socket {
+            Connecting::Own(socket) | Connecting::Replica { socket, .. } => socket.as_fd(),
+        });
+        self.wait(Pending {
+            notification: *here.caller.notification(),
+            descriptor: here.descriptor,
+            cookie: here.cookie,
+            address: here.to,
+            socket,
+            until: until.map(|patience| Instant::now() + patience),
+            gone: None,
+        });
+        Ok(Next::Wait)
+    }
+
+    fn bind(&mut self, caller: &Caller<'_>) -> Result<Next, CallerError> {
+        let (_, object, facts) = self.object(caller)?;
+        let bytes = self.written(caller)?;
+        match (facts.family, Written::of(&bytes)) {
+            (libc::AF_UNIX, _) => self.local(NetworkAct::Bind),
+            (libc::AF_NETLINK, Written::Kernel) => returns(option::bind(object.as_fd(), &bytes)),
+            (libc::AF_INET | libc::AF_INET6, Written::Inet(at)) if self.is_outside(&facts) => {
+                let reason = "a socket that was made for the job has an address";
+                self.transcript.refuse(NetworkAct::Bind, Some(at), refused(reason));
+                fails(libc::EINVAL)
+            }
+            (libc::AF_INET | libc::AF_INET6, Written::Inet(at)) if (1..UNPRIVILEGED).contains(&at.port()) => {
+                fails(libc::EACCES)
+            }
+            (libc::AF_INET | libc::AF_INET6, Written::Inet(at)) if at.is_ipv6() == facts.is_v6() => {
+                returns(option::bind(object.as_fd(), &address::bytes(at, facts.is_v6())))
+            }
+            (_, Written::Short) => fails(libc::EINVAL),
+            _ => {
+                self.transcript.refuse(NetworkAct::Bind, None, refused("no such address is bound"));
+                fails(libc::EAFNOSUPPORT)
+            }
+        }
+    }
+
+    fn listen(&mut self, caller: &Caller<'_>) -> Result<Next, CallerError> {
+        let (_, object, facts) = self.object(caller)?;
+        if facts.is_inet() && self.is_outside(&facts) {
+            let reason = "nobody connects to a socket that was made for the job";
+            self.transcript.refuse(NetworkAct::Listen, None, refused(reason));
+            return fails(libc::EINVAL);
+        }
+        returns(option::listen(object.as_fd(), first(caller, 1)))
+    }
+}
+
+/// What a call on a stream is about.
+struct Place<'c, 'n> {
+    caller: &'c Caller<'n>,
+    descriptor: u32,
+    cookie: u64,
+    facts: Facts,
+    to: SocketAddr,
+}
+
+/// An argument that is an int.
+fn first(caller: &Caller<'_>, at: usize) -> i32 {
+    #[expect(clippy::cast_possible_truncation, reason = "the high half of an int's register has no meaning")]
+    let low = caller.notification().args[at] as u32;
+    low.cast_signed()
+}
+
+/// How long connect(2) waits on this socket: socket(7), `SO_SNDTIMEO`. `None`: as long as it takes.
+fn patience(socket: BorrowedFd<'_>) -> Option<Duration> {
+    let time = option::bytes::<16>(socket, libc::SOL_SOCKET, libc::SO_SNDTIMEO).ok()?;
+    let (seconds, micros) = time.split_first_chunk::<8>()?;
+    let seconds = u64::try_from(i64::from_ne_bytes(*seconds)).ok()?;
+    let micros = u64::try_from(i64::from_ne_bytes(micros.try_into().ok()?)).ok()?;
+    Some(Duration::from_secs(seconds) + Duration::from_micros(micros)).filter(|time| !time.is_zero())
+}

@@ -1,0 +1,163 @@
+//! Calls that wait for their connections.
+
+use super::place::Placed;
+use super::socket;
+use super::transcript::Entry;
+use super::{LOOK, Net};
+use crate::caller::{Caller, CallerError, Reply};
+use lazaret_sys::seccomp::{self, Notification};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// How long a connection is kept on its way whose call went away: a signal's handler may have it made again.
+const KEPT: Duration = Duration::from_secs(5);
+/// How many calls wait at most. More threads wait for the first of them to end.
+pub(super) const MOST: usize = 1024;
+
+/// A call that waits.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) notification: Notification,
+    /// The number that the caller named.
+    pub(super) descriptor: u32,
+    /// The cookie of the socket that the number stood for.
+    pub(super) cookie: u64,
+    /// Whom to.
+    pub(super) address: SocketAddr,
+    pub(super) socket: Connecting,
+    /// When the job does not want to wait any longer.
+    pub(super) until: Option<Instant>,
+    /// Since when the call is gone.
+    pub(super) gone: Option<Instant>,
+}
+
+/// What is being connected.
+#[derive(Debug)]
+pub(super) enum Connecting {
+    /// The job's own socket.
+    Own(OwnedFd),
+    /// One from outside, that is to take its place.
+    Replica {
+        socket: OwnedFd,
+        cloexec: bool,
+        /// The status flags of the job's socket.
+        flags: OFlags,
+        entry: Option<Entry>,
+    },
+}
+
+impl Connecting {
+    fn socket(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Own(socket) | Self::Replica { socket, .. } => socket.as_fd(),
+        }
+    }
+}
+
+impl Pending {
+    pub(super) fn interest(&self) -> BorrowedFd<'_> {
+        self.socket.socket()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.until
+    }
+
+    fn is_ready(&self) -> bool {
+        let socket = self.socket.socket();
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&now)) == Ok(1)
+    }
+}
+
+impl Net {
+    /// Keeps a call until its connection is there.
+    pub(super) fn wait(&mut self, pending: Pending) {
+        self.look.get_or_insert_with(|| Instant::now() + LOOK);
+        self.pending.push(pending);
+    }
+
+    /// Answers all that can be answered, and forgets those that went away for good.
+    pub(super) fn answer_pending(&mut self, listener: BorrowedFd<'_>) -> io::Result<()> {
+        let now = Instant::now();
+        for mut pending in std::mem::take(&mut self.pending) {
+            if pending.gone.is_none() && !seccomp::is_waiting(listener, pending.notification.id) {
+                pending.gone = Some(now);
+            }
+            if let Some(gone) = pending.gone {
+                if now >= gone + KEPT {
+                    self.give_up(&pending, libc::EINTR);
+                } else {
+                    self.pending.push(pending);
+                }
+                continue;
+            }
+            let in_time = pending.until.is_none_or(|until| now < until);
+            if pending.is_ready() {
+                let error = socket::error(pending.socket.socket())?;
+                self.settle(listener, pending, error)?;
+            } else if in_time {
+                self.pending.push(pending);
+            } else {
+                // As the kernel does when SO_SNDTIMEO has passed: the connection goes on by itself.
+                self.settle(listener, pending, libc::EINPROGRESS)?;
+            }
+        }
+        self.look = (!self.pending.is_empty()).then(|| now + LOOK);
+        Ok(())
+    }
+
+    fn give_up(&mut self, pending: &Pending, errno: i32) {
+        if let Connecting::Replica { entry, .. } = pending.socket {
+            self.transcript.failed(entry, errno);
+        }
+    }
+
+    /// Ends a wait: connected, failed, or to go on without anybody who waits.
+    fn settle(&mut self, listener: BorrowedFd<'_>, pending: Pending, error: i32) -> io::Result<()> {
+        let Pending { notification, descriptor, address, socket, .. } = pending;
+        let caller = Caller::new(listener, &notification);
+        let reply = |errno| if errno == 0 { Reply::Value(0) } else { Reply::Errno(errno) };
+        match socket {
+            Connecting::Own(_) => caller.answer(reply(error)),
+            Connecting::Replica { entry, .. } if !matches!(error, 0 | libc::EINPROGRESS) => {
+                self.transcript.failed(entry, error);
+                caller.answer(reply(error))
+            }
+            Connecting::Replica { socket, cloexec, flags, entry } => {
+                let placed = Placed { address, entry };
+                let put = self.put(&caller, descriptor, socket, (cloexec, flags), placed);
+                if error == 0 {
+                    self.transcript.connected(entry);
+                }
+                match put {
+                    Ok(()) => caller.answer(reply(error)),
+                    Err(CallerError::Gone) => Ok(()),
+                    Err(CallerError::Errno(errno)) => caller.answer(reply(errno)),
+                    Err(CallerError::Late | CallerError::Own(_)) => caller.answer(reply(libc::ENOBUFS)),
+                }
+            }
+        }
+    }
+
+    /// Puts a socket from outside into the place of the job's, with the flags of that.
+    pub(super) fn put(
+        &mut self,
+        caller: &Caller<'_>,
+        descriptor: u32,
+        socket: OwnedFd,
+        (cloexec, flags): (bool, OFlags),
+        placed: Placed,
+    ) -> Result<(), CallerError> {
+        let own = |errno: rustix::io::Errno| CallerError::Own(errno.into());
+        // Known before it can be used.
+        let cookie = socket::cookie(socket.as_fd()).map_err(CallerError::Own)?;
+        rustix::fs::fcntl_setfl(&socket, flags).map_err(own)?;
+        self.placed.insert(cookie, placed);
+        caller.put(descriptor, socket.as_fd(), cloexec)
+    }
+}

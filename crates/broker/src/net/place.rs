@@ -1,0 +1,20 @@
+//! Sockets from outside in the job's hands.
+
+use super::transcript::Entry;
+use std::net::SocketAddr;
+
+/// A socket that took the place of one of the job's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placed {
+    /// Whom it was connected to.
+    pub(super) address: SocketAddr,
+    /// Its entry in the transcript.
+    pub(super) entry: Option<Entry>,
+}
+
+/// Whether the number `descriptor` of the thread `tid` is closed on exec. Source: proc_pid_fdinfo(5).
+pub(super) fn is_closed_on_exec(tid: u32, descriptor: i32) -> bool {
+    let text = std::fs::read_to_string(format!("/proc/{tid}/fdinfo/{descriptor}")).unwrap_or_default();
+    let flags = text.lines().find_map(|line| i32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & libc::O_CLOEXEC != 0)
+}

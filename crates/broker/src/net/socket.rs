@@ -1,0 +1,122 @@
+//! What a socket is, and connecting it without waiting.
+
+use lazaret_sys::option;
+use rustix::fs::OFlags;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+/// `SO_NETNS_COOKIE`: Linux 5.14.
+const NAMESPACE: i32 = 71;
+/// `SO_COOKIE`: Linux 4.6.
+const COOKIE: i32 = 57;
+
+/// What a socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// `AF_*`.
+    pub(super) family: i32,
+    /// `SOCK_*`.
+    pub(super) kind: i32,
+    /// `IPPROTO_*`.
+    pub(super) protocol: i32,
+    /// The network namespace that it is of; 0 for one that is of none.
+    pub(super) namespace: u64,
+}
+
+impl Facts {
+    /// `Err` with `ENOTSOCK` for what is no socket.
+    pub(super) fn of(object: BorrowedFd<'_>) -> io::Result<Self> {
+        let number = |name| option::number(object, libc::SOL_SOCKET, name);
+        Ok(Self {
+            family: number(libc::SO_DOMAIN)?,
+            kind: number(libc::SO_TYPE)?,
+            protocol: number(libc::SO_PROTOCOL)?,
+            namespace: namespace(object)?,
+        })
+    }
+
+    pub(super) fn is_inet(&self) -> bool {
+        matches!(self.family, libc::AF_INET | libc::AF_INET6)
+    }
+
+    pub(super) fn is_tcp(&self) -> bool {
+        self.is_inet() && self.kind == libc::SOCK_STREAM && matches!(self.protocol, libc::IPPROTO_TCP | libc::IPPROTO_MPTCP)
+    }
+
+    pub(super) fn is_v6(&self) -> bool {
+        self.family == libc::AF_INET6
+    }
+}
+
+fn namespace(object: BorrowedFd<'_>) -> io::Result<u64> {
+    option::bytes(object, libc::SOL_SOCKET, NAMESPACE).map(u64::from_ne_bytes)
+}
+
+/// The number of a socket that no other ever has.
+pub(super) fn cookie(object: BorrowedFd<'_>) -> io::Result<u64> {
+    option::bytes(object, libc::SOL_SOCKET, COOKIE).map(u64::from_ne_bytes)
+}
+
+/// The cookie of this thread's network namespace.
+pub(super) fn own_namespace() -> io::Result<u64> {
+    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    namespace(socket.as_fd())
+}
+
+/// How connecting began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// It is connected.
+    Done,
+    /// It is on its way.
+    Waiting,
+    /// It failed.
+    Failed(i32),
+}
+
+/// Connects `object` to `address`, without waiting: also a socket that waits, which is made one that does not for as long
+/// as the call takes. Who uses it at the same time is told that it is not connected, either way.
+pub(super) fn begin(object: BorrowedFd<'_>, address: &[u8]) -> io::Result<Begun> {
+    let flags = rustix::fs::fcntl_getfl(object)?;
+    let waits = !flags.contains(OFlags::NONBLOCK);
+    if waits {
+        rustix::fs::fcntl_setfl(object, flags | OFlags::NONBLOCK)?;
+    }
+    let connected = option::connect(object, address);
+    if waits {
+        rustix::fs::fcntl_setfl(object, flags)?;
+    }
+    Ok(match connected {
+        Ok(()) => Begun::Done,
+        Err(e) => match e.raw_os_error() {
+            Some(libc::EINPROGRESS) => Begun::Waiting,
+            Some(errno) => Begun::Failed(errno),
+            None => return Err(e),
+        },
+    })
+}
+
+/// Whether the socket has a peer.
+pub(super) fn is_connected(object: BorrowedFd<'_>) -> bool {
+    rustix::net::getpeername(object).is_ok()
+}
+
+/// `TCP_CLOSE` of the kernel's include/net/tcp_states.h.
+const CLOSED: u8 = 7;
+
+/// Whether a TCP socket has no connection, and none on its way. Source: tcp(7), `TCP_INFO`.
+pub(super) fn is_closed(object: BorrowedFd<'_>) -> io::Result<bool> {
+    let [state] = option::beginning(object, libc::IPPROTO_TCP, libc::TCP_INFO)?;
+    Ok(state == CLOSED)
+}
+
+/// Whether calls on it do not wait.
+pub(super) fn is_nonblocking(object: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(rustix::fs::fcntl_getfl(object)?.contains(OFlags::NONBLOCK))
+}
+
+/// What became of connecting: 0, or an errno.
+pub(super) fn error(object: BorrowedFd<'_>) -> io::Result<i32> {
+    option::number(object, libc::SOL_SOCKET, libc::SO_ERROR)
+}

@@ -1,0 +1,52 @@
+//! The network of a job, as a plan, and its beginning.
+
+use crate::error::{PlanError, RunError};
+use crate::landlock::LandlockPlan;
+use lazaret_broker::net::{self, Net, Terms};
+use lazaret_egress::{Rule, Upstream};
+use lazaret_policy::{Layer, Policy};
+
+/// What may be connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkPlan {
+    /// The policy's rules.
+    pub rules: Vec<Rule>,
+    /// Whether the kernel refuses the job TCP connections of its own making.
+    pub walled: bool,
+}
+
+impl NetworkPlan {
+    /// The network that `policy` gives, if it gives any.
+    ///
+    /// # Errors
+    ///
+    /// A rule that is none, or a host on which nobody can connect for the job.
+    pub fn new(policy: &Policy, supervised: bool, landlock: &LandlockPlan) -> Result<Option<Self>, PlanError> {
+        let Some(first) = policy.network.allow.first() else { return Ok(None) };
+        if !supervised {
+            return Err(PlanError::Network {
+                asked_by: first.source.clone(),
+                problem: format!("it needs the layer `{}`, which does not hold here", Layer::Notifier),
+            });
+        }
+        let rules = policy.network.allow.iter().map(|host| {
+            let problem = |e| PlanError::Network { asked_by: host.source.clone(), problem: format!("`{}`: {e}", host.rule) };
+            host.rule.parse().map_err(problem)
+        });
+        let walled = matches!(landlock, LandlockPlan::Rules { network, .. } if *network != 0);
+        Ok(Some(Self { rules: rules.collect::<Result<_, _>>()?, walled }))
+    }
+
+    /// Makes it, for one job.
+    ///
+    /// # Errors
+    ///
+    /// When this host's own network cannot be looked at.
+    pub(crate) fn begin(&self) -> Result<Net, RunError> {
+        let own = |what| move |source| RunError::Resource { what, source };
+        let guard = net::guard([]);
+        let upstream = Upstream::of_system().map_err(own("read this host's name servers"))?;
+        let terms = Terms { rules: self.rules.clone(), guard };
+        Net::new(terms, upstream, self.walled).map_err(own("tell this network namespace from the job's"))
+    }
+}
