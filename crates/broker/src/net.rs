@@ -62,12 +62,12 @@ pub struct Net {
 }
 
 impl Net {
-    /// That of a job that begins now, under `terms`. `walled`: Landlock refuses the job to connect and bind TCP sockets.
+    /// That of a job that begins now, under `terms`, whose memory `reader` reads. `walled`: Landlock refuses the job to connect and bind TCP sockets.
     ///
     /// # Errors
     ///
     /// When this process's own network namespace cannot be told from the job's.
-    pub fn new(terms: Terms, upstream: Upstream, walled: bool) -> io::Result<Self> {
+    pub fn new(terms: Terms, upstream: Upstream, reader: Reader, walled: bool) -> io::Result<Self> {
         let terms = Arc::new(terms);
         Ok(Self {
             names: Names::new(Arc::clone(&terms), upstream),
@@ -77,7 +77,7 @@ impl Net {
             placed: HashMap::new(),
             outside: socket::own_namespace()?,
             walled,
-            reader: Reader::default(),
+            reader,
             look: None,
         })
     }

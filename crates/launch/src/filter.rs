@@ -10,8 +10,8 @@ use crate::error::PlanError;
 use crate::observe::{Observe, Watching};
 use crate::refusals::{Bound, Rules};
 use crate::start::{self, AfterStart};
-use lazaret_filter::{Action, Arch, Backend, Call, CompileError, Filter, Rule, RuleCost, Watch, table};
 use lazaret_broker::net;
+use lazaret_filter::{Action, Arch, Backend, Call, CompileError, Filter, Rule, RuleCost, Watch, table};
 use lazaret_policy::{Brokered, CallAction, Source, SystemCalls};
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,10 +1,14 @@
 //! The network of a job, as a plan, and its beginning.
 
+mod mounts;
+
 use crate::error::{PlanError, RunError};
 use crate::landlock::LandlockPlan;
 use lazaret_broker::net::{self, Net, Terms};
 use lazaret_egress::{Rule, Upstream};
-use lazaret_policy::{Layer, Policy};
+use lazaret_inspect::Reader;
+use lazaret_policy::{Layer, Policy, Root};
+use std::path::PathBuf;
 
 /// What may be connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +17,8 @@ pub struct NetworkPlan {
     pub rules: Vec<Rule>,
     /// Whether the kernel refuses the job TCP connections of its own making.
     pub walled: bool,
+    /// The paths of this host that the job is shown.
+    pub shown: Vec<PathBuf>,
 }
 
 impl NetworkPlan {
@@ -30,11 +36,21 @@ impl NetworkPlan {
             });
         }
         let rules = policy.network.allow.iter().map(|host| {
-            let problem = |e| PlanError::Network { asked_by: host.source.clone(), problem: format!("`{}`: {e}", host.rule) };
+            let problem =
+                |e| PlanError::Network { asked_by: host.source.clone(), problem: format!("`{}`: {e}", host.rule) };
             host.rule.parse().map_err(problem)
         });
         let walled = matches!(landlock, LandlockPlan::Rules { network, .. } if *network != 0);
-        Ok(Some(Self { rules: rules.collect::<Result<_, _>>()?, walled }))
+        let files = &policy.files;
+        let root = match &files.root.value {
+            Root::Directory(root) => Some(root.clone()),
+            Root::Host => None,
+        };
+        let read = files.read.iter().map(|bind| bind.host.clone());
+        let cow = files.cow.iter().map(|cow| cow.host.clone());
+        let devices = files.devices.iter().map(|device| device.path.clone());
+        let shown = root.into_iter().chain(read).chain(cow).chain(devices).collect();
+        Ok(Some(Self { rules: rules.collect::<Result<_, _>>()?, walled, shown }))
     }
 
     /// Makes it, for one job.
@@ -46,7 +62,9 @@ impl NetworkPlan {
         let own = |what| move |source| RunError::Resource { what, source };
         let guard = net::guard([]);
         let upstream = Upstream::of_system().map_err(own("read this host's name servers"))?;
+        let may_wait = mounts::may_wait(&self.shown).map_err(own("look at this host's mounts"))?;
+        let reader = if may_wait { Reader::default() } else { Reader::of_memory_that_is_there() };
         let terms = Terms { rules: self.rules.clone(), guard };
-        Net::new(terms, upstream, self.walled).map_err(own("tell this network namespace from the job's"))
+        Net::new(terms, upstream, reader, self.walled).map_err(own("tell this network namespace from the job's"))
     }
 }

@@ -3,8 +3,8 @@
 use crate::cancel::Cancel;
 use crate::error::RunError;
 use crate::inputs::OpenInput;
-use crate::network::NetworkPlan;
 use crate::judge::Seen;
+use crate::network::NetworkPlan;
 use crate::observe::Peaks;
 use crate::shell::Shell;
 use crate::steps::job::{Settings, Slots};

@@ -240,8 +240,16 @@ pub struct Carried {
 }
 
 impl Carried {
-    const NAMES: [&str; 8] =
-        ["channel", "job directory", "scratch", "mount namespace", "ruleset", "listener", "questions", "question streams"];
+    const NAMES: [&str; 8] = [
+        "channel",
+        "job directory",
+        "scratch",
+        "mount namespace",
+        "ruleset",
+        "listener",
+        "questions",
+        "question streams",
+    ];
     const SLOTS: Self = Self {
         channel: Slot(0),
         job_directory: Slot(1),
@@ -255,14 +263,7 @@ impl Carried {
 
     /// What the caller gets back, in this order.
     pub fn handed_over(self) -> [Slot; 6] {
-        [
-            self.job_directory,
-            self.scratch,
-            self.mount_namespace,
-            self.listener,
-            self.questions,
-            self.question_streams,
-        ]
+        [self.job_directory, self.scratch, self.mount_namespace, self.listener, self.questions, self.question_streams]
     }
 }
 

@@ -37,7 +37,10 @@ pub fn policy_text(name: &str, text: &str) -> Result<Policy, PolicyError> {
 }
 
 fn loader() -> Loader<'static> {
-    Loader::new().with_reader(|path| std::fs::read_to_string(path)).with_rule_check(check_rule).with_host_check(check_host)
+    Loader::new()
+        .with_reader(|path| std::fs::read_to_string(path))
+        .with_rule_check(check_rule)
+        .with_host_check(check_host)
 }
 
 fn check_rule(text: &str) -> Result<(), RuleProblem> {

@@ -151,14 +151,19 @@ impl PolicyBuilder {
     pub fn host(&mut self, written: &str, check: RuleCheck, source: Source) -> Result<&mut Self, PolicyError> {
         if let Err(RuleProblem { span, message, hint }) = check(written) {
             let hint = hint.unwrap_or_else(|| "write host:port, such as api.example.com:443".to_owned());
-            return Err(Written { text: written, source: &source }.place(Fault::new(message, hint), span.start, span.end));
+            return Err(Written { text: written, source: &source }.place(
+                Fault::new(message, hint),
+                span.start,
+                span.end,
+            ));
         }
         let rule = HostRule { rule: written.to_owned(), why: String::new() };
         self.each(|policy| {
             replace(&mut policy.network.allow, Sourced::new(rule.clone(), source.clone()), |a, b| a.rule == b.rule);
-            let calls = Sourced::new(CallRule::of_network(), source.clone());
-            policy.system_calls.rules.retain(|old| *old.value.rule != calls.rule || old.action != calls.action);
-            policy.system_calls.rules.push(calls);
+            for call in CallRule::of_network() {
+                policy.system_calls.rules.retain(|old| (old.action, &old.rule) != (call.action, &call.rule));
+                policy.system_calls.rules.push(Sourced::new(call, source.clone()));
+            }
             policy.system_calls.brokered.network = true;
             expand_network(policy);
             Ok(())

@@ -269,10 +269,14 @@ pub struct CallRule {
 }
 
 impl CallRule {
-    /// The calls that a program with a network makes: a rule on hosts brings it along.
-    pub(crate) fn of_network() -> Self {
-        let why = "to reach the hosts under [net]".to_owned();
-        Self { rule: "@network".to_owned(), action: CallAction::Allow, why }
+    /// The calls that a program with a network makes: a rule on hosts brings them along.
+    pub(crate) fn of_network() -> [Self; 2] {
+        let rule =
+            |rule: &str, why: &str| Self { rule: rule.to_owned(), action: CallAction::Allow, why: why.to_owned() };
+        [
+            rule("@network", "to reach the hosts under [net]"),
+            rule("socketpair(domain == AF_UNIX)", "programs that wait for many connections wake themselves by one"),
+        ]
     }
 }
 

@@ -158,7 +158,8 @@ impl Net {
         let here = Place { caller, descriptor, cookie, facts, to };
         let outside = self.is_outside(&facts);
         if let Some(placed) = self.placed.get(&cookie).copied().filter(|_| outside) {
-            let same = (placed.address.ip().to_canonical(), placed.address.port()) == (to.ip().to_canonical(), to.port());
+            let same =
+                (placed.address.ip().to_canonical(), placed.address.port()) == (to.ip().to_canonical(), to.port());
             if same && !socket::is_closed(object.as_fd()).map_err(CallerError::Own)? {
                 return self.connect_own(&here, object);
             }
@@ -189,13 +190,13 @@ impl Net {
         match socket::begin(object.as_fd(), &bytes).map_err(CallerError::Own)? {
             Begun::Done => Ok(DONE),
             Begun::Failed(libc::EALREADY) if !socket::is_nonblocking(object.as_fd()).map_err(CallerError::Own)? => {
-                self.wait_for(here, Connecting::Own(object))
+                self.wait_for(here, Connecting::Own(object), bytes)
             }
             Begun::Failed(errno) => fails(errno),
             Begun::Waiting if socket::is_nonblocking(object.as_fd()).map_err(CallerError::Own)? => {
                 fails(libc::EINPROGRESS)
             }
-            Begun::Waiting => self.wait_for(here, Connecting::Own(object)),
+            Begun::Waiting => self.wait_for(here, Connecting::Own(object), bytes),
         }
     }
 
@@ -217,7 +218,7 @@ impl Net {
                 return fails(errno);
             }
             Begun::Waiting if waits => {
-                return self.wait_for(here, Connecting::Replica { socket, cloexec, flags, entry });
+                return self.wait_for(here, Connecting::Replica { socket, cloexec, flags, entry }, bytes);
             }
             Begun::Waiting => libc::EINPROGRESS,
             Begun::Done => {
@@ -238,7 +239,9 @@ impl Net {
         if pending.gone.is_none() && here.caller.is_other_waiting(&pending.notification) {
             return fails(libc::EALREADY).map(Some);
         }
-        if (pending.address.ip().to_canonical(), pending.address.port()) != (here.to.ip().to_canonical(), here.to.port()) {
+        if (pending.address.ip().to_canonical(), pending.address.port())
+            != (here.to.ip().to_canonical(), here.to.port())
+        {
             self.pending.swap_remove(at);
             return Ok(None);
         }
@@ -247,7 +250,7 @@ impl Net {
         Ok(Some(Next::Wait))
     }
 
-    fn wait_for(&mut self, here: &Place<'_, '_>, socket: Connecting) -> Result<Next, CallerError> {
+    fn wait_for(&mut self, here: &Place<'_, '_>, socket: Connecting, bytes: Vec<u8>) -> Result<Next, CallerError> {
         if self.pending.len() >= pending::MOST {
             return fails(libc::ENOBUFS);
         }
@@ -259,6 +262,7 @@ impl Net {
             descriptor: here.descriptor,
             cookie: here.cookie,
             address: here.to,
+            bytes,
             socket,
             until: until.map(|patience| Instant::now() + patience),
             gone: None,

@@ -16,7 +16,7 @@ use rustix::event::EventfdFlags;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, TcpListener, UdpSocket};
-use std::os::fd::{OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -134,7 +134,12 @@ impl Shared {
             return say(Told::NoName);
         };
         if !self.terms.rules.iter().any(|rule| rule.names(name)) {
-            self.state().refuse(name, None, "no rule names it".to_owned(), Some(format!("[net] allow = [\"{name}:443\"]")));
+            self.state().refuse(
+                name,
+                None,
+                "no rule names it".to_owned(),
+                Some(format!("[net] allow = [\"{name}:443\"]")),
+            );
             return say(Told::NoName);
         }
         if question.wants == Wants::Other {

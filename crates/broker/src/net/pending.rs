@@ -1,7 +1,7 @@
 //! Calls that wait for their connections.
 
 use super::place::Placed;
-use super::socket;
+use super::socket::{self, Begun};
 use super::transcript::Entry;
 use super::{LOOK, Net};
 use crate::caller::{Caller, CallerError, Reply};
@@ -28,6 +28,8 @@ pub(super) struct Pending {
     pub(super) cookie: u64,
     /// Whom to.
     pub(super) address: SocketAddr,
+    /// The same as it was put to the kernel.
+    pub(super) bytes: Vec<u8>,
     pub(super) socket: Connecting,
     /// When the job does not want to wait any longer.
     pub(super) until: Option<Instant>,
@@ -98,7 +100,12 @@ impl Net {
             }
             let in_time = pending.until.is_none_or(|until| now < until);
             if pending.is_ready() {
-                let error = socket::error(pending.socket.socket())?;
+                // Asked again, the kernel says what became of it, and the socket knows that it was told.
+                let error = match socket::begin(pending.socket.socket(), &pending.bytes)? {
+                    Begun::Done => 0,
+                    Begun::Failed(errno) => errno,
+                    Begun::Waiting => libc::EINPROGRESS,
+                };
                 self.settle(listener, pending, error)?;
             } else if in_time {
                 self.pending.push(pending);

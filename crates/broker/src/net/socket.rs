@@ -41,7 +41,9 @@ impl Facts {
     }
 
     pub(super) fn is_tcp(&self) -> bool {
-        self.is_inet() && self.kind == libc::SOCK_STREAM && matches!(self.protocol, libc::IPPROTO_TCP | libc::IPPROTO_MPTCP)
+        self.is_inet()
+            && self.kind == libc::SOCK_STREAM
+            && matches!(self.protocol, libc::IPPROTO_TCP | libc::IPPROTO_MPTCP)
     }
 
     pub(super) fn is_v6(&self) -> bool {

@@ -139,8 +139,10 @@ fn policy_view(policy: &Policy) -> PolicyView<'_> {
 
 fn network(policy: &Policy) -> Vec<Setting> {
     let Network { loopback, host_name, allow } = &policy.network;
-    let own =
-        [setting("loopback", &loopback.value, &loopback.source), setting("host-name", &host_name.value, &host_name.source)];
+    let own = [
+        setting("loopback", &loopback.value, &loopback.source),
+        setting("host-name", &host_name.value, &host_name.source),
+    ];
     own.into_iter().chain(allow.iter().map(|host| setting("allow", &host.rule, &host.source))).collect()
 }
 

@@ -5,9 +5,9 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::{Checks, RuleCheck};
 use super::document::Document;
 use super::draft::{Draft, List, Removal};
+use super::{Checks, RuleCheck};
 use crate::check::{self, Fault};
 use crate::error::Problem;
 use crate::layer::Layer;
@@ -195,9 +195,10 @@ impl Walk<'_> {
         let known = self.draft.hosts.iter().any(|other| other.rule == text);
         let rule = HostRule { rule: text.clone(), why };
         if let Some(rule) = self.unique(Ok(rule), known, &text, &span) {
-            let calls = CallRule::of_network();
-            if !self.draft.rules.iter().any(|other| (other.action, &other.rule) == (calls.action, &calls.rule)) {
-                self.draft.rules.push(rule.clone().map(|_| calls));
+            for call in CallRule::of_network() {
+                if !self.draft.rules.iter().any(|other| (other.action, &other.rule) == (call.action, &call.rule)) {
+                    self.draft.rules.push(rule.clone().map(|_| call));
+                }
             }
             self.draft.hosts.push(rule);
         }

@@ -6,8 +6,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Value, Walk, in_order};
 use crate::check::{self, Fault};
-use crate::load::Checks;
 use crate::error::Problem;
+use crate::load::Checks;
 use crate::load::document::Document;
 use crate::load::draft::{Draft, DraftRollout};
 use crate::rollout::{KeyRule, Share, ShareError};
