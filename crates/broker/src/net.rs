@@ -17,6 +17,7 @@ mod entry;
 mod names;
 mod pending;
 mod place;
+mod pollers;
 mod replica;
 mod socket;
 mod transcript;
@@ -33,6 +34,7 @@ use lazaret_sys::seccomp::Notification;
 use names::Names;
 use pending::Pending;
 use place::Placed;
+use pollers::Pollers;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -58,6 +60,7 @@ pub struct Net {
     /// Whether the kernel refuses the job TCP connections of its own making.
     walled: bool,
     reader: Reader,
+    pollers: Pollers,
     look: Option<Instant>,
 }
 
@@ -78,6 +81,7 @@ impl Net {
             outside: socket::own_namespace()?,
             walled,
             reader,
+            pollers: Pollers::default(),
             look: None,
         })
     }

@@ -8,7 +8,13 @@ use lazaret_broker::net::{self, Net, Terms};
 use lazaret_egress::{Rule, Upstream};
 use lazaret_inspect::Reader;
 use lazaret_policy::{Layer, Policy, Root};
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How often each of a policy's name servers is asked, and how long it is waited for: as resolv.conf(5) has it by default.
+const ATTEMPTS: u32 = 2;
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What may be connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +23,8 @@ pub struct NetworkPlan {
     pub rules: Vec<Rule>,
     /// Whether the kernel refuses the job TCP connections of its own making.
     pub walled: bool,
+    /// Who is asked for names in place of this host's name servers.
+    pub name_servers: Option<Vec<SocketAddr>>,
     /// The paths of this host that the job is shown.
     pub shown: Vec<PathBuf>,
 }
@@ -50,7 +58,8 @@ impl NetworkPlan {
         let cow = files.cow.iter().map(|cow| cow.host.clone());
         let devices = files.devices.iter().map(|device| device.path.clone());
         let shown = root.into_iter().chain(read).chain(cow).chain(devices).collect();
-        Ok(Some(Self { rules: rules.collect::<Result<_, _>>()?, walled, shown }))
+        let name_servers = policy.network.name_servers.as_ref().map(|servers| servers.value.clone());
+        Ok(Some(Self { rules: rules.collect::<Result<_, _>>()?, walled, name_servers, shown }))
     }
 
     /// Makes it, for one job.
@@ -61,7 +70,11 @@ impl NetworkPlan {
     pub(crate) fn begin(&self) -> Result<Net, RunError> {
         let own = |what| move |source| RunError::Resource { what, source };
         let guard = net::guard([]);
-        let upstream = Upstream::of_system().map_err(own("read this host's name servers"))?;
+        let upstream = match &self.name_servers {
+            // Nothing of this host's then, its own names neither.
+            Some(servers) => Upstream::of_texts("", "").with_servers(servers.clone(), ATTEMPTS, PATIENCE),
+            None => Upstream::of_system().map_err(own("read this host's name servers"))?,
+        };
         let may_wait = mounts::may_wait(&self.shown).map_err(own("look at this host's mounts"))?;
         let reader = if may_wait { Reader::default() } else { Reader::of_memory_that_is_there() };
         let terms = Terms { rules: self.rules.clone(), guard };

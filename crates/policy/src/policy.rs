@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -181,6 +182,9 @@ pub struct Network {
     pub host_name: Sourced<String>,
     /// The hosts and ports that it may connect to. The system calls that programs need for that are among the rules.
     pub allow: Vec<Sourced<HostRule>>,
+    /// Who is asked for the addresses of names. `None`: those of the host's resolv.conf(5), behind its hosts(5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name_servers: Option<Sourced<Vec<SocketAddr>>>,
 }
 
 impl Network {

@@ -18,6 +18,7 @@ pub mod map;
 pub mod memory;
 pub mod observed;
 pub mod option;
+pub mod poller;
 pub mod process;
 pub mod seccomp;
 pub mod signal;

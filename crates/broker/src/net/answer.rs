@@ -51,7 +51,12 @@ impl Net {
         let next = match call {
             "connect" => self.connect(caller),
             "bind" => self.bind(caller),
-            _ => self.listen(caller),
+            "listen" => self.listen(caller),
+            // Permitted whatever its argument is: it goes on as nothing is decided.
+            _ => {
+                self.pollers.note();
+                Ok(Next::GoOn)
+            }
         };
         match next {
             Ok(Next::Reply(reply)) => caller.answer(reply),

@@ -2,8 +2,8 @@
 
 use lazaret_filter::Action;
 
-/// The calls that are made for the job.
-pub const CALLS: [&str; 3] = ["bind", "connect", "listen"];
+/// The calls that are made for the job, and those that are only heard of.
+pub const CALLS: [&str; 5] = ["bind", "connect", "epoll_create", "epoll_create1", "listen"];
 
 const EPERM: u16 = 1;
 const ENOPROTOOPT: u16 = 92;

@@ -168,6 +168,7 @@ impl Shared {
                 for (address, refusal) in bad {
                     state.refuse(name, Some(address), refusal.to_string(), None);
                 }
+                state.errors.remove(name);
                 // Another thread may have been first.
                 let pinned = state.pins.pin_first(name, question.wants, good);
                 question.answer(Told::Addresses(pinned, SECONDS), transport)

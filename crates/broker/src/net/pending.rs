@@ -3,7 +3,7 @@
 use super::place::Placed;
 use super::socket::{self, Begun};
 use super::transcript::Entry;
-use super::{LOOK, Net};
+use super::{LOOK, Net, pollers};
 use crate::caller::{Caller, CallerError, Reply};
 use lazaret_sys::seccomp::{self, Notification};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -165,6 +165,9 @@ impl Net {
         let cookie = socket::cookie(socket.as_fd()).map_err(CallerError::Own)?;
         rustix::fs::fcntl_setfl(&socket, flags).map_err(own)?;
         self.placed.insert(cookie, placed);
-        caller.put(descriptor, socket.as_fd(), cloexec)
+        let number = descriptor.cast_signed();
+        let watched = self.pollers.of(caller, number);
+        caller.put(descriptor, socket.as_fd(), cloexec)?;
+        pollers::register(caller, watched, socket.as_fd(), number)
     }
 }

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +27,7 @@ pub(super) struct Draft {
     pub(super) loopback: Option<Sourced<bool>>,
     pub(super) host_name: Option<Sourced<String>>,
     pub(super) hosts: Vec<Sourced<HostRule>>,
+    pub(super) name_servers: Option<Sourced<Vec<SocketAddr>>>,
     pub(super) environment: Vec<Sourced<EnvVar>>,
     pub(super) call_default: Option<Sourced<CallAction>>,
     pub(super) rules: Vec<Sourced<CallRule>>,
@@ -214,6 +216,7 @@ impl Draft {
             loopback,
             host_name,
             hosts,
+            name_servers,
             environment,
             call_default,
             rules,
@@ -246,6 +249,7 @@ impl Draft {
             loopback: loopback.or(base.loopback),
             host_name: host_name.or(base.host_name),
             hosts: merged(base.hosts, hosts, |host| host.rule.clone()),
+            name_servers: name_servers.or(base.name_servers),
             environment: merged(base.environment, environment, |variable| variable.name.clone()),
             call_default: call_default.or(base.call_default),
             rules: all_rules,

@@ -22,6 +22,7 @@ impl Draft {
             loopback,
             host_name,
             hosts,
+            name_servers,
             environment,
             call_default,
             rules,
@@ -71,7 +72,7 @@ impl Draft {
                 degrade,
                 require,
                 files,
-                network: Network { loopback: loopback?, host_name: host_name?, allow: hosts },
+                network: Network { loopback: loopback?, host_name: host_name?, allow: hosts, name_servers },
                 environment,
                 system_calls: SystemCalls { default: call_default?, rules, refuse_after_start, brokered },
                 limits: Limits {

@@ -45,7 +45,7 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
         ],
     ),
     ("files", &["root", "read", "cow", "devices", "proc", "pts", "shm", "fonts", "locale"]),
-    ("net", &["loopback", "host-name", "allow"]),
+    ("net", &["loopback", "host-name", "allow", "name-servers"]),
     ("environment", &["set", "pass"]),
     ("system-calls", &["default", "allow", "log", "trap", "kill", "refuse", "silent", "refuse-after-start"]),
     ("limits", &["wall", "cpu", "memory", "processes", "file-size", "disk", "output", "open-files", "cpus", "io-rate"]),
@@ -176,6 +176,14 @@ impl Walk<'_> {
                 "loopback" => self.draft.loopback = self.boolean("net.loopback", value),
                 "host-name" => {
                     self.draft.host_name = self.checked("net.host-name", value, check::host_name);
+                }
+                "name-servers" => {
+                    let written = self.strings("net.name-servers", value);
+                    let parsed = written.into_iter().map(|(text, span)| self.accept(check::name_server(&text), &span));
+                    let servers: Option<Vec<_>> = parsed.collect();
+                    self.draft.name_servers = servers.map(|servers| {
+                        self.sourced(&value.span(), servers.into_iter().map(|server| server.value).collect())
+                    });
                 }
                 "allow" => {
                     for entry in self.entries("net.allow", value, "host", &["why"]) {
