@@ -74,8 +74,8 @@ pub use policy::{
     Root, SystemCalls,
 };
 pub use quantity::{
-    Bytes, CountLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit,
-    QuantityError, SizeLimit, TimeLimit,
+    Bytes, ConnectionLimit, CountLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit,
+    OutputLimit, ProcessLimit, QuantityError, SizeLimit, TimeLimit, TrafficLimit,
 };
 pub use report::{
     ArgumentText, CallPhase, Change, ChangeKind, Connection, ConnectionOutcome, Control, Explanation, FrameText,

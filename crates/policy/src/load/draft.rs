@@ -8,8 +8,8 @@ use crate::layer::{Layer, Tier};
 use crate::limits::LimitKey;
 use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvVar, HostRule, ProcView, Root};
 use crate::quantity::{
-    Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit, QuantityError,
-    TimeLimit,
+    ConnectionLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit,
+    QuantityError, TimeLimit, TrafficLimit,
 };
 use crate::rollout::{KeyRule, Share};
 use crate::source::{Source, Sourced};
@@ -73,6 +73,10 @@ pub(super) struct DraftLimits {
     pub(super) open_files: Option<Sourced<OpenFilesLimit>>,
     pub(super) cpus: Option<Sourced<Cpus>>,
     pub(super) io_rate: Option<Sourced<IoRate>>,
+    pub(super) net_connections: Option<Sourced<ConnectionLimit>>,
+    pub(super) net_sent: Option<Sourced<TrafficLimit>>,
+    pub(super) net_received: Option<Sourced<TrafficLimit>>,
+    pub(super) net_time: Option<Sourced<TimeLimit>>,
 }
 
 /// One entry of `[remove]`: something to take out of the base.
@@ -163,6 +167,10 @@ impl DraftLimits {
             LimitKey::OpenFiles => self.open_files = Some(Sourced::new(text.parse()?, source)),
             LimitKey::Cpus => self.cpus = Some(Sourced::new(text.parse()?, source)),
             LimitKey::IoRate => self.io_rate = Some(Sourced::new(text.parse()?, source)),
+            LimitKey::NetConnections => self.net_connections = Some(Sourced::new(text.parse()?, source)),
+            LimitKey::NetSent => self.net_sent = Some(Sourced::new(text.parse()?, source)),
+            LimitKey::NetReceived => self.net_received = Some(Sourced::new(text.parse()?, source)),
+            LimitKey::NetTime => self.net_time = Some(Sourced::new(text.parse()?, source)),
         }
         Ok(())
     }
@@ -172,10 +180,14 @@ impl DraftLimits {
         let (is_set, name) = match what {
             "cpus" => (self.cpus.take().is_some(), LimitKey::Cpus),
             "io-rate" => (self.io_rate.take().is_some(), LimitKey::IoRate),
+            "net-connections" => (self.net_connections.take().is_some(), LimitKey::NetConnections),
+            "net-sent" => (self.net_sent.take().is_some(), LimitKey::NetSent),
+            "net-received" => (self.net_received.take().is_some(), LimitKey::NetReceived),
+            "net-time" => (self.net_time.take().is_some(), LimitKey::NetTime),
             _ => {
                 return Err(Fault::new(
                     format!("the limit `{what}` cannot be removed"),
-                    "only `cpus` and `io-rate` can be; raise the others under [limits]",
+                    "only `cpus`, `io-rate` and those of the network can be; raise the others under [limits]",
                 ));
             }
         };
@@ -194,6 +206,10 @@ impl DraftLimits {
             open_files: self.open_files.or(base.open_files),
             cpus: self.cpus.or(base.cpus),
             io_rate: self.io_rate.or(base.io_rate),
+            net_connections: self.net_connections.or(base.net_connections),
+            net_sent: self.net_sent.or(base.net_sent),
+            net_received: self.net_received.or(base.net_received),
+            net_time: self.net_time.or(base.net_time),
         }
     }
 }

@@ -32,7 +32,22 @@ impl Draft {
             rollout: _,
         } = self;
         let DraftFiles { root, read, cow, devices, proc, pts, shm, fonts, locale } = files;
-        let DraftLimits { wall, cpu, memory, processes, file_size, disk, output, open_files, cpus, io_rate } = limits;
+        let DraftLimits {
+            wall,
+            cpu,
+            memory,
+            processes,
+            file_size,
+            disk,
+            output,
+            open_files,
+            cpus,
+            io_rate,
+            net_connections,
+            net_sent,
+            net_received,
+            net_time,
+        } = limits;
         let tier = unset.check("tier", tier);
         let root = unset.check("files.root", root);
         let proc = unset.check("files.proc", proc);
@@ -86,6 +101,10 @@ impl Draft {
                     open_files: open_files?,
                     cpus,
                     io_rate,
+                    net_connections,
+                    net_sent,
+                    net_received,
+                    net_time,
                 },
                 rollout: None,
             })

@@ -48,7 +48,25 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
     ("net", &["loopback", "host-name", "allow", "name-servers"]),
     ("environment", &["set", "pass"]),
     ("system-calls", &["default", "allow", "log", "trap", "kill", "refuse", "silent", "refuse-after-start"]),
-    ("limits", &["wall", "cpu", "memory", "processes", "file-size", "disk", "output", "open-files", "cpus", "io-rate"]),
+    (
+        "limits",
+        &[
+            "wall",
+            "cpu",
+            "memory",
+            "processes",
+            "file-size",
+            "disk",
+            "output",
+            "open-files",
+            "cpus",
+            "io-rate",
+            "net-connections",
+            "net-sent",
+            "net-received",
+            "net-time",
+        ],
+    ),
     ("rollout", &["enforce", "shadow", "old", "key", "file"]),
     ("remove", List::KEYS),
 ];
@@ -427,11 +445,15 @@ fn in_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t Key<'i>, &'t Value<'i>)>
 /// What a limit's value looks like.
 const fn example(limit: LimitKey) -> &'static str {
     match limit {
-        LimitKey::Wall | LimitKey::Cpu => "a time such as \"30s\"",
-        LimitKey::Memory | LimitKey::FileSize | LimitKey::Disk | LimitKey::Output | LimitKey::IoRate => {
-            "a size such as \"512MiB\""
-        }
-        LimitKey::Processes | LimitKey::OpenFiles => "an integer such as 64",
+        LimitKey::Wall | LimitKey::Cpu | LimitKey::NetTime => "a time such as \"30s\"",
+        LimitKey::Memory
+        | LimitKey::FileSize
+        | LimitKey::Disk
+        | LimitKey::Output
+        | LimitKey::IoRate
+        | LimitKey::NetSent
+        | LimitKey::NetReceived => "a size such as \"512MiB\"",
+        LimitKey::Processes | LimitKey::OpenFiles | LimitKey::NetConnections => "an integer such as 64",
         LimitKey::Cpus => "a number of cores such as 1.5",
     }
 }
