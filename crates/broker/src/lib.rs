@@ -5,5 +5,7 @@
 //! threads can change memory, and descriptor tables, after the look.
 
 mod caller;
+mod ledger;
 
 pub use caller::{Caller, CallerError, Reply};
+pub use ledger::{Account, Budget, Change, ConnectionId, Ledger, LedgerError, Passed, supported};
