@@ -120,7 +120,7 @@ fn try_it() -> io::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(1);
     while Instant::now() < deadline {
         wait(ends.socket(), deadline)?;
-        if matches!(ends.next()?, Some(News::Destroyed(figures)) if figures.cookie == cookie) {
+        if matches!(ends.read()?, Some(News::Destroyed(figures)) if figures.cookie == cookie) {
             return Ok(());
         }
     }
@@ -160,8 +160,8 @@ impl Ledger {
         (self.sum.sent, self.sum.received)
     }
 
-    /// Begins to account for `socket`, which is connected from the first of `ends` to the second, or about to be, before it
-    /// is put into the job. The calling thread is in the socket's network namespace.
+    /// Begins to account for `socket`, which is connected from the first address to the second, or is on the way to be, before
+    /// it is put into the job. The calling thread is in the socket's network namespace.
     ///
     /// # Errors
     ///
@@ -189,7 +189,8 @@ impl Ledger {
     /// Has the kernel tell of the end of `socket`.
     fn listen(&mut self, socket: BorrowedFd<'_>, cookie: u64) -> Result<(), LedgerError> {
         if let Kernel::Unasked = self.kernel {
-            let asked = (Diag::open().map_err(LedgerError::Kernel)?, Ends::open(self.room).map_err(LedgerError::Kernel)?);
+            let asked =
+                (Diag::open().map_err(LedgerError::Kernel)?, Ends::open(self.room).map_err(LedgerError::Kernel)?);
             self.kernel = Kernel::Asked(Box::new(asked));
         }
         let Kernel::Asked(asked) = &self.kernel else { return Ok(()) };
@@ -215,8 +216,10 @@ impl Ledger {
             return None;
         }
         let left = |budget: Option<u64>, sum, told: bool| budget.filter(|_| !told).map(|most| most.saturating_sub(sum));
-        let (sent, received) =
-            (left(self.budget.sent, self.sum.sent, self.told.0), left(self.budget.received, self.sum.received, self.told.1));
+        let (sent, received) = (
+            left(self.budget.sent, self.sum.sent, self.told.0),
+            left(self.budget.received, self.sum.received, self.told.1),
+        );
         let pause = match sent.into_iter().chain(received).min() {
             Some(bytes) => {
                 let at_least = SOONEST.saturating_add(EACH.saturating_mul(count));
@@ -226,7 +229,8 @@ impl Ledger {
         };
         let time = self.budget.time_per_connection;
         let late = asked().filter(|c| c.may_be_late()).filter_map(|c| c.account.opened.checked_add(time?)).min();
-        let missing = asked().filter_map(|c| if let State::Missing(since) = c.state { Some(since + GRACE) } else { None }).min();
+        let missing =
+            asked().filter_map(|c| if let State::Missing(since) = c.state { Some(since + GRACE) } else { None }).min();
         [Some(looked + pause), late, missing].into_iter().flatten().min()
     }
 
@@ -250,7 +254,7 @@ impl Ledger {
     fn news(&mut self, now: Instant, changes: &mut Vec<Change>) -> Result<(), LedgerError> {
         let Kernel::Asked(asked) = &mut self.kernel else { return Ok(()) };
         for _ in 0..MOST_NEWS {
-            match asked.1.next().map_err(LedgerError::Kernel)? {
+            match asked.1.read().map_err(LedgerError::Kernel)? {
                 None => break,
                 Some(News::Lost) => changes.push(Change::Lost),
                 Some(News::Destroyed(figures)) => {

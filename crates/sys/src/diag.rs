@@ -23,7 +23,7 @@ pub struct Name {
 }
 
 /// How far a connection is. States are those of include/net/tcp_states.h.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Figures {
     /// `SO_COOKIE`.
     pub cookie: u64,
@@ -212,10 +212,12 @@ impl Ends {
     }
 
     fn attach(&self, program: &mut [libc::sock_filter]) -> io::Result<()> {
-        let len = libc::c_ushort::try_from(program.len()).map_err(|_long| io::Error::from_raw_os_error(libc::EINVAL))?;
+        let len =
+            libc::c_ushort::try_from(program.len()).map_err(|_long| io::Error::from_raw_os_error(libc::EINVAL))?;
         let program = libc::sock_fprog { len, filter: program.as_mut_ptr() };
         let size = libc::socklen_t::try_from(size_of_val(&program)).map_err(io::Error::other)?;
-        let (number, option, pointer) = (self.socket().as_raw_fd(), libc::SO_ATTACH_FILTER, (&raw const program).cast());
+        let (number, option, pointer) =
+            (self.socket().as_raw_fd(), libc::SO_ATTACH_FILTER, (&raw const program).cast());
         // SAFETY: the kernel reads the structure and the instructions that it points at, all of which outlive the call.
         let answer = unsafe { libc::setsockopt(number, libc::SOL_SOCKET, option, pointer, size) };
         crate::check(answer.into()).map(drop)
@@ -226,7 +228,7 @@ impl Ends {
     /// # Errors
     ///
     /// When it cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<News>> {
+    pub fn read(&mut self) -> io::Result<Option<News>> {
         loop {
             let found = match self.channel.receive() {
                 Ok(mut messages) => messages.next().and_then(found),
@@ -298,3 +300,6 @@ fn parse(info: &[u8], cookie: u64, state: u8) -> Option<Figures> {
         unsent: number(info, 144)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

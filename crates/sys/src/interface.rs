@@ -135,7 +135,14 @@ impl Interfaces {
             (Ok(()), Some(_)) => Ok(Way::None),
             (Ok(()), None) => Err(io::ErrorKind::InvalidData.into()),
             // No route, or one that says so.
-            (Err(e), _) if matches!(e.raw_os_error(), Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL)) => Ok(Way::None),
+            (Err(e), _)
+                if matches!(
+                    e.raw_os_error(),
+                    Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::EACCES | libc::EINVAL)
+                ) =>
+            {
+                Ok(Way::None)
+            }
             (Err(e), _) => Err(e),
         }
     }
@@ -145,3 +152,6 @@ fn address_of(bytes: &[u8]) -> Option<IpAddr> {
     let four = <[u8; 4]>::try_from(bytes).ok().map(Ipv4Addr::from).map(IpAddr::V4);
     four.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(Ipv6Addr::from).map(IpAddr::V6))
 }
+
+#[cfg(test)]
+mod tests;

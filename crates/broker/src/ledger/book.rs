@@ -82,6 +82,9 @@ pub(super) struct Connection {
     /// Whether it was told that it lasts too long.
     pub(super) is_late: bool,
     peer_ended: bool,
+    /// The figures of the last look, and whether they began anew since the first.
+    last: Figures,
+    is_torn: bool,
 }
 
 /// How far the sums rise.
@@ -101,7 +104,8 @@ impl Rise {
 impl Connection {
     pub(super) fn new(name: Name, now: Instant) -> Self {
         let account = Account { sent: 0, received: 0, opened: now, closed: None, exact: false };
-        Self { name, account, state: State::Open, is_late: false, peer_ended: false }
+        let last = Figures::default();
+        Self { name, account, state: State::Open, is_late: false, peer_ended: false, last, is_torn: false }
     }
 
     /// Whether the kernel is still to be asked about it.
@@ -114,29 +118,32 @@ impl Connection {
         self.state == State::Open && !self.is_late
     }
 
-    /// Figures of a look.
+    /// Figures of a look. They begin anew at zero when the socket is disconnected (`connect` with `AF_UNSPEC`), and are added
+    /// to what was before.
     pub(super) fn record(&mut self, figures: &Figures) -> Rise {
         // CLOSE_WAIT, LAST_ACK and CLOSING: the end of the peer's stream has come, and was counted.
         self.peer_ended |= matches!(figures.state, 8 | 9 | 11);
         let received = figures.received.saturating_sub(self.peer_ended.into());
         // The kernel counts a repetition also when it has no memory to make it; what is acknowledged has left for certain.
         let sent = figures.sent.max(figures.acknowledged.saturating_sub(2));
-        let rise = Rise {
-            sent: sent.saturating_sub(self.account.sent),
-            received: received.saturating_sub(self.account.received),
-        };
-        self.account.sent += rise.sent;
-        self.account.received += rise.received;
+        // One of the numbers received may have been taken for a byte by one look and for the end by the next.
+        if figures.acknowledged < self.last.acknowledged || received.saturating_add(1) < self.last.received {
+            self.is_torn = true;
+            self.last = Figures::default();
+        }
+        let rise =
+            Rise { sent: sent.saturating_sub(self.last.sent), received: received.saturating_sub(self.last.received) };
+        self.account.sent = self.account.sent.saturating_add(rise.sent);
+        self.account.received = self.account.received.saturating_add(rise.received);
+        let (sent, received) = (sent.max(self.last.sent), received.max(self.last.received));
+        self.last = Figures { sent, received, ..*figures };
         rise
     }
 
-    /// The last figures. They are not all when they are lower than those before: then the socket was disconnected
-    /// (`connect` with `AF_UNSPEC`), which sets them to zero.
+    /// The last figures. They are not all when they had begun anew.
     pub(super) fn close(&mut self, figures: &Figures, now: Instant) -> Rise {
         let rise = self.record(figures);
-        // One number of those received may have been taken for a byte by one look and for the end by the next.
-        let is_lower = figures.sent < self.account.sent || figures.received.saturating_add(1) < self.account.received;
-        self.account.exact = !is_lower;
+        self.account.exact = !self.is_torn;
         self.account.closed.get_or_insert(now);
         self.state = State::Done;
         rise

@@ -184,6 +184,22 @@ fn a_disconnected_socket_takes_nothing_off_the_account() {
 }
 
 #[test]
+fn a_socket_that_is_connected_again_adds_to_the_account() {
+    let (job, peer) = pair();
+    let mut ledger = kept(NONE, &job);
+    exchange(&job, &peer, 5000, 5000);
+    ledger.look(Instant::now()).unwrap();
+    rustix::net::connect_unspec(&job).unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    rustix::net::connect(&job, &listener.local_addr().unwrap()).unwrap();
+    let peer = listener.accept().unwrap().0;
+    exchange(&job, &peer, 30, 0);
+    drop(job);
+    look_until(&mut ledger, Change::Closed(ID));
+    assert_eq!(carried(&ledger, ID), (5030, 5000, false));
+}
+
+#[test]
 fn three_hundred_connections_at_once_are_all_exact() {
     let mut ledger = Ledger::new(NONE);
     let ids: Vec<_> = (0..300).map(ConnectionId).collect();

@@ -1,9 +1,6 @@
-//! Questions about sockets and addresses, to the kernel that the tests run on.
-
-use lazaret_sys::diag::{Diag, Ends, Figures, Found, Name, News, figures};
-use lazaret_sys::interface::{Interfaces, Way};
+use super::*;
 use rustix::net::sockopt::socket_cookie;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
@@ -19,7 +16,7 @@ fn pair() -> (TcpStream, TcpStream, Name) {
 fn end(ends: &mut Ends, cookie: u64) -> Option<Figures> {
     let deadline = Instant::now() + Duration::from_secs(1);
     while Instant::now() < deadline {
-        match ends.next().unwrap() {
+        match ends.read().unwrap() {
             Some(News::Destroyed(figures)) if figures.cookie == cookie => return Some(figures),
             Some(_) => {}
             None => std::thread::sleep(Duration::from_millis(1)),
@@ -77,30 +74,4 @@ fn only_the_ends_that_were_asked_for_are_told() {
     drop((first, second));
     assert!(end(&mut ends, cookies.1).is_some());
     assert!(end(&mut ends, cookies.0).is_none());
-}
-
-#[test]
-fn every_address_of_an_interface_is_this_hosts_own() {
-    let mut interfaces = Interfaces::open().unwrap();
-    let addresses = interfaces.addresses().unwrap();
-    assert!(addresses.contains(&IpAddr::V4(Ipv4Addr::LOCALHOST)));
-    for address in addresses.iter().filter(|address| !is_link_local(address)) {
-        assert!(TcpListener::bind((*address, 0)).is_ok(), "{address}");
-        assert_eq!(interfaces.way(*address).unwrap(), Way::Own, "{address}");
-    }
-    assert!(interfaces.numbers().unwrap().contains(&1));
-}
-
-fn is_link_local(address: &IpAddr) -> bool {
-    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
-}
-
-#[test]
-fn what_no_interface_has_can_be_this_hosts_own() {
-    let mut interfaces = Interfaces::open().unwrap();
-    for own in ["127.200.3.4", "0.0.0.0", "::", "::1", "::ffff:127.9.9.9"] {
-        assert_eq!(interfaces.way(own.parse().unwrap()).unwrap(), Way::Own, "{own}");
-    }
-    assert_eq!(interfaces.way("255.255.255.255".parse().unwrap()).unwrap(), Way::Many);
-    assert_ne!(interfaces.way("203.0.113.7".parse().unwrap()).unwrap(), Way::Own);
 }
