@@ -5,7 +5,8 @@
 //!
 //! Each ledger has netlink sockets of its own, from its first connection on. Their filter lets only the ends of the job's own
 //! sockets through, so that nobody is woken, and no room is taken, by another job's or by the rest of a busy host; a job can
-//! make its own supervisor lose news and no other; and there is no state that jobs share.
+//! make its own supervisor lose news and no other; and there is no state that jobs share. The price is paid by others: each
+//! end of a TCP socket on this host costs the kernel about 4 µs when anyone listens, and 0.1 µs more for each further ledger.
 //!
 //! What is counted, and what is not:
 //!
@@ -43,7 +44,7 @@ const HIGHEST_RATE: u64 = 1_250_000_000;
 const SOONEST: Duration = Duration::from_millis(2);
 const LATEST: Duration = Duration::from_millis(100);
 const SELDOM: Duration = Duration::from_secs(1);
-/// What each open connection adds to [`SOONEST`], so that looking takes a tenth of a processor at most.
+/// What each open connection adds to [`SOONEST`], so that looking takes a twentieth of a processor, at 5 µs each.
 const EACH: Duration = Duration::from_micros(100);
 /// How late news may come of a socket that is not found any more.
 const GRACE: Duration = Duration::from_millis(20);
@@ -352,7 +353,7 @@ impl Ledger {
     }
 
     /// What all connections carried, when the job is dead, and its sockets are nobody's: waits a moment for the news of those
-    /// that are over. One whose peer has not taken everything yet is not over, and its account not exact.
+    /// that are over. The account of one for which the kernel still has something to send is not exact.
     ///
     /// # Errors
     ///
@@ -366,6 +367,11 @@ impl Ledger {
         {
             wait(asked.1.socket(), deadline).map_err(LedgerError::Kernel)?;
             self.news(now, &mut changes)?;
+        }
+        for id in self.open.values() {
+            if let Some(connection) = self.connections.get_mut(id) {
+                connection.spend();
+            }
         }
         Ok(self.connections.iter().map(|(id, connection)| (*id, connection.account)).collect())
     }

@@ -140,6 +140,16 @@ impl Connection {
         rise
     }
 
+    /// Takes the figures of the last look for the last ones when nothing can be added: the socket is nobody's, and all that was
+    /// written has left, with the end of the stream. What still comes for such a socket is answered with a reset.
+    pub(super) fn spend(&mut self) {
+        // FIN_WAIT1, FIN_WAIT2, LAST_ACK and CLOSING.
+        let has_ended = matches!(self.last.state, 4 | 5 | 9 | 11);
+        if self.state == State::Open && has_ended && self.last.unsent == 0 {
+            self.account.exact = !self.is_torn;
+        }
+    }
+
     /// The last figures. They are not all when they had begun anew.
     pub(super) fn close(&mut self, figures: &Figures, now: Instant) -> Rise {
         let rise = self.record(figures);

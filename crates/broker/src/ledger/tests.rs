@@ -306,6 +306,16 @@ fn at_the_end_of_a_job_the_news_of_its_last_connections_is_waited_for() {
     assert_eq!((accounts[0].1.sent, accounts[0].1.exact), (100, true));
 }
 
+#[test]
+fn a_connection_whose_peer_need_only_agree_to_its_end_is_exact() {
+    let (job, peer) = pair();
+    let mut ledger = kept(NONE, &job);
+    exchange(&job, &peer, 70_000, 100);
+    drop(job);
+    let accounts = ledger.finish(Instant::now()).unwrap();
+    assert_eq!((accounts[0].1.sent, accounts[0].1.received, accounts[0].1.exact), (70_000, 100, true));
+}
+
 /// By the effect on the peer as root, by the refusal as another.
 #[test]
 fn cutting_resets_the_connection_where_this_process_may() {
