@@ -49,7 +49,7 @@ const EACH: Duration = Duration::from_micros(100);
 /// How late news may come of a socket that is not found any more.
 const GRACE: Duration = Duration::from_millis(20);
 /// How long [`Ledger::finish`] waits for news.
-const LAST_WAIT: Duration = Duration::from_millis(50);
+const LAST_WAIT: Duration = Duration::from_millis(200);
 /// So many open connections are in the filter; with more the ledger is told of every end on the host.
 const MOST_FILTERED: usize = 128;
 /// The most news that is taken at once.

@@ -364,3 +364,36 @@ fn a_connection_is_written_down_once() {
     let again = ledger.opened(ConnectionId(2), job.as_fd(), ends, Instant::now());
     assert!(matches!(again, Err(LedgerError::Twice(_))));
 }
+
+/// A socket of a network namespace of its own; nothing, and a line that says so, where this process may not enter one.
+fn stranger() -> Option<rustix::fd::OwnedFd> {
+    use std::process::{Command, Stdio};
+    let own = std::fs::read_link("/proc/self/ns/net").unwrap();
+    let mut child = Command::new("unshare").args(["--net", "cat"]).stdin(Stdio::piped()).spawn().unwrap();
+    let path = format!("/proc/{}/ns/net", child.id());
+    while child.try_wait().unwrap().is_none() && std::fs::read_link(&path).is_ok_and(|other| other == own) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let namespace = std::fs::File::open(&path);
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    let entered = thread::spawn(move || {
+        use rustix::net::{AddressFamily, SocketType};
+        use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+        move_into_link_name_space(namespace.ok()?.as_fd(), Some(LinkNameSpaceType::Network)).ok()?;
+        rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).ok()
+    });
+    let socket = entered.join().unwrap();
+    if socket.is_none() {
+        println!("skipped: this user may not enter a network namespace");
+    }
+    socket
+}
+
+#[test]
+fn a_socket_of_another_network_is_not_accounted_for() {
+    let Some(socket) = stranger() else { return };
+    let somewhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    let opened = Ledger::new(NONE).opened(ID, socket.as_fd(), (somewhere, somewhere), Instant::now());
+    assert!(matches!(opened, Err(LedgerError::Elsewhere)));
+}
