@@ -46,8 +46,9 @@ const LATEST: Duration = Duration::from_millis(100);
 const SELDOM: Duration = Duration::from_secs(1);
 /// What each open connection adds to [`SOONEST`], so that looking takes a twentieth of a processor, at 5 µs each.
 const EACH: Duration = Duration::from_micros(100);
-/// How late news may come of a socket that is not found any more.
+/// How late news commonly comes of a socket that is not found any more, and how late on a busy host.
 const GRACE: Duration = Duration::from_millis(20);
+const LONG_GRACE: Duration = Duration::from_millis(200);
 /// How long [`Ledger::finish`] waits for news.
 const LAST_WAIT: Duration = Duration::from_millis(200);
 /// So many open connections are in the filter; with more the ledger is told of every end on the host.
@@ -230,8 +231,7 @@ impl Ledger {
         };
         let time = self.budget.time_per_connection;
         let late = asked().filter(|c| c.may_be_late()).filter_map(|c| c.account.opened.checked_add(time?)).min();
-        let missing =
-            asked().filter_map(|c| if let State::Missing(since) = c.state { Some(since + GRACE) } else { None }).min();
+        let missing = asked().any(|c| c.state != State::Open).then(|| looked + GRACE);
         [Some(looked + pause), late, missing].into_iter().flatten().min()
     }
 
@@ -272,9 +272,10 @@ impl Ledger {
     fn ask(&mut self, id: ConnectionId, now: Instant, changes: &mut Vec<Change>) -> Result<(), LedgerError> {
         let Kernel::Asked(asked) = &mut self.kernel else { return Ok(()) };
         let Some(connection) = self.connections.get_mut(&id).filter(|c| c.is_asked()) else { return Ok(()) };
-        let is_overdue = matches!(connection.state, State::Missing(since) if since + GRACE <= now);
+        let is_missing_for = |time| matches!(connection.state, State::Missing(since) if since + time <= now);
+        let (is_late, is_held) = (is_missing_for(GRACE), is_missing_for(LONG_GRACE));
         let mut found = asked.0.ask(&connection.name).map_err(LedgerError::Kernel)?;
-        if found == Found::Nothing && is_overdue {
+        if found == Found::Nothing && is_late {
             found = seek(&mut asked.0, &mut connection.name).map_err(LedgerError::Kernel)?;
         }
         match (found, connection.state) {
@@ -283,7 +284,7 @@ impl Ledger {
                 connection.state = State::Open;
             }
             (_, State::Open) => connection.state = State::Missing(now),
-            _ if is_overdue => {
+            _ if is_held => {
                 connection.state = State::Held;
                 connection.account.closed = Some(now);
                 changes.push(Change::Held(id));

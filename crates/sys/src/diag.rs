@@ -101,7 +101,7 @@ impl Diag {
     ///
     /// `EPROTONOSUPPORT` without `CONFIG_INET_DIAG`, and what a filter makes of it.
     pub fn open() -> io::Result<Self> {
-        Ok(Self { channel: Channel::open(Some(netlink::SOCK_DIAG), 0)? })
+        Ok(Self { channel: Channel::open(Some(netlink::SOCK_DIAG))? })
     }
 
     /// The descriptor, to compare its namespace.
@@ -162,7 +162,8 @@ pub fn figures(socket: BorrowedFd<'_>) -> io::Result<Figures> {
 }
 
 impl Ends {
-    /// Of all TCP sockets that programs made in the calling thread's network namespace. `room`: how many bytes of news may
+    /// Of TCP sockets that programs made in the calling thread's network namespace: of none before [`only`](Self::only) or
+    /// [`all`](Self::all). `room`: how many bytes of news may
     /// wait, as far as net.core.rmem_max permits; one end takes about a thousand. The kernel drops an end without a word
     /// only when it has no memory itself.
     ///
@@ -172,9 +173,11 @@ impl Ends {
     ///
     /// As [`Diag::open`].
     pub fn open(room: usize) -> io::Result<Self> {
-        let channel = Channel::open(Some(netlink::SOCK_DIAG), TCP_ENDS)?;
-        sockopt::set_socket_recv_buffer_size(channel.socket(), room)?;
-        Ok(Self { channel })
+        let ends = Self { channel: Channel::open(Some(netlink::SOCK_DIAG))? };
+        sockopt::set_socket_recv_buffer_size(ends.socket(), room)?;
+        ends.only([])?;
+        ends.channel.join(TCP_ENDS)?;
+        Ok(ends)
     }
 
     /// The descriptor, to wait for news.
@@ -202,7 +205,7 @@ impl Ends {
         self.attach(&mut program)
     }
 
-    /// From here on has it told of all sockets again.
+    /// From here on has it told of all sockets.
     ///
     /// # Errors
     ///

@@ -41,7 +41,7 @@ impl Interfaces {
     ///
     /// When no socket is to be had.
     pub fn open() -> io::Result<Self> {
-        Ok(Self { channel: Channel::open(None, 0)? })
+        Ok(Self { channel: Channel::open(None)? })
     }
 
     /// All addresses of all interfaces, whatever their scope: secondary ones, those that are not in use yet (tentative), and
@@ -104,7 +104,8 @@ impl Interfaces {
 
     /// Asks where the kernel would send what goes to `address`, by its routes of this moment. That it is `Own` covers what
     /// [`addresses`](Self::addresses) cannot: whole ranges, and addresses that came a moment ago. What a packet filter
-    /// redirects to this host is not seen.
+    /// redirects to this host is not seen, nor an address of IPv6 that is not in use yet (tentative), which
+    /// [`addresses`](Self::addresses) has: whoever must know asks both.
     ///
     /// # Errors
     ///

@@ -29,13 +29,16 @@ pub(crate) struct Message<'a> {
 }
 
 impl Channel {
-    /// `protocol`: none is NETLINK_ROUTE. `groups`: what news it gets, one bit for each group, group 1 the lowest. It belongs to the calling thread's network
-    /// namespace.
-    pub(crate) fn open(protocol: Option<Protocol>, groups: u32) -> io::Result<Self> {
+    /// `protocol`: none is NETLINK_ROUTE. It belongs to the calling thread's network namespace.
+    pub(crate) fn open(protocol: Option<Protocol>) -> io::Result<Self> {
         let kind = (AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC);
         let socket = rustix::net::socket_with(kind.0, kind.1, kind.2, protocol)?;
-        rustix::net::bind(&socket, &SocketAddrNetlink::new(0, groups))?;
         Ok(Self { socket, sequence: 0, room: vec![0; ROOM] })
+    }
+
+    /// Has it get the news of `groups`, one bit for each, group 1 the lowest. It has asked nothing yet.
+    pub(crate) fn join(&self, groups: u32) -> io::Result<()> {
+        Ok(rustix::net::bind(&self.socket, &SocketAddrNetlink::new(0, groups))?)
     }
 
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {

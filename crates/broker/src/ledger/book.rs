@@ -50,7 +50,7 @@ pub enum Change {
     /// The job let go of the socket, and the connection ended. Its account is done.
     Closed(ConnectionId),
     /// The kernel has no such connection any more, and has not told of the end of its socket: the connection ended and a
-    /// process of the job holds on to the socket, or the news was lost. What it carried since the look before is not known
+    /// process of the job holds on to the socket, or the news is late or lost. What it carried since the look before is not known
     /// until the job closes it or [`settle`](super::Ledger::settle) is called with its socket, had from the job's
     /// descriptors. A job that is given new connections meanwhile can carry any number of bytes past its budget, in pieces
     /// that are shorter than the time between two looks.

@@ -56,6 +56,7 @@ fn the_socket_of_a_mapped_address_is_found_as_either_family() {
 #[test]
 fn a_socket_that_waits_for_late_segments_has_no_figures_but_its_end_was_told() {
     let mut ends = Ends::open(1 << 20).unwrap();
+    ends.all().unwrap();
     let (socket, peer, name) = pair();
     drop(socket);
     drop(peer);
