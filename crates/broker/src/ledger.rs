@@ -13,9 +13,10 @@
 //! - *Sent* are the bytes that left this host at least once, not those that only wait in the kernel: what can be known outside.
 //!   *Received* are those that came in order, read or not. The kernel counts the end of the peer's stream as one more; it
 //!   is taken off where its state tells of it, so that the last figure can be one too high.
-//! - A budget is passed when a look sees it. Until then the job goes on: the overshoot is at most what its connections carry
-//!   between two looks, which is [`HIGHEST_RATE`] times 2 ms (2.5 MB) on a host that is no faster, plus
-//!   100 µs for each open connection, and never more than 100 ms; and on a faster one its rate times 100 ms.
+//! - A budget is passed when a look sees it. Until then the job goes on. On a host that carries no more than [`HIGHEST_RATE`]
+//!   the overshoot is at most what that is in 2 ms (2.5 MB), and in 100 µs for each open connection, or in 100 ms where that
+//!   is less; on a faster one it is at most what that one carries in 100 ms. To it comes the time in which the supervisor is
+//!   busy, and 40 ms, once, for a connection that the job hides by `SO_BINDTODEVICE`: the filter had better refuse that.
 //! - When a job dies, the kernel still sends what it had taken (at most `tcp_wmem[2]` for each connection), until
 //!   [`Ledger::cut`].
 //! - A connection that ended while the job holds on to its socket can no longer be asked about. Its last figures come when the
@@ -58,7 +59,7 @@ const MOST_NEWS: usize = 4096;
 /// Room for news, in bytes: a thousand ends, where net.core.rmem_max permits.
 const ROOM: usize = 1 << 20;
 
-/// The connections of one job. See the [module](self).
+/// The connections of one job: how many bytes they carry each way, and for how long.
 #[derive(Debug)]
 pub struct Ledger {
     kernel: Kernel,
@@ -205,7 +206,7 @@ impl Ledger {
         heard.map_err(LedgerError::Kernel)
     }
 
-    /// Something to wait on: it can be read when there is news, for which to [look](Self::look).
+    /// Something to wait on: it can be read when there is news, to be [heard](Self::hear).
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         if let Kernel::Asked(asked) = &self.kernel { Some(asked.1.socket()) } else { None }
     }
@@ -233,6 +234,18 @@ impl Ledger {
         let late = asked().filter(|c| c.may_be_late()).filter_map(|c| c.account.opened.checked_add(time?)).min();
         let missing = asked().any(|c| c.state != State::Open).then(|| looked + GRACE);
         [Some(looked + pause), late, missing].into_iter().flatten().min()
+    }
+
+    /// Takes the news of connections that have ended, which is all that is to be done before a look is [due](Self::due).
+    ///
+    /// # Errors
+    ///
+    /// As [`look`](Self::look).
+    pub fn hear(&mut self, now: Instant) -> Result<Vec<Change>, LedgerError> {
+        let mut changes = Vec::new();
+        self.news(now, &mut changes)?;
+        self.judge(now, &mut changes);
+        Ok(changes)
     }
 
     /// Takes the news, and asks about the connections that are open.

@@ -39,7 +39,9 @@ fn look_until(ledger: &mut Ledger, wanted: Change) -> Vec<Change> {
         assert!(Instant::now() < deadline, "not told of {wanted:?}, but of {all:?}");
         let due = ledger.due().unwrap_or(deadline).min(deadline);
         wait(ledger.descriptor().unwrap(), due).unwrap();
-        all.extend(ledger.look(Instant::now()).unwrap());
+        let now = Instant::now();
+        let is_due = ledger.due().is_some_and(|due| due <= now);
+        all.extend(if is_due { ledger.look(now).unwrap() } else { ledger.hear(now).unwrap() });
     }
     all
 }
@@ -218,6 +220,20 @@ fn three_hundred_connections_at_once_are_all_exact() {
     }
     assert!(ids.iter().all(|id| matches!(carried(&ledger, *id), (3000, 7000 | 7001, true))));
     assert!(matches!(ledger.sums(), (900_000, 2_100_000..=2_100_300)));
+}
+
+#[test]
+fn news_is_heard_without_asking_about_the_others() {
+    let mut ledger = Ledger::new(NONE);
+    let ((job, peer), (other, its)) = (pair(), pair());
+    open(&mut ledger, ID, &job);
+    open(&mut ledger, ConnectionId(2), &other);
+    exchange(&other, &its, 1000, 0);
+    option::set_socket_linger(&job, Some(Duration::ZERO)).unwrap();
+    drop((job, peer));
+    wait(ledger.descriptor().unwrap(), Instant::now() + Duration::from_secs(5)).unwrap();
+    assert_eq!(ledger.hear(Instant::now()).unwrap(), [Change::Closed(ID)]);
+    assert_eq!(carried(&ledger, ConnectionId(2)), (0, 0, false));
 }
 
 #[test]
