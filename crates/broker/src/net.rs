@@ -10,6 +10,7 @@
 //! it knows of TCP, refuses the job's own calls of these kinds; and a filter that nobody can take off makes the socket deaf
 //! to everybody but whom it was connected to.
 
+mod accounts;
 mod address;
 mod answer;
 mod decide;
@@ -27,9 +28,12 @@ pub use entry::{CALLS, RULES};
 pub use names::NameServer;
 
 use crate::caller::Caller;
+use crate::ledger::Budget;
+use accounts::Accounts;
 use lazaret_egress::{Guard, Upstream};
 use lazaret_inspect::Reader;
-use lazaret_policy::NetworkReport;
+use lazaret_policy::{LimitKey, NetworkReport};
+use lazaret_sys::interface::Interfaces;
 use lazaret_sys::seccomp::Notification;
 use names::Names;
 use pending::Pending;
@@ -61,16 +65,50 @@ pub struct Net {
     walled: bool,
     reader: Reader,
     pollers: Pollers,
+    accounts: Accounts,
+    /// Asked where this host would send what goes to an address.
+    routes: Interfaces,
     look: Option<Instant>,
 }
 
+/// What the network of a job is made of.
+#[derive(Debug)]
+pub struct Setting {
+    /// What may be connected to.
+    pub terms: Terms,
+    /// Who is asked for names.
+    pub upstream: Upstream,
+    /// Reads the job's memory.
+    pub reader: Reader,
+    /// Whether Landlock refuses the job to connect and bind TCP sockets.
+    pub walled: bool,
+    /// How many connections it may have.
+    pub connections: Option<u32>,
+    /// What these may carry, and how long they may last.
+    pub budget: Budget,
+    /// Why the kernel cannot be asked about connections, if so. Then there is no budget.
+    pub blind: Option<String>,
+}
+
+/// What came of the network of a job that is dead.
+#[derive(Debug)]
+pub struct Ended {
+    /// For its report.
+    pub report: NetworkReport,
+    /// The limits that it reached.
+    pub reached: Vec<LimitKey>,
+}
+
 impl Net {
-    /// That of a job that begins now, under `terms`, whose memory `reader` reads. `walled`: Landlock refuses the job to connect and bind TCP sockets.
+    /// That of a job that begins now.
     ///
     /// # Errors
     ///
-    /// When this process's own network namespace cannot be told from the job's.
-    pub fn new(terms: Terms, upstream: Upstream, reader: Reader, walled: bool) -> io::Result<Self> {
+    /// When this process's own network cannot be looked at, or told from the job's.
+    pub fn new(setting: Setting) -> io::Result<Self> {
+        let Setting { mut terms, upstream, reader, walled, connections, budget, blind } = setting;
+        let mut routes = Interfaces::open()?;
+        terms.guard = Guard::new(routes.addresses()?);
         let terms = Arc::new(terms);
         Ok(Self {
             names: Names::new(Arc::clone(&terms), upstream),
@@ -82,6 +120,8 @@ impl Net {
             walled,
             reader,
             pollers: Pollers::default(),
+            accounts: Accounts::new(connections, budget, blind),
+            routes,
             look: None,
         })
     }
@@ -111,29 +151,47 @@ impl Net {
         self.pending.iter().map(Pending::interest)
     }
 
-    /// When to look at the calls that wait, whatever is ready.
-    pub fn due(&self) -> Option<Instant> {
-        let deadlines = self.pending.iter().filter_map(Pending::deadline);
-        deadlines.chain(self.look).min()
+    /// What becomes readable when there is news of connections.
+    pub fn news(&self) -> Option<BorrowedFd<'_>> {
+        self.accounts.descriptor()
     }
 
-    /// Answers the calls that wait and can be answered.
+    /// When to [advance](Self::advance), whatever is ready.
+    pub fn due(&self) -> Option<Instant> {
+        let deadlines = self.pending.iter().filter_map(Pending::deadline);
+        deadlines.chain(self.look).chain(self.accounts.due()).min()
+    }
+
+    /// Answers the calls that wait and can be answered, and takes the news of connections. Returns the limit that the job is
+    /// to be ended for.
     ///
     /// # Errors
     ///
-    /// When the kernel does not take an answer.
-    pub fn advance(&mut self, listener: BorrowedFd<'_>) -> io::Result<()> {
-        self.answer_pending(listener)
+    /// When the kernel does not take an answer, or cannot be asked.
+    pub fn advance(&mut self, listener: BorrowedFd<'_>) -> io::Result<Option<LimitKey>> {
+        let now = Instant::now();
+        self.answer_pending(listener, now)?;
+        let is_due = self.accounts.due().is_some_and(|due| now >= due);
+        self.accounts.look(is_due).map_err(io::Error::other)
     }
 
-    /// What the job did, when it is dead.
-    pub fn finish(mut self, started: Instant) -> NetworkReport {
+    /// What the job did, when it is dead. Of one that `was_stopped` nothing more is sent: what the kernel still had of a job
+    /// that came to its own end goes out.
+    pub fn finish(mut self, started: Instant, was_stopped: bool) -> Ended {
         self.names.end();
-        self.transcript.report(started, &self.names)
+        let mut reached: Vec<LimitKey> =
+            self.accounts.is_at_most().then_some(LimitKey::NetConnections).into_iter().collect();
+        match self.accounts.finish() {
+            Ok((accounts, passed)) => {
+                reached.extend(passed);
+                self.transcript.account(accounts);
+            }
+            Err(error) => self.transcript.lacked(&io::Error::other(error)),
+        }
+        if was_stopped || reached.iter().any(|key| *key != LimitKey::NetConnections) {
+            // Who may not do that leaves it to the kernel.
+            drop(self.accounts.cut());
+        }
+        Ended { report: self.transcript.report(started, &self.names), reached }
     }
-}
-
-/// The host's own addresses and rules, as a guard.
-pub fn guard(own: impl IntoIterator<Item = std::net::IpAddr>) -> Guard {
-    Guard::new(own)
 }

@@ -4,17 +4,25 @@ mod mounts;
 
 use crate::error::{PlanError, RunError};
 use crate::landlock::LandlockPlan;
-use lazaret_broker::net::{self, Net, Terms};
-use lazaret_egress::{Rule, Upstream};
+use lazaret_broker::ledger::{self, Budget};
+use lazaret_broker::net::{Net, Setting, Terms};
+use lazaret_egress::{Guard, Rule, Upstream};
 use lazaret_inspect::Reader;
-use lazaret_policy::{Layer, Policy, Root};
+use lazaret_policy::{Layer, Limits, Policy, Root};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// How often each of a policy's name servers is asked, and how long it is waited for: as resolv.conf(5) has it by default.
 const ATTEMPTS: u32 = 2;
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether the kernel tells about connections, found out once.
+fn can_account() -> &'static Result<(), String> {
+    static FOUND: OnceLock<Result<(), String>> = OnceLock::new();
+    FOUND.get_or_init(ledger::supported)
+}
 
 /// What may be connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +35,12 @@ pub struct NetworkPlan {
     pub name_servers: Option<Vec<SocketAddr>>,
     /// The paths of this host that the job is shown.
     pub shown: Vec<PathBuf>,
+    /// How many connections it may have.
+    pub connections: Option<u32>,
+    /// What these may carry, and how long they may last.
+    pub budget: Budget,
+    /// Why the kernel cannot be asked about connections, if so.
+    pub blind: Option<String>,
 }
 
 impl NetworkPlan {
@@ -59,7 +73,22 @@ impl NetworkPlan {
         let devices = files.devices.iter().map(|device| device.path.clone());
         let shown = root.into_iter().chain(read).chain(cow).chain(devices).collect();
         let name_servers = policy.network.name_servers.as_ref().map(|servers| servers.value.clone());
-        Ok(Some(Self { rules: rules.collect::<Result<_, _>>()?, walled, name_servers, shown }))
+        let Limits { net_connections, net_sent, net_received, net_time, .. } = &policy.limits;
+        let budget = Budget {
+            sent: net_sent.as_ref().map(|limit| limit.bytes()),
+            received: net_received.as_ref().map(|limit| limit.bytes()),
+            time_per_connection: net_time.as_ref().map(|limit| limit.duration()),
+        };
+        let blind = can_account().clone().err();
+        let bounded = net_sent.as_ref().map(|limit| &limit.source).or(net_received.as_ref().map(|limit| &limit.source));
+        let bounded = bounded.or(net_time.as_ref().map(|limit| &limit.source));
+        if let (Some(source), Some(why)) = (bounded, &blind) {
+            let problem = format!("its bounds of bytes or time ({source}) cannot be enforced here: {why}");
+            return Err(PlanError::Network { asked_by: first.source.clone(), problem });
+        }
+        let connections = net_connections.as_ref().map(|limit| limit.get());
+        let rules = rules.collect::<Result<_, _>>()?;
+        Ok(Some(Self { rules, walled, name_servers, shown, connections, budget, blind }))
     }
 
     /// Makes it, for one job.
@@ -69,7 +98,6 @@ impl NetworkPlan {
     /// When this host's own network cannot be looked at.
     pub(crate) fn begin(&self) -> Result<Net, RunError> {
         let own = |what| move |source| RunError::Resource { what, source };
-        let guard = net::guard([]);
         let upstream = match &self.name_servers {
             // Nothing of this host's then, its own names neither.
             Some(servers) => Upstream::of_texts("", "").with_servers(servers.clone(), ATTEMPTS, PATIENCE),
@@ -77,7 +105,15 @@ impl NetworkPlan {
         };
         let may_wait = mounts::may_wait(&self.shown).map_err(own("look at this host's mounts"))?;
         let reader = if may_wait { Reader::default() } else { Reader::of_memory_that_is_there() };
-        let terms = Terms { rules: self.rules.clone(), guard };
-        Net::new(terms, upstream, reader, self.walled).map_err(own("tell this network namespace from the job's"))
+        let setting = Setting {
+            terms: Terms { rules: self.rules.clone(), guard: Guard::default() },
+            upstream,
+            reader,
+            walled: self.walled,
+            connections: self.connections,
+            budget: self.budget,
+            blind: self.blind.clone(),
+        };
+        Net::new(setting).map_err(own("look at this host's network"))
     }
 }

@@ -106,7 +106,7 @@ pub fn finish(
         changes: account.changes,
         refusals: watched.refusals.kept,
         refusals_dropped: watched.refusals.dropped,
-        network: watched.network,
+        network: watched.network.map(|network| network.report),
         path_refusals: None,
         rollout: lazaret_policy::RolloutReport::None,
         notes,

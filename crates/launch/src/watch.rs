@@ -6,8 +6,8 @@ use crate::network::NetworkPlan;
 use crate::refusals::Refusals;
 use crate::running::{Boundary, Running, Terms};
 use crate::streams::{Incoming, Sink};
-use lazaret_broker::net::Net;
-use lazaret_policy::{LimitKey, NetworkReport, Verdict};
+use lazaret_broker::net::{self, Net};
+use lazaret_policy::{LimitKey, Verdict};
 use lazaret_sys::wait::Ended;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
@@ -33,8 +33,8 @@ pub struct Watched {
     pub stop: Option<Stop>,
     /// The calls that were refused.
     pub refusals: Refusals,
-    /// What the job did by its network, if it has one.
-    pub network: Option<NetworkReport>,
+    /// What came of the job's network, if it has one.
+    pub network: Option<net::Ended>,
     /// How process 1 ended.
     pub init: Option<Ended>,
     /// When it was all over.
@@ -85,7 +85,10 @@ pub fn watch<B: Boundary>(
         Some(failure) if watcher.stop.is_none() => Err(failure),
         _ => {
             let began = running.begun.unwrap_or(running.launched);
-            let network = watcher.net.map(|net| net.finish(began));
+            let network = watcher.net.map(|net| net.finish(began, watcher.stop.is_some()));
+            let passed =
+                network.as_ref().and_then(|ended| ended.reached.iter().find(|key| **key != LimitKey::NetConnections));
+            watcher.stop = watcher.stop.or(passed.map(|key| Stop::Limit(*key)));
             Ok(Watched { stop: watcher.stop, refusals: watcher.refusals, network, init, ended })
         }
     }
@@ -210,6 +213,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
             Cancel,
             Listener,
             Net,
+            News,
             Writes,
             Stdout,
             Stderr,
@@ -227,6 +231,8 @@ impl<'a, B: Boundary> Watcher<'a, B> {
         interests
             .extend(self.boundary.interest().filter(|_| !stopped).map(|writes| (Event::Writes, writes, PollFlags::IN)));
         interests.extend(connecting.map(|socket| (Event::Net, socket, PollFlags::OUT)));
+        let news = self.net.as_ref().filter(|_| !stopped).and_then(Net::news);
+        interests.extend(news.map(|news| (Event::News, news, PollFlags::IN)));
         let streams = &running.streams;
         if !stopped {
             interests.extend(streams.stdout.interest(stdout).map(|(fd, flags)| (Event::Stdout, fd, flags)));
@@ -259,7 +265,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
                             .map_err(|source| RunError::Resource { what: "answer a system call of the job", source })?;
                     }
                 }
-                Event::Net => self.advance_net(running)?,
+                Event::Net | Event::News => self.advance_net(running)?,
                 // Looked at above.
                 Event::Writes => {}
                 // Nobody is left under the filter.
@@ -284,7 +290,11 @@ impl<'a, B: Boundary> Watcher<'a, B> {
     fn advance_net(&mut self, running: &Running) -> Result<(), RunError> {
         let (Some(net), Some(listener)) = (&mut self.net, &running.handed[3]) else { return Ok(()) };
         let advanced = net.advance(listener.as_fd());
-        advanced.map_err(|source| RunError::Resource { what: "answer a system call of the job", source })
+        let passed = advanced.map_err(|source| RunError::Resource { what: "see to the job's network", source })?;
+        if let Some(key) = passed {
+            self.end(running, Stop::Limit(key));
+        }
+        Ok(())
     }
 
     fn look(&mut self, running: &Running, asked: bool) {

@@ -178,6 +178,10 @@ impl Net {
             return fails(libc::EISCONN);
         }
         let by_rule = self.names.with_pins(|pins| self.terms.decide(to, pins));
+        let by_rule = match by_rule {
+            Ok(permit) => self.terms.decide_on_way(permit, &mut self.routes).map_err(CallerError::Own)?,
+            Err(refused) => Err(refused),
+        };
         match by_rule {
             Ok(permit) => self.connect_outside(&here, object, &permit),
             // The job's own servers: on its own socket, which leads nowhere else.
@@ -209,6 +213,10 @@ impl Net {
     fn connect_outside(&mut self, here: &Place<'_, '_>, old: OwnedFd, permit: &Permit) -> Result<Next, CallerError> {
         if let Some(again) = self.is_on_its_way(here)? {
             return Ok(again);
+        }
+        if let Err(refused) = self.admit(here.caller)? {
+            self.transcript.refuse(NetworkAct::Connect, Some(here.to), refused);
+            return fails(libc::EACCES);
         }
         let flags = rustix::fs::fcntl_getfl(&old).map_err(|errno| CallerError::Own(errno.into()))?;
         let cloexec = place::is_closed_on_exec(here.caller.tid(), here.descriptor.cast_signed());

@@ -1,7 +1,9 @@
 //! What may be connected to.
 
 use super::names::Pins;
-use lazaret_egress::{Guard, Name, Rule};
+use lazaret_egress::{Guard, Name, Refusal, Rule};
+use lazaret_sys::interface::{Interfaces, Way};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 /// By what is decided.
@@ -64,6 +66,17 @@ impl Terms {
                 Err(Refused { name, reason: refusal.to_string(), suggestion })
             }
         }
+    }
+
+    /// The same, when this host's routes are known: what leads to this host itself needs a rule that names it.
+    pub(super) fn decide_on_way(&self, permit: Permit, routes: &mut Interfaces) -> io::Result<Result<Permit, Refused>> {
+        let (ip, port) = (permit.address.ip(), permit.address.port());
+        if routes.way(ip)? != Way::Own || self.rules.iter().any(|rule| rule.permits_address(ip, port)) {
+            return Ok(Ok(permit));
+        }
+        let reason = Refusal::Own { address: ip }.to_string();
+        let suggestion = Some(format!("[net] allow = [\"{}:{port}\"]", host_text(ip)));
+        Ok(Err(Refused { name: permit.name, reason, suggestion }))
     }
 
     /// Whether a rule that names this very address would be followed.

@@ -84,8 +84,7 @@ impl Net {
     }
 
     /// Answers all that can be answered, and forgets those that went away for good.
-    pub(super) fn answer_pending(&mut self, listener: BorrowedFd<'_>) -> io::Result<()> {
-        let now = Instant::now();
+    pub(super) fn answer_pending(&mut self, listener: BorrowedFd<'_>, now: Instant) -> io::Result<()> {
         for mut pending in std::mem::take(&mut self.pending) {
             if pending.gone.is_none() && !seccomp::is_waiting(listener, pending.notification.id) {
                 pending.gone = Some(now);
@@ -164,6 +163,7 @@ impl Net {
         // Known before it can be used.
         let cookie = socket::cookie(socket.as_fd()).map_err(CallerError::Own)?;
         rustix::fs::fcntl_setfl(&socket, flags).map_err(own)?;
+        self.account(socket.as_fd(), placed.address, placed.entry)?;
         self.placed.insert(cookie, placed);
         let number = descriptor.cast_signed();
         let watched = self.pollers.of(caller, number);

@@ -1,7 +1,9 @@
 //! What is told of the network in the report.
 
+use super::accounts::Accounted;
 use super::decide::{Permit, Refused};
 use super::names::Names;
+use crate::ledger::Account;
 use lazaret_policy::{Connection, ConnectionOutcome, NetworkAct, NetworkRefusal, NetworkReport};
 use std::collections::BTreeMap;
 use std::io;
@@ -23,6 +25,7 @@ struct Noted {
     ended: Option<Instant>,
     outcome: ConnectionOutcome,
     error: Option<String>,
+    account: Option<Account>,
 }
 
 /// The notes of one job.
@@ -51,6 +54,7 @@ impl Transcript {
             ended: None,
             outcome: ConnectionOutcome::Begun,
             error: None,
+            account: None,
         });
         Some(Entry(self.connections.len() - 1))
     }
@@ -77,6 +81,19 @@ impl Transcript {
     pub(super) fn lacked(&mut self, error: &io::Error) {
         let reason = format!("the supervisor could not make it: {error}");
         self.refuse(NetworkAct::Connect, None, Refused { name: None, reason, suggestion: None });
+    }
+
+    /// What connections carried.
+    pub(super) fn account(&mut self, accounts: Accounted) {
+        for (entry, account) in accounts {
+            if let Some(noted) = self.noted(Some(entry)) {
+                if account.received > 0 || account.sent > 0 {
+                    noted.outcome = ConnectionOutcome::Connected;
+                }
+                noted.ended = noted.ended.or(account.closed);
+                noted.account = Some(account);
+            }
+        }
     }
 
     /// Something was refused.
@@ -108,8 +125,9 @@ impl Transcript {
             rule: noted.permit.rule,
             outcome: noted.outcome,
             error: noted.error,
-            sent: None,
-            received: None,
+            sent: noted.account.map(|account| account.sent),
+            received: noted.account.map(|account| account.received),
+            exact: noted.account.is_some_and(|account| account.exact),
             start_us: micros(noted.begun.saturating_duration_since(started)),
             duration_us: noted.ended.map(|ended| micros(ended.saturating_duration_since(noted.begun))),
         });

@@ -48,6 +48,8 @@ pub struct Connection {
     pub sent: Option<u64>,
     /// Bytes that came for the job. Null: this host could not tell.
     pub received: Option<u64>,
+    /// Whether both numbers are of its end. Otherwise they are those of a moment before, and it may have carried more.
+    pub exact: bool,
     /// When it was asked for, microseconds after the command's start.
     pub start_us: u64,
     /// How long it lasted, from then on, microseconds. Null: its end is not known.
