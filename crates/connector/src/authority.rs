@@ -1,0 +1,127 @@
+//! The certificates that a job's TLS is ended with.
+
+use lazaret_egress::{Host, RequestRule, Target};
+use rcgen::{
+    BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
+};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+use time::OffsetDateTime;
+
+/// How far a job's clock may be behind.
+const BEHIND: Duration = Duration::from_secs(600);
+
+/// One job's certificate authority: made for the job, held in memory alone, gone with it. It can speak for the hosts of the
+/// rules that it was made with and for no other, which its certificate says (RFC 5280, 4.2.1.10), so that even a job that
+/// trusts it believes it nothing else.
+#[derive(Debug)]
+pub struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+    /// One key for all leaves of the job.
+    leaf: KeyPair,
+    from: OffsetDateTime,
+    until: OffsetDateTime,
+    issued: AtomicU64,
+}
+
+/// Why there is no authority, or no certificate of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthorityError {
+    /// A key or certificate could not be made.
+    #[error("cannot make a certificate")]
+    Make(#[from] rcgen::Error),
+    /// The TLS library does not take its key.
+    #[error("cannot use a certificate that was made")]
+    Use(#[from] rustls::Error),
+}
+
+impl Authority {
+    /// An authority for the hosts of `rules`, which holds for `lifetime`.
+    ///
+    /// # Errors
+    ///
+    /// When keys or certificates cannot be made.
+    pub fn new(rules: &[RequestRule], lifetime: Duration) -> Result<Self, AuthorityError> {
+        let now = SystemTime::now();
+        let (from, until) = (OffsetDateTime::from(now - BEHIND), OffsetDateTime::from(now + lifetime));
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let mut own = params("Lazaret: this job's requests", from, until);
+        own.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        own.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        own.name_constraints = Some(constraints(rules));
+        let pem = own.self_signed(&key)?.pem();
+        Ok(Self {
+            pem,
+            issuer: Issuer::new(own, key),
+            leaf: KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?,
+            from,
+            until,
+            issued: AtomicU64::new(1),
+        })
+    }
+
+    /// Its certificate, which the job has to trust.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A certificate for `host`, with its key.
+    pub(crate) fn issue(&self, host: &Host) -> Result<Arc<CertifiedKey>, AuthorityError> {
+        let mut leaf = params("Lazaret", self.from, self.until);
+        leaf.subject_alt_names = vec![match host {
+            Host::Name(name) => SanType::DnsName(name.as_str().try_into()?),
+            Host::Address(address) => SanType::IpAddress(*address),
+        }];
+        leaf.serial_number = Some(SerialNumber::from(self.issued.fetch_add(1, Ordering::Relaxed)));
+        leaf.use_authority_key_identifier_extension = true;
+        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate: CertificateDer<'static> = leaf.signed_by(&self.leaf, &self.issuer)?.into();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.leaf.serialize_der()));
+        Ok(Arc::new(CertifiedKey::from_der(vec![certificate], key, &ring::default_provider())?))
+    }
+}
+
+fn params(name: &str, from: OffsetDateTime, until: OffsetDateTime) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    (params.not_before, params.not_after) = (from, until);
+    params
+}
+
+/// The hosts of `rules` and no other. A kind of names of which no rule has one is excluded as a whole, as a constraint holds
+/// for its own kind alone.
+fn constraints(rules: &[RequestRule]) -> NameConstraints {
+    let mut permitted_subtrees: Vec<GeneralSubtree> = Vec::new();
+    for rule in rules {
+        permitted_subtrees.push(match &rule.target {
+            // Such a name is itself and all below it.
+            Target::Name(name) | Target::Below(name) => GeneralSubtree::DnsName(name.to_string()),
+            Target::Range(range) => {
+                GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(range.addr(), range.prefix_len()))
+            }
+            // A kind that is not known here gets no certificate.
+            _ => continue,
+        });
+    }
+    let is_name = |subtree: &GeneralSubtree| matches!(subtree, GeneralSubtree::DnsName(_));
+    let mut excluded_subtrees = Vec::new();
+    if !permitted_subtrees.iter().any(is_name) {
+        excluded_subtrees.push(GeneralSubtree::DnsName(String::new()));
+    }
+    if permitted_subtrees.iter().all(is_name) {
+        let every = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+        excluded_subtrees
+            .extend(every.map(|address| GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, 0))));
+    }
+    NameConstraints { permitted_subtrees, excluded_subtrees }
+}

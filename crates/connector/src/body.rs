@@ -1,0 +1,178 @@
+//! Bodies on their way, counted.
+
+use crate::intended::Intended;
+use crate::log::{Asked, Ended, Exchange, Writer};
+use bytes::Bytes;
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::{Instant, SystemTime};
+
+/// What the job gets: an answer from outside, or a word from here.
+pub(crate) type Handed = Either<Answer, Full<Bytes>>;
+
+/// The body of a request, on its way out.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    body: Incoming,
+    bytes: Arc<AtomicU64>,
+}
+
+/// The body of an answer, on its way to the job. It writes the exchange down when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    body: Incoming,
+    record: Record,
+}
+
+/// An exchange that goes on.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) log: Arc<Writer>,
+    pub(crate) asked: Asked,
+    pub(crate) rule: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) status: u16,
+    pub(crate) sent: Arc<AtomicU64>,
+    pub(crate) received: u64,
+    pub(crate) start: Start,
+    pub(crate) ended: Ended,
+}
+
+/// When something began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    pub(crate) at: SystemTime,
+    pub(crate) instant: Instant,
+}
+
+impl Start {
+    pub(crate) fn now() -> Self {
+        Self { at: SystemTime::now(), instant: Instant::now() }
+    }
+}
+
+impl Sent {
+    pub(crate) fn new(body: Incoming) -> Self {
+        Self { body, bytes: Arc::default() }
+    }
+
+    /// How many bytes of it went, by and by.
+    pub(crate) fn bytes(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.bytes)
+    }
+}
+
+impl Answer {
+    pub(crate) fn new(body: Incoming, mut record: Record) -> Self {
+        if body.is_end_stream() {
+            record.ended = Ended::Whole;
+        }
+        Self { body, record }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.log.exchange(Exchange {
+            asked: self.asked.clone(),
+            rule: std::mem::take(&mut self.rule),
+            address: self.address,
+            status: self.status,
+            sent: self.sent.load(Ordering::Relaxed),
+            received: self.received,
+            began: self.start.at,
+            took: self.start.instant.elapsed(),
+            ended: self.ended.clone(),
+        });
+    }
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        loop {
+            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)?) else { return Poll::Ready(None) };
+            // Trailers are headers that were not checked; they may be left out (RFC 9110, 6.5.1).
+            if let Some(data) = frame.data_ref() {
+                self.bytes.fetch_add(u64::try_from(data.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+                return Poll::Ready(Some(Ok(frame)));
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        match &frame {
+            None => self.record.ended = Ended::Whole,
+            Some(Err(e)) => self.record.ended = Ended::Broke(causes(e)),
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                self.record.received += u64::try_from(bytes).unwrap_or(u64::MAX);
+                if self.body.is_end_stream() {
+                    self.record.ended = Ended::Whole;
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// An error and its causes, each once.
+pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let own = error.to_string();
+        if !text.ends_with(&own) {
+            text = format!("{text}: {own}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// A failure of a connection as a whole.
+pub(crate) fn broke(intended: &Intended, reason: String, start: Start) -> crate::log::Failed {
+    crate::log::Failed {
+        intended: intended.clone(),
+        asked: None,
+        rule: None,
+        reason,
+        began: start.at,
+        took: start.instant.elapsed(),
+    }
+}

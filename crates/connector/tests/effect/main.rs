@@ -1,0 +1,8 @@
+//! The connector and the fetcher, judged by what arrives at servers outside.
+
+mod http2;
+mod job;
+mod outside;
+mod permitted;
+mod refused;
+mod smuggling;
