@@ -7,8 +7,8 @@ use http_body_util::{Either, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::{Instant, SystemTime};
 
@@ -19,7 +19,15 @@ pub(crate) type Handed = Either<Answer, Full<Bytes>>;
 #[derive(Debug)]
 pub(crate) struct Sent {
     body: Incoming,
-    bytes: Arc<AtomicU64>,
+    way: Arc<OnWay>,
+}
+
+/// What became of a request's body by now.
+#[derive(Debug, Default)]
+pub(crate) struct OnWay {
+    bytes: AtomicU64,
+    /// How the job broke it off.
+    broke: OnceLock<String>,
 }
 
 /// The body of an answer, on its way to the job. It writes the exchange down when it is dropped.
@@ -37,7 +45,7 @@ pub(crate) struct Record {
     pub(crate) rule: String,
     pub(crate) address: SocketAddr,
     pub(crate) status: u16,
-    pub(crate) sent: Arc<AtomicU64>,
+    pub(crate) sent: Arc<OnWay>,
     pub(crate) received: u64,
     pub(crate) start: Start,
     pub(crate) ended: Ended,
@@ -58,12 +66,19 @@ impl Start {
 
 impl Sent {
     pub(crate) fn new(body: Incoming) -> Self {
-        Self { body, bytes: Arc::default() }
+        Self { body, way: Arc::default() }
     }
 
-    /// How many bytes of it went, by and by.
-    pub(crate) fn bytes(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.bytes)
+    /// What becomes of it.
+    pub(crate) fn way(&self) -> Arc<OnWay> {
+        Arc::clone(&self.way)
+    }
+}
+
+impl OnWay {
+    /// How the job broke it off, if it did.
+    pub(crate) fn broke(&self) -> Option<&str> {
+        self.broke.get().map(String::as_str)
     }
 }
 
@@ -83,7 +98,7 @@ impl Drop for Record {
             rule: std::mem::take(&mut self.rule),
             address: self.address,
             status: self.status,
-            sent: self.sent.load(Ordering::Relaxed),
+            sent: self.sent.bytes.load(Ordering::Relaxed),
             received: self.received,
             began: self.start.at,
             took: self.start.instant.elapsed(),
@@ -96,15 +111,19 @@ impl Body for Sent {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         loop {
-            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)?) else { return Poll::Ready(None) };
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                None => return Poll::Ready(None),
+                Some(Ok(frame)) => frame,
+                Some(Err(e)) => {
+                    self.way.broke.get_or_init(|| causes(&e));
+                    return Poll::Ready(Some(Err(e)));
+                }
+            };
             // Trailers are headers that were not checked; they may be left out (RFC 9110, 6.5.1).
             if let Some(data) = frame.data_ref() {
-                self.bytes.fetch_add(u64::try_from(data.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+                self.way.bytes.fetch_add(u64::try_from(data.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
                 return Poll::Ready(Some(Ok(frame)));
             }
         }
@@ -123,10 +142,7 @@ impl Body for Answer {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &frame {
             None => self.record.ended = Ended::Whole,

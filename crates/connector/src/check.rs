@@ -58,9 +58,8 @@ pub(crate) fn check<'a>(
         return Err(Denial::Query);
     }
     let method = parts.method.as_str();
-    let permits = |rule: &&RequestRule| {
-        rule.is_for(scheme, &intended.host, intended.port) && rule.permits(method, &path)
-    };
+    let permits =
+        |rule: &&RequestRule| rule.is_for(scheme, &intended.host, intended.port) && rule.permits(method, &path);
     match rules.iter().find(permits) {
         Some(rule) => Ok(Permitted { rule, path, query }),
         None => {
@@ -115,6 +114,3 @@ fn check_host(parts: &Parts, scheme: Scheme, intended: &Intended) -> Result<(), 
         _ => Ok(()),
     }
 }
-
-#[cfg(test)]
-mod tests;

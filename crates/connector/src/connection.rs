@@ -3,6 +3,7 @@
 use crate::body::{Start, broke, causes};
 use crate::connector::Shared;
 use crate::exchange::Exchanges;
+use crate::framing::{self, Framing, Looked};
 use crate::intended::Intended;
 use crate::links::Links;
 use crate::metered::{Activity, Counts, Metered};
@@ -151,26 +152,24 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let bounds = &shared.bounds;
+    let (stream, heads) = Looked::new(stream);
+    let service = service_fn(|request| Arc::clone(&exchanges).answer(request, framing::next(&heads)));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.head)
         .max_headers(bounds.headers)
         .max_buf_size(usize::try_from(bounds.head_bytes).unwrap_or(usize::MAX))
-        .serve_connection(TokioIo::new(stream), service_fn(|request| Arc::clone(&exchanges).answer(request)))
+        .serve_connection(TokioIo::new(stream), service)
         .await;
     ended(served)
 }
 
-async fn serve_http2<S>(
-    shared: &Shared,
-    stream: S,
-    exchanges: Arc<Exchanges>,
-    tasks: &Tasks,
-) -> Result<(), Nothing>
+async fn serve_http2<S>(shared: &Shared, stream: S, exchanges: Arc<Exchanges>, tasks: &Tasks) -> Result<(), Nothing>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let bounds = &shared.bounds;
+    let service = service_fn(move |request| Arc::clone(&exchanges).answer(request, Framing::Known));
     let served = http2::Builder::new(tasks.clone())
         .timer(TokioTimer::new())
         .max_concurrent_streams(bounds.streams)
@@ -178,7 +177,7 @@ where
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(16 << 10)
-        .serve_connection(TokioIo::new(stream), service_fn(move |request| Arc::clone(&exchanges).answer(request)))
+        .serve_connection(TokioIo::new(stream), service)
         .await;
     ended(served)
 }

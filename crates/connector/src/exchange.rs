@@ -1,14 +1,15 @@
 //! One request and its answer.
 
-use crate::body::{Answer, Handed, Record, Sent, Start};
+use crate::body::{Answer, Handed, OnWay, Record, Sent, Start};
 use crate::check::{Permitted, check};
 use crate::connector::Shared;
+use crate::framing::Framing;
 use crate::headers;
 use crate::intended::Intended;
 use crate::links::{LinkError, Links};
 use crate::log::{Asked, Ended, Failed};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -61,26 +62,44 @@ impl Exchanges {
     }
 
     /// Answers a request: from outside, or with a word why not.
-    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Handed>, Infallible> {
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        framing: Framing,
+    ) -> Result<Response<Handed>, Infallible> {
+        let mut response = match framing {
+            Framing::Known | Framing::Chunked => self.judge(request).await,
+            Framing::Doubtful(why) => {
+                let (method, path) = (request.method().as_str(), request.uri().path());
+                self.refuse(Asked::new(method, self.scheme, &self.intended, path), why.to_owned())
+            }
+        };
+        if framing != Framing::Known {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
+    }
+
+    /// Sends a request on where a rule permits it.
+    async fn judge(&self, request: Request<Incoming>) -> Response<Handed> {
         let start = Start::now();
         let (mut parts, body) = request.into_parts();
-        let asked =
-            |path: &str| Asked::new(parts.method.as_str(), self.scheme, &self.intended, path);
+        let asked = |path: &str| Asked::new(parts.method.as_str(), self.scheme, &self.intended, path);
         let permitted = match check(&parts, self.scheme, &self.intended, &self.shared.rules) {
             Ok(permitted) => permitted,
-            Err(denial) => return Ok(self.refuse(asked(parts.uri.path()), denial.to_string())),
+            Err(denial) => return self.refuse(asked(parts.uri.path()), denial.to_string()),
         };
         let asked = asked(permitted.path.as_str());
         if let Some(way) = self.shared.tally.spent() {
-            return Ok(self.refuse(asked, way.to_string()));
+            return self.refuse(asked, way.to_string());
         }
         headers::of_request(&mut parts.headers);
         let sent = Sent::new(body);
-        let bytes = sent.bytes();
+        let way = sent.way();
         let outcome = match self.prepare(&permitted, &parts.method, &mut parts.headers) {
             Ok(uri) => {
                 parts.uri = uri;
-                self.exchange(Request::from_parts(parts, sent)).await
+                self.exchange(Request::from_parts(parts, sent), &way).await
             }
             Err(failure) => Err(failure),
         };
@@ -95,14 +114,14 @@ impl Exchanges {
                     rule: permitted.rule.to_string(),
                     address,
                     status: parts.status.as_u16(),
-                    sent: bytes,
+                    sent: way,
                     received: 0,
                     start,
                     ended: Ended::Left,
                 };
-                Ok(Response::from_parts(parts, Either::Left(Answer::new(body, record))))
+                Response::from_parts(parts, Either::Left(Answer::new(body, record)))
             }
-            Err(failure) if failure.status == StatusCode::FORBIDDEN => Ok(self.refuse(asked, failure.why)),
+            Err(failure) if failure.status == StatusCode::FORBIDDEN => self.refuse(asked, failure.why),
             Err(failure) => {
                 self.shared.log.failed(Failed {
                     intended: self.intended.clone(),
@@ -112,18 +131,13 @@ impl Exchanges {
                     began: start.at,
                     took: start.instant.elapsed(),
                 });
-                Ok(word(failure.status, &failure.told))
+                word(failure.status, &failure.told)
             }
         }
     }
 
     /// Adds what is to be added, and returns the target that is sent on.
-    fn prepare(
-        &self,
-        permitted: &Permitted<'_>,
-        method: &Method,
-        headers: &mut HeaderMap,
-    ) -> Result<Uri, Failure> {
+    fn prepare(&self, permitted: &Permitted<'_>, method: &Method, headers: &mut HeaderMap) -> Result<Uri, Failure> {
         let Permitted { rule, path, query } = permitted;
         let forwarded = Forwarded { rule, intended: &self.intended, scheme: self.scheme, method, path };
         (self.shared.before_forward)(&forwarded, headers).map_err(|why| Failure {
@@ -140,7 +154,7 @@ impl Exchanges {
     }
 
     /// Sends the request on and waits for its answer, as long as bytes go.
-    async fn exchange(&self, request: Request<Sent>) -> Result<(Response<Incoming>, SocketAddr), Failure> {
+    async fn exchange(&self, request: Request<Sent>, way: &OnWay) -> Result<(Response<Incoming>, SocketAddr), Failure> {
         let idle = self.shared.bounds.idle;
         let sent = tokio::select! {
             sent = self.links.send(request) => sent,
@@ -155,11 +169,14 @@ impl Exchanges {
                 Err(Failure::new(StatusCode::BAD_GATEWAY, why))
             }
             Ok(sent) => Ok(sent),
-            Err(e) => Err(self.failure(&e)),
+            Err(e) => Err(self.failure(&e, way)),
         }
     }
 
-    fn failure(&self, e: &LinkError) -> Failure {
+    fn failure(&self, e: &LinkError, way: &OnWay) -> Failure {
+        if let Some(why) = way.broke() {
+            return Failure::new(StatusCode::BAD_REQUEST, format!("the request's body broke off: {why}"));
+        }
         if let Some(way) = self.shared.tally.spent() {
             return Failure::new(StatusCode::FORBIDDEN, way.to_string());
         }

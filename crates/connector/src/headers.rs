@@ -1,7 +1,7 @@
 //! Headers that are for one connection alone, which are not sent on.
 
 use http::header::{
-    ALT_SVC, CONNECTION, COOKIE, Entry, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
+    ALT_SVC, CONNECTION, COOKIE, EXPECT, Entry, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 

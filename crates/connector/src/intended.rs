@@ -49,3 +49,42 @@ impl fmt::Display for Intended {
         write!(f, "{}:{}", self.host, self.port)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_means_a_host_and_port_in_each_spelling_of_them_and_no_other() {
+        let cases = [
+            ("api.example.com", 443, "api.example.com", true),
+            ("api.example.com", 443, "API.Example.COM.:443", true),
+            ("api.example.com", 443, "api.example.com:0443", true),
+            ("api.example.com", 443, "api.example.com:80", false),
+            ("api.example.com", 443, "api.example.com:", false),
+            ("api.example.com", 443, "api.example.com:+443", false),
+            ("api.example.com", 443, "api.example.com:443:443", false),
+            ("api.example.com", 443, "api.example.com:65979", false),
+            ("api.example.com", 443, "u@api.example.com", false),
+            ("api.example.com", 443, "api.example.com/", false),
+            ("api.example.com", 443, "api.example.com ", false),
+            ("api.example.com", 443, "xapi.example.com", false),
+            ("api.example.com", 443, "", false),
+            ("api.example.com", 8443, "api.example.com", false),
+            ("api.example.com", 8443, "api.example.com:8443", true),
+            ("127.0.0.1", 443, "127.0.0.1", true),
+            ("127.0.0.1", 443, "0x7f.1", true),
+            ("127.0.0.1", 443, "localhost", false),
+            ("2001:db8::1", 443, "[2001:db8::1]", true),
+            ("2001:db8::1", 443, "[2001:DB8:0::1]:443", true),
+            ("2001:db8::1", 443, "2001:db8::1", false),
+            ("2001:db8::1", 443, "[2001:db8::1]443", false),
+            ("2001:db8::1", 443, "[2001:db8::1%25eth0]", false),
+        ];
+        for (host, port, said, expected) in cases {
+            let intended = Intended { host: Host::parse(host).expect("a host"), port };
+
+            assert_eq!(intended.is_meant(said, Scheme::Https), expected, "{host} {port} {said}");
+        }
+    }
+}

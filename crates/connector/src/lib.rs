@@ -14,6 +14,7 @@ mod check;
 mod connection;
 mod connector;
 mod exchange;
+mod framing;
 mod headers;
 mod intended;
 mod links;

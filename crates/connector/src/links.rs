@@ -22,9 +22,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-/// Bytes that may wait to be read, per stream and per connection. They bound what a job can make this process hold.
-const STREAM_WINDOW: u32 = 64 << 10;
-const CONNECTION_WINDOW: u32 = 256 << 10;
+/// Bytes that a server may send ahead on a connection of HTTP/2, whatever the stream. They bound what a job can make this
+/// process hold, and what comes within one round trip.
+const WINDOW: u32 = 1 << 20;
 
 /// Connections to where one connection of the job's goes.
 #[derive(Debug)]
@@ -80,10 +80,7 @@ impl Links {
     }
 
     /// Sends `request`, whose URI is path and query alone, and waits for the head of its answer.
-    pub(crate) async fn send(
-        &self,
-        mut request: Request<Sent>,
-    ) -> Result<(Response<Incoming>, SocketAddr), LinkError> {
+    pub(crate) async fn send(&self, mut request: Request<Sent>) -> Result<(Response<Incoming>, SocketAddr), LinkError> {
         loop {
             let (mut link, is_new) = match self.idle() {
                 Some(link) => (link, false),
@@ -145,9 +142,7 @@ impl Links {
         let at = open.iter().position(Link::is_ready)?;
         match &open[at].sender {
             Sender::Http1(_) => Some(open.swap_remove(at)),
-            Sender::Http2(sender) => {
-                Some(Link { sender: Sender::Http2(sender.clone()), address: open[at].address })
-            }
+            Sender::Http2(sender) => Some(Link { sender: Sender::Http2(sender.clone()), address: open[at].address }),
         }
     }
 
@@ -244,8 +239,8 @@ impl Links {
         if is_http2 {
             let (sender, connection) = http2::Builder::new(self.tasks.clone())
                 .timer(TokioTimer::new())
-                .initial_stream_window_size(STREAM_WINDOW)
-                .initial_connection_window_size(CONNECTION_WINDOW)
+                .initial_stream_window_size(WINDOW)
+                .initial_connection_window_size(WINDOW)
                 .max_header_list_size(bounds.head_bytes)
                 .max_send_buf_size(16 << 10)
                 .handshake(TokioIo::new(stream))

@@ -54,12 +54,9 @@ impl Tally {
         let counter = &self.counter(way).bytes;
         let mut before = counter.load(Ordering::Relaxed);
         // It never wraps to less.
-        while let Err(other) = counter.compare_exchange_weak(
-            before,
-            before.saturating_add(bytes),
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        ) {
+        while let Err(other) =
+            counter.compare_exchange_weak(before, before.saturating_add(bytes), Ordering::Relaxed, Ordering::Relaxed)
+        {
             before = other;
         }
     }

@@ -57,7 +57,6 @@ impl Tasks {
         while set.try_join_next().is_some() {}
         set.spawn(task);
     }
-
 }
 
 /// Ends its tasks when it is dropped.

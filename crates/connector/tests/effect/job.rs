@@ -9,7 +9,6 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,8 +17,6 @@ pub(crate) struct Job {
     pub(crate) connector: Connector,
     pub(crate) pem: String,
     pub(crate) tally: Arc<Tally>,
-    /// How many connections outside were asked for.
-    pub(crate) dialled: Arc<AtomicUsize>,
 }
 
 /// An answer of HTTP/1.1.
@@ -41,29 +38,24 @@ pub(crate) fn intended(host: &str, port: u16) -> Intended {
 }
 
 /// What a job with these rules has, whose every connection goes to `outside`.
-pub(crate) fn setup(texts: &[&str], outside: &Outside) -> (Setup, Arc<AtomicUsize>) {
-    let dialled = Arc::new(AtomicUsize::new(0));
-    let (count, address) = (dialled.clone(), outside.address);
-    let setup = Setup {
+pub(crate) fn setup(texts: &[&str], outside: &Outside) -> Setup {
+    let address = outside.address;
+    Setup {
         rules: rules(texts),
         authority: Authority::new(&rules(texts), HOUR).expect("an authority"),
         trust: Trust::default().with_pem(outside.root.as_bytes()).expect("a certificate"),
         tally: Arc::default(),
         bounds: Bounds::default(),
-        dial: Arc::new(move |_, _| {
-            count.fetch_add(1, Ordering::SeqCst);
-            TcpStream::connect(address)
-        }),
+        dial: Arc::new(move |_, _| TcpStream::connect(address)),
         before_forward: Arc::new(|_, _| Ok(())),
-    };
-    (setup, dialled)
+    }
 }
 
 pub(crate) fn job(texts: &[&str], outside: &Outside, tweak: impl FnOnce(&mut Setup)) -> Job {
-    let (mut setup, dialled) = setup(texts, outside);
+    let mut setup = setup(texts, outside);
     tweak(&mut setup);
     let (pem, tally) = (setup.authority.pem().to_owned(), setup.tally.clone());
-    Job { connector: Connector::start(setup).expect("a connector"), pem, tally, dialled }
+    Job { connector: Connector::start(setup).expect("a connector"), pem, tally }
 }
 
 /// Both ends of a connection.
@@ -170,7 +162,9 @@ pub(crate) fn get(host: &str, target: &str) -> String {
 }
 
 /// A server outside that answers as `serve` does, once per connection, and notes what it read.
-pub(crate) fn raw(serve: impl Fn(TcpStream, &Mutex<Vec<u8>>) + Send + Sync + 'static) -> (Outside, Arc<Mutex<Vec<u8>>>) {
+pub(crate) fn raw(
+    serve: impl Fn(TcpStream, &Mutex<Vec<u8>>) + Send + Sync + 'static,
+) -> (Outside, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let outside = Outside {
         address: listener.local_addr().unwrap(),

@@ -1,5 +1,7 @@
 //! The connector and the fetcher, judged by what arrives at servers outside.
 
+mod bounded;
+mod failing;
 mod http2;
 mod job;
 mod outside;

@@ -70,7 +70,8 @@ pub(crate) fn tls(kind: Tls, alpn: &[&str]) -> (Arc<ServerConfig>, String) {
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let pem = root.self_signed(&root_key).unwrap().pem();
     let issuer = Issuer::new(root, root_key);
-    let names = if kind == Tls::WrongName { vec!["wrong.example.com".to_owned()] } else { NAMES.map(String::from).to_vec() };
+    let names =
+        if kind == Tls::WrongName { vec!["wrong.example.com".to_owned()] } else { NAMES.map(String::from).to_vec() };
     let mut leaf = CertificateParams::new(names).unwrap();
     leaf.subject_alt_names.push(SanType::IpAddress("127.0.0.1".parse().unwrap()));
     if kind == Tls::Expired {
@@ -109,6 +110,7 @@ pub(crate) fn outside(kind: Tls, alpn: &[&str]) -> Outside {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                stream.set_nodelay(true).unwrap();
                 *accepted.lock().unwrap() += 1;
                 let (config, seen, read) = (config.clone(), seen.clone(), read.clone());
                 tokio::spawn(async move {

@@ -47,21 +47,21 @@ fn http2_is_spoken_with_the_job_whatever_is_spoken_outside() {
         let outside = outside(Tls::Good, &[alpn]);
         let job = job(&["* https://api.example.com/v1/*"], &outside, |_| {});
 
-        let answers = http2::ask(&job, "api.example.com", &[
-            http2::request("GET", "https://api.example.com/v1/a?x=1", ""),
-            http2::request("POST", "https://api.example.com/v1/count", "four"),
-            http2::request("GET", "https://api.example.com/v1/b", ""),
-        ]);
+        let answers = http2::ask(
+            &job,
+            "api.example.com",
+            &[
+                http2::request("GET", "https://api.example.com/v1/a?x=1", ""),
+                http2::request("POST", "https://api.example.com/v1/count", "four"),
+                http2::request("GET", "https://api.example.com/v1/b", ""),
+            ],
+        );
 
         assert_eq!(answers, [(200, "GET /v1/a".to_owned()), (200, "4".to_owned()), (200, "GET /v1/b".to_owned())]);
         let mut lines = outside.lines();
         lines.sort();
         let own = if alpn == "h2" { "https://api.example.com" } else { "" };
-        assert_eq!(lines, [
-            format!("GET {own}/v1/a?x=1"),
-            format!("GET {own}/v1/b"),
-            format!("POST {own}/v1/count"),
-        ]);
+        assert_eq!(lines, [format!("GET {own}/v1/a?x=1"), format!("GET {own}/v1/b"), format!("POST {own}/v1/count"),]);
         if alpn == "h2" {
             assert_eq!(*outside.accepted.lock().unwrap(), 1, "one connection serves them all");
         }
@@ -111,7 +111,11 @@ fn a_header_can_be_added_to_a_request_and_the_job_does_not_see_it() {
     job.ask("api.example.com", 80, asked);
     let none = job.ask("api.example.com", 80, &get("api.example.com", "/none"));
 
-    assert_eq!(outside.seen()[0].headers["authorization"], "Bearer x", "also where the job says it is for this connection");
+    assert_eq!(
+        outside.seen()[0].headers["authorization"],
+        "Bearer x",
+        "also where the job says it is for this connection"
+    );
     assert_eq!((none.status, outside.seen().len()), (502, 1));
     assert!(!none.body.contains("vault"));
     assert!(job.finish().failed[0].reason.contains("the vault is shut"));

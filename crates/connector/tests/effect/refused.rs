@@ -144,12 +144,16 @@ fn another_authority_is_refused_in_http2() {
     let mut two = http2::request("GET", "https://api.example.com/x", "");
     two.headers_mut().insert("host", "other.example.com".parse().unwrap());
 
-    let answers = http2::ask(&job, "api.example.com", &[
-        http2::request("GET", "https://other.example.com/x", ""),
-        http2::request("GET", "https://api.example.com:8443/x", ""),
-        http2::request("GET", "http://api.example.com:443/x", ""),
-        two,
-    ]);
+    let answers = http2::ask(
+        &job,
+        "api.example.com",
+        &[
+            http2::request("GET", "https://other.example.com/x", ""),
+            http2::request("GET", "https://api.example.com:8443/x", ""),
+            http2::request("GET", "http://api.example.com:443/x", ""),
+            two,
+        ],
+    );
 
     assert!(answers.iter().all(|(status, _)| *status == 403), "{answers:?}");
     assert_eq!(outside.lines(), Vec::<String>::new());
@@ -208,7 +212,10 @@ fn the_scheme_of_a_rule_is_part_of_it() {
     assert!(plain.body.contains("no rule permits `GET http://api.example.com:8000/x`"), "{plain:?}");
     assert!(tls.write_all(b"x").is_err());
     let log = job.wait(|log| log.refused.len() == 2);
-    assert!(log.refused.iter().any(|refused| refused.reason.contains("no rule permits a request of `https`")), "{log:?}");
+    assert!(
+        log.refused.iter().any(|refused| refused.reason.contains("no rule permits a request of `https`")),
+        "{log:?}"
+    );
     assert_eq!(*outside.accepted.lock().unwrap(), 0);
 }
 
