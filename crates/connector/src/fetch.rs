@@ -37,6 +37,9 @@ const HEAD: usize = 64 << 10;
 /// How long one address of several is tried.
 const TRIAL: Duration = Duration::from_secs(10);
 
+/// Says the addresses of a name until a deadline: what is pinned for the job, or what the name servers say.
+pub type Resolve<'a> = &'a dyn Fn(&Name, Instant) -> Result<Vec<IpAddr>, ResolveError>;
+
 /// What is to be fetched, and from where it may come.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
@@ -52,8 +55,8 @@ pub struct Request<'a> {
     pub requests: &'a [RequestRule],
     /// Decides on each address.
     pub guard: &'a Guard,
-    /// Says the addresses of a name until a deadline: what is pinned for the job, or what the name servers say.
-    pub resolve: &'a dyn Fn(&Name, Instant) -> Result<Vec<IpAddr>, ResolveError>,
+    /// How names are resolved.
+    pub resolve: Resolve<'a>,
     /// Which servers are believed.
     pub trust: &'a Trust,
     /// When it has to be done.

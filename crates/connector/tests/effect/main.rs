@@ -2,6 +2,7 @@
 
 mod bounded;
 mod failing;
+mod fetching;
 mod http2;
 mod job;
 mod outside;
