@@ -126,3 +126,63 @@ fn constraints(rules: &[RequestRule]) -> NameConstraints {
     }
     NameConstraints { permitted_subtrees, excluded_subtrees }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::RootCertStore;
+    use rustls::client::WebPkiServerVerifier;
+    use rustls::client::danger::ServerCertVerifier as _;
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{ServerName, UnixTime};
+
+    fn authority(rules: &[&str]) -> Authority {
+        let rules: Vec<RequestRule> = rules.iter().map(|text| text.parse().expect("a rule")).collect();
+        Authority::new(&rules, Duration::from_secs(60)).expect("an authority")
+    }
+
+    /// Whether who trusts `authority` believes a certificate of it for `host`, so long from now.
+    fn is_believed(authority: &Authority, host: &str, later: Duration) -> bool {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).expect("PEM")).expect("an authority");
+        let provider = Arc::new(ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().expect("roots");
+        let leaf = authority.issue(&Host::parse(host).expect("a host")).expect("a certificate");
+        let name = ServerName::try_from(host.to_owned()).expect("a name");
+        let now = UnixTime::since_unix_epoch(
+            UnixTime::now().as_secs().checked_add(later.as_secs()).map(Duration::from_secs).expect("soon"),
+        );
+        verifier.verify_server_cert(&leaf.cert[0], &[], &name, &[], now).is_ok()
+    }
+
+    #[test]
+    fn an_authority_is_believed_for_the_hosts_of_its_rules_alone() {
+        let names = ["* https://api.example.com/*", "* https://*.wild.example/*"];
+        let addresses = ["* https://10.0.0.5/*", "* https://[2001:db8::1]/*"];
+        let both = [names[0], addresses[0]];
+        let cases: [(&[&str], &[&str], &[&str]); 4] = [
+            (&names, &["api.example.com", "a.b.wild.example"], &["example.com", "xapi.example.com", "10.0.0.5", "::1"]),
+            (&addresses, &["10.0.0.5", "2001:db8::1"], &["10.0.0.6", "2001:db8::2", "api.example.com", "localhost"]),
+            (&both, &["api.example.com", "10.0.0.5"], &["other.example.com", "10.0.0.6", "2001:db8::1"]),
+            (&[], &[], &["api.example.com", "10.0.0.5"]),
+        ];
+        for (rules, believed, not_believed) in cases {
+            let authority = authority(rules);
+
+            for host in believed {
+                assert!(is_believed(&authority, host, Duration::ZERO), "{rules:?} {host}");
+            }
+            for host in not_believed {
+                assert!(!is_believed(&authority, host, Duration::ZERO), "{rules:?} {host}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_authority_is_believed_for_its_lifetime() {
+        let authority = authority(&["* https://api.example.com/*"]);
+
+        assert!(is_believed(&authority, "api.example.com", Duration::from_secs(30)));
+        assert!(!is_believed(&authority, "api.example.com", Duration::from_secs(90)));
+    }
+}

@@ -14,9 +14,9 @@ use rustls::ClientConfig;
 use std::fmt;
 use std::io;
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -53,7 +53,7 @@ pub struct Connector {
     arrivals: UnboundedSender<Arrival>,
     thread: JoinHandle<()>,
     /// Disconnected when the thread has ended.
-    over: mpsc::Receiver<()>,
+    over: Mutex<mpsc::Receiver<()>>,
     shared: Arc<Shared>,
 }
 
@@ -144,7 +144,7 @@ impl Connector {
             // Connections that are being made are not waited for.
             runtime.shutdown_background();
         })?;
-        Ok(Self { arrivals, thread, over, shared })
+        Ok(Self { arrivals, thread, over: Mutex::new(over), shared })
     }
 
     /// Serves a connection of the job's that goes to `intended`.
@@ -184,6 +184,7 @@ impl Connector {
     pub fn finish(self) -> Result<Log, FinishError> {
         let Self { arrivals, thread, over, shared } = self;
         drop(arrivals);
+        let over = over.into_inner().unwrap_or_else(PoisonError::into_inner);
         if over.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
             return Err(FinishError::Stuck(Box::new(shared.log.read())));
         }

@@ -1,6 +1,7 @@
 //! The connector and the fetcher, judged by what arrives at servers outside.
 
 mod bounded;
+mod curl;
 mod failing;
 mod fetching;
 mod http2;
