@@ -11,6 +11,7 @@ use std::sync::Arc;
 const CURL: &str = "/usr/bin/curl";
 
 /// Whether there is one; where the tests are strict there has to be.
+#[expect(clippy::print_stderr, reason = "skips have to be seen")]
 fn has_curl() -> bool {
     let is_there = Path::new(CURL).exists();
     let is_strict = std::env::var_os("LAZARET_TEST_STRICT").is_some_and(|value| value == "1");
@@ -31,16 +32,16 @@ struct Brokered {
 
 fn brokered(outside: &Outside, rules: &[&str], host: &'static str, port: u16) -> Brokered {
     let job = Arc::new(job(rules, outside, |_| {}));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let address = listener.local_addr().expect("loopback");
     let own = job.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             own.connector.take(stream, intended(host, port)).ok();
         }
     });
-    let mut pem = tempfile::NamedTempFile::new().unwrap();
-    pem.write_all(job.pem.as_bytes()).unwrap();
+    let mut pem = tempfile::NamedTempFile::new().expect("it is well formed");
+    pem.write_all(job.pem.as_bytes()).expect("loopback");
     Brokered { job, pem, connect_to: format!("::127.0.0.1:{}", address.port()), proxy: format!("http://{address}") }
 }
 
@@ -58,7 +59,7 @@ impl Brokered {
             .args(arguments)
             .env_clear()
             .output()
-            .unwrap();
+            .expect("it is well formed");
         String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     }
 }

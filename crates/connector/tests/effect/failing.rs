@@ -1,7 +1,7 @@
 //! Servers outside that fail, and jobs that do.
 
 use crate::http2;
-use crate::job::{Job, ask, get, job, pair, raw};
+use crate::job::{Job, ask, get, job, pair, piece, raw};
 use crate::outside::{Outside, Tls, outside};
 use lazaret_connector::{Ended, FinishError, TakeError};
 use std::io::{Read as _, Write as _};
@@ -42,7 +42,7 @@ fn servers_whose_tls_is_not_to_be_trusted_are_not_sent_to() {
 fn another_authority_than_the_callers_is_not_believed() {
     let (outside, other) = (outside(Tls::Good, &["h2"]), outside(Tls::Good, &["h2"]));
     let job = job(&RULES, &outside, |setup| {
-        setup.trust = lazaret_connector::Trust::default().with_pem(other.root.as_bytes()).unwrap();
+        setup.trust = lazaret_connector::Trust::default().with_pem(other.root.as_bytes()).expect("it is well formed");
     });
 
     let answer = ask(job.tls("api.example.com", 443, "api.example.com"), &get("api.example.com", "/x"));
@@ -60,7 +60,7 @@ fn a_server_that_cannot_be_reached_or_breaks_off_is_a_bad_gateway() {
     let (switching, _) = raw(|mut stream, _| {
         stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n").ok();
     });
-    let (talking, _) = raw(|mut stream, _| stream.write_all(b"220 mail.example.com ESMTP\r\n").unwrap());
+    let (talking, _) = raw(|mut stream, _| stream.write_all(b"220 mail.example.com ESMTP\r\n").expect("loopback"));
 
     let refused = unreachable.ask("api.example.com", 80, &get("api.example.com", "/x"));
     let broken = breaking.ask("api.example.com", 80, &get("api.example.com", "/breaks"));
@@ -111,8 +111,8 @@ fn an_answer_that_stalls_or_breaks_off_is_not_taken_for_a_whole_one() {
     let outside = outside(Tls::None, &[]);
     let job = plain(&outside);
     let (short, _) = raw(|mut stream, _| {
-        stream.read(&mut [0; 4096]).unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf").unwrap();
+        piece(&mut stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf").expect("loopback");
     });
     let short_job = plain(&short);
 
@@ -132,22 +132,22 @@ fn an_answer_that_stalls_or_breaks_off_is_not_taken_for_a_whole_one() {
 fn a_connection_that_the_server_had_closed_meanwhile_is_made_again() {
     let (outside, _) = raw(|mut stream, read| {
         let mut bytes = [0; 4096];
-        let len = stream.read(&mut bytes).unwrap();
-        read.lock().unwrap().extend_from_slice(&bytes[..len]);
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        let len = stream.read(&mut bytes).expect("loopback");
+        read.lock().expect("nobody panicked").extend_from_slice(&bytes[..len]);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").expect("loopback");
     });
     let job = plain(&outside);
     let mut stream = job.connect("api.example.com", 80);
 
     let mut answer = [0; 4096];
     for round in 1..=3 {
-        stream.write_all(b"GET /x HTTP/1.1\r\nHost: api.example.com\r\n\r\n").unwrap();
-        let len = stream.read(&mut answer).unwrap();
+        stream.write_all(b"GET /x HTTP/1.1\r\nHost: api.example.com\r\n\r\n").expect("loopback");
+        let len = stream.read(&mut answer).expect("loopback");
         assert!(answer[..len].starts_with(b"HTTP/1.1 200"), "round {round}");
         std::thread::sleep(Duration::from_millis(50));
     }
 
-    assert_eq!(*outside.accepted.lock().unwrap(), 3);
+    assert_eq!(*outside.accepted.lock().expect("nobody panicked"), 3);
     assert_eq!(job.finish().exchanges.len(), 3);
 }
 
@@ -156,8 +156,8 @@ fn an_abandoned_request_is_abandoned_outside_too() {
     let outside = outside(Tls::None, &[]);
     let job = job(&RULES, &outside, |_| {});
     let mut stream = job.connect("api.example.com", 80);
-    stream.write_all(get("api.example.com", "/zeros?100000000000").as_bytes()).unwrap();
-    stream.read_exact(&mut [0; 100_000]).unwrap();
+    stream.write_all(get("api.example.com", "/zeros?100000000000").as_bytes()).expect("loopback");
+    stream.read_exact(&mut [0; 100_000]).expect("loopback");
 
     drop(stream);
 
@@ -191,7 +191,7 @@ fn a_panic_is_seen_and_ends_every_connection() {
 
     let in_http2 = http2::ask(&hook, "api.example.com", &[http2::request("GET", "https://api.example.com/x", "")]);
     let mut in_http1 = dial.connect("api.example.com", 80);
-    in_http1.write_all(get("api.example.com", "/x").as_bytes()).unwrap();
+    in_http1.write_all(get("api.example.com", "/x").as_bytes()).expect("loopback");
     let read = in_http1.read(&mut [0; 100]);
 
     assert_eq!(in_http2[0].0, 0, "{in_http2:?}");
@@ -219,9 +219,12 @@ fn it_ends_soon_whatever_goes_on() {
         get("api.example.com", "/stalls"),
     ];
     for (stream, request) in streams.iter_mut().zip(&begun) {
-        stream.write_all(request.as_bytes()).unwrap();
+        stream.write_all(request.as_bytes()).expect("loopback");
     }
     job.wait(|_| outside.seen().len() == 4);
+    for at in [1, 5] {
+        assert!(piece(&mut streams[at]).starts_with(b"HTTP/1.1 200 OK"));
+    }
     let until = Instant::now();
 
     let log = job.finish();

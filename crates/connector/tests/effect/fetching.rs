@@ -1,6 +1,6 @@
 //! Files that are fetched before a job.
 
-use crate::job::{raw, rules};
+use crate::job::{piece, raw, rules};
 use crate::outside::{Outside, Tls, outside, tls};
 use lazaret_connector::Trust;
 use lazaret_connector::fetch::{
@@ -76,10 +76,8 @@ fn answering(answers: &'static [&'static str]) -> Outside {
     let count = std::sync::atomic::AtomicUsize::new(0);
     raw(move |mut stream, read| {
         let at = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst).min(answers.len() - 1);
-        let mut bytes = [0; 4096];
-        let len = stream.read(&mut bytes).unwrap();
-        read.lock().unwrap().extend_from_slice(&bytes[..len]);
-        let port = stream.local_addr().unwrap().port().to_string();
+        read.lock().expect("nobody panicked").extend(piece(&mut stream));
+        let port = stream.local_addr().expect("loopback").port().to_string();
         stream.write_all(answers[at].replace("PORT", &port).as_bytes()).ok();
     })
     .0
@@ -146,7 +144,7 @@ fn what_is_no_url_to_fetch_is_refused() {
         let error = get(&outside, url, &local()).0.expect_err(url);
         assert!(matches!(error, FetchError::Url { problem: UrlProblem::Path(_), .. }), "{url}: {error:?}");
     }
-    assert_eq!(*outside.accepted.lock().unwrap(), 0);
+    assert_eq!(*outside.accepted.lock().expect("nobody panicked"), 0);
 }
 
 #[test]
@@ -195,7 +193,7 @@ fn every_address_of_a_name_is_judged_before_any_is_connected_to() {
     assert!(matches!(literal, Err(FetchError::NotPermitted { .. })), "{literal:?}");
     let none = get(&outside, "http://files.example.com:PORT/x", &Wish { resolve: &|_| vec![], ..local() }).0;
     assert!(matches!(none, Err(FetchError::Resolve { .. })), "{none:?}");
-    assert_eq!(*outside.accepted.lock().unwrap(), 0);
+    assert_eq!(*outside.accepted.lock().expect("nobody panicked"), 0);
 }
 
 #[test]
@@ -221,7 +219,7 @@ fn a_name_that_resolves_elsewhere_the_second_time_is_judged_again() {
     let fetched = get(&outside, "http://files.example.com:PORT/x", &wish).0;
 
     assert!(matches!(fetched, Err(FetchError::Address { .. })), "{fetched:?}");
-    assert_eq!((asked.get(), *outside.accepted.lock().unwrap()), (2, 1));
+    assert_eq!((asked.get(), *outside.accepted.lock().expect("nobody panicked")), (2, 1));
 }
 
 #[test]
@@ -246,7 +244,8 @@ fn redirects_are_followed_where_the_rules_permit_them() {
 
 #[test]
 fn redirects_to_where_nothing_is_permitted_are_not_followed() {
-    let cases: [(&'static [&'static str], fn(&FetchError) -> bool); 8] = [
+    type Case = (&'static [&'static str], fn(&FetchError) -> bool);
+    let cases: [Case; 8] = [
         (&["HTTP/1.1 302 F\r\nLocation: http://10.0.0.1/\r\n\r\n"], |e| matches!(e, FetchError::NotPermitted { .. })),
         (&["HTTP/1.1 302 F\r\nLocation: http://other.example.com:PORT/x\r\n\r\n"], |e| {
             matches!(e, FetchError::NotPermitted { .. })
@@ -276,7 +275,7 @@ fn redirects_to_where_nothing_is_permitted_are_not_followed() {
         let error = get(&outside, "http://files.example.com:PORT/x", &local()).0.expect_err("no file");
 
         assert!(is_expected(&error), "{answers:?}: {error:?}");
-        assert!(*outside.accepted.lock().unwrap() <= 6, "the first and five redirects");
+        assert!(*outside.accepted.lock().expect("nobody panicked") <= 6, "the first and five redirects");
     }
 }
 
@@ -284,11 +283,11 @@ fn redirects_to_where_nothing_is_permitted_are_not_followed() {
 fn a_redirect_out_of_tls_is_not_followed() {
     let (config, root) = tls(Tls::Good, &["http/1.1"]);
     let (mut outside, _) = raw(move |stream, _| {
-        let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
-        stream.read(&mut [0; 4096]).unwrap();
+        let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(&config)).expect("a certificate"), stream);
+        piece(&mut stream);
         stream
             .write_all(b"HTTP/1.1 302 F\r\nLocation: http://files.example.com/x\r\nContent-Length: 0\r\n\r\n")
-            .unwrap();
+            .expect("it is well formed");
     });
     outside.root = root;
     let hosts = ["api.example.com:PORT", "127.0.0.1:PORT", "files.example.com:80"];
@@ -361,7 +360,7 @@ fn a_body_beyond_its_bound_is_cut_whatever_length_is_announced() {
 fn what_comes_too_slowly_is_not_waited_for() {
     let drips = |what: &'static str| {
         raw(move |mut stream, _| {
-            stream.read(&mut [0; 4096]).unwrap();
+            piece(&mut stream);
             for byte in what.bytes().cycle().take(1000) {
                 if stream.write_all(&[byte]).is_err() {
                     return;

@@ -60,11 +60,11 @@ pub(crate) fn job(texts: &[&str], outside: &Outside, tweak: impl FnOnce(&mut Set
 
 /// Both ends of a connection.
 pub(crate) fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let own = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    own.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    own.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
-    (own, listener.accept().unwrap().0)
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+    let own = TcpStream::connect(listener.local_addr().expect("loopback")).expect("loopback");
+    own.set_read_timeout(Some(Duration::from_secs(20))).expect("loopback");
+    own.set_write_timeout(Some(Duration::from_secs(20))).expect("loopback");
+    (own, listener.accept().expect("loopback").0)
 }
 
 impl Job {
@@ -77,10 +77,12 @@ impl Job {
     /// How the job speaks TLS.
     pub(crate) fn client(&self, alpn: &[&str]) -> ClientConfig {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()).unwrap();
+        roots
+            .add(CertificateDer::from_pem_slice(self.pem.as_bytes()).expect("it is well formed"))
+            .expect("it is well formed");
         let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .unwrap()
+            .expect("it is well formed")
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
@@ -99,8 +101,8 @@ impl Job {
         port: u16,
         name: &str,
     ) -> StreamOwned<ClientConnection, TcpStream> {
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), self.connect(host, port))
+        let name = ServerName::try_from(name.to_owned()).expect("a certificate");
+        StreamOwned::new(ClientConnection::new(Arc::new(config), name).expect("loopback"), self.connect(host, port))
     }
 
     /// Asks in the clear.
@@ -165,9 +167,9 @@ pub(crate) fn get(host: &str, target: &str) -> String {
 pub(crate) fn raw(
     serve: impl Fn(TcpStream, &Mutex<Vec<u8>>) + Send + Sync + 'static,
 ) -> (Outside, Arc<Mutex<Vec<u8>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
     let outside = Outside {
-        address: listener.local_addr().unwrap(),
+        address: listener.local_addr().expect("loopback"),
         root: crate::outside::tls(crate::outside::Tls::Good, &[]).1,
         seen: Arc::default(),
         accepted: Arc::default(),
@@ -177,10 +179,17 @@ pub(crate) fn raw(
     let (noted, accepted, serve) = (read.clone(), outside.accepted.clone(), Arc::new(serve));
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            *accepted.lock().unwrap() += 1;
+            *accepted.lock().expect("nobody panicked") += 1;
             let (noted, serve) = (noted.clone(), serve.clone());
             std::thread::spawn(move || serve(stream, &noted));
         }
     });
     (outside, read)
+}
+
+/// What comes by one read.
+pub(crate) fn piece(stream: &mut impl Read) -> Vec<u8> {
+    let mut bytes = [0; 4096];
+    let len = stream.read(&mut bytes).expect("loopback");
+    bytes[..len].to_vec()
 }

@@ -51,7 +51,7 @@ pub(crate) struct Outside {
 
 impl Outside {
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().expect("nobody panicked").clone()
     }
 
     /// Methods and targets, as they arrived.
@@ -64,29 +64,30 @@ impl Outside {
 const NAMES: [&str; 4] = ["api.example.com", "*.wild.example.com", "localhost", "other.example.com"];
 
 pub(crate) fn tls(kind: Tls, alpn: &[&str]) -> (Arc<ServerConfig>, String) {
-    let root_key = KeyPair::generate().unwrap();
+    let root_key = KeyPair::generate().expect("a certificate");
     let mut root = CertificateParams::default();
     root.distinguished_name.push(DnType::CommonName, "a test's authority");
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let pem = root.self_signed(&root_key).unwrap().pem();
+    let pem = root.self_signed(&root_key).expect("a certificate").pem();
     let issuer = Issuer::new(root, root_key);
     let names =
         if kind == Tls::WrongName { vec!["wrong.example.com".to_owned()] } else { NAMES.map(String::from).to_vec() };
-    let mut leaf = CertificateParams::new(names).unwrap();
-    leaf.subject_alt_names.push(SanType::IpAddress("127.0.0.1".parse().unwrap()));
+    let mut leaf = CertificateParams::new(names).expect("a certificate");
+    leaf.subject_alt_names.push(SanType::IpAddress("127.0.0.1".parse().expect("it is well formed")));
     if kind == Tls::Expired {
         leaf.not_before = (SystemTime::now() - Duration::from_secs(7200)).into();
         leaf.not_after = (SystemTime::now() - Duration::from_secs(3600)).into();
     }
-    let key = KeyPair::generate().unwrap();
-    let leaf = if kind == Tls::SelfSigned { leaf.self_signed(&key) } else { leaf.signed_by(&key, &issuer) }.unwrap();
+    let key = KeyPair::generate().expect("a certificate");
+    let leaf = if kind == Tls::SelfSigned { leaf.self_signed(&key) } else { leaf.signed_by(&key, &issuer) }
+        .expect("a certificate");
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .unwrap()
+        .expect("it is well formed")
         .with_no_client_auth()
         .with_single_cert(vec![leaf.into()], key)
-        .unwrap();
+        .expect("it is well formed");
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     (Arc::new(config), pem)
 }
@@ -94,10 +95,10 @@ pub(crate) fn tls(kind: Tls, alpn: &[&str]) -> (Arc<ServerConfig>, String) {
 /// Starts a server that speaks so. See [`reply`] for what it answers.
 pub(crate) fn outside(kind: Tls, alpn: &[&str]) -> Outside {
     let (config, root) = tls(kind, alpn);
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+    listener.set_nonblocking(true).expect("loopback");
     let outside = Outside {
-        address: listener.local_addr().unwrap(),
+        address: listener.local_addr().expect("loopback"),
         root,
         seen: Arc::default(),
         accepted: Arc::default(),
@@ -105,13 +106,13 @@ pub(crate) fn outside(kind: Tls, alpn: &[&str]) -> Outside {
     };
     let (seen, accepted, read) = (outside.seen.clone(), outside.accepted.clone(), outside.read.clone());
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("loopback");
         runtime.block_on(async move {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let listener = tokio::net::TcpListener::from_std(listener).expect("it is well formed");
             loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                stream.set_nodelay(true).unwrap();
-                *accepted.lock().unwrap() += 1;
+                let (stream, _) = listener.accept().await.expect("loopback");
+                stream.set_nodelay(true).expect("loopback");
+                *accepted.lock().expect("nobody panicked") += 1;
                 let (config, seen, read) = (config.clone(), seen.clone(), read.clone());
                 tokio::spawn(async move {
                     if kind == Tls::None {
@@ -135,7 +136,7 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         let (seen, read) = (seen.clone(), read.clone());
         async move {
-            seen.lock().unwrap().push(Seen {
+            seen.lock().expect("nobody panicked").push(Seen {
                 method: request.method().to_string(),
                 uri: request.uri().to_string(),
                 version: request.version(),
@@ -162,7 +163,7 @@ impl Body for Zeros {
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let piece = self.0.min(64 << 10);
         self.0 -= piece;
-        let frame = Frame::data(Bytes::from(vec![0; usize::try_from(piece).unwrap()]));
+        let frame = Frame::data(Bytes::from(vec![0; usize::try_from(piece).expect("it is well formed")]));
         Poll::Ready((piece > 0).then_some(Ok(frame)))
     }
 }
@@ -174,10 +175,10 @@ async fn reply(
     let text = |text: String| Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed();
     let mut response = Response::new(text(String::new()));
     let path = request.uri().path().to_owned();
-    match path.rsplit('/').next().unwrap() {
+    match path.rsplit('/').next().expect("it is well formed") {
         // As many bytes as the query says.
         "zeros" => {
-            let bytes = request.uri().query().unwrap().parse().unwrap();
+            let bytes = request.uri().query().expect("it is well formed").parse().expect("it is well formed");
             *response.body_mut() = Zeros(bytes).map_err(|never| match never {}).boxed();
         }
         // How many bytes arrived.
@@ -187,7 +188,7 @@ async fn reply(
             while let Some(frame) = body.frame().await {
                 let Ok(frame) = frame else { return Err(std::io::ErrorKind::BrokenPipe.into()) };
                 bytes += frame.data_ref().map_or(0, Bytes::len);
-                *read.lock().unwrap() += frame.data_ref().map_or(0, |data| data.len() as u64);
+                *read.lock().expect("nobody panicked") += frame.data_ref().map_or(0, |data| data.len() as u64);
             }
             *response.body_mut() = text(bytes.to_string());
         }
@@ -200,7 +201,7 @@ async fn reply(
         }
         // Half of what it announces, then nothing.
         "stalls" => {
-            response.headers_mut().insert("content-length", "8".parse().unwrap());
+            response.headers_mut().insert("content-length", "8".parse().expect("it is well formed"));
             let half = Stalls(Some(Bytes::from_static(b"half")));
             *response.body_mut() = half.map_err(|never| match never {}).boxed();
         }
@@ -208,7 +209,7 @@ async fn reply(
         "headers" => {
             let headers = response.headers_mut();
             for (name, value) in [("alt-svc", "h3=\":443\""), ("x-own", "1"), ("set-cookie", "a=b")] {
-                headers.append(name, value.parse().unwrap());
+                headers.append(name, value.parse().expect("it is well formed"));
             }
             *response.body_mut() = text("headers".to_owned());
         }

@@ -63,7 +63,7 @@ fn http2_is_spoken_with_the_job_whatever_is_spoken_outside() {
         let own = if alpn == "h2" { "https://api.example.com" } else { "" };
         assert_eq!(lines, [format!("GET {own}/v1/a?x=1"), format!("GET {own}/v1/b"), format!("POST {own}/v1/count"),]);
         if alpn == "h2" {
-            assert_eq!(*outside.accepted.lock().unwrap(), 1, "one connection serves them all");
+            assert_eq!(*outside.accepted.lock().expect("nobody panicked"), 1, "one connection serves them all");
         }
     }
 }
@@ -90,7 +90,7 @@ fn one_connection_serves_request_after_request_over_one_connection_outside() {
     let answer = job.ask("api.example.com", 80, &(many + &get("api.example.com", "/last")));
 
     assert_eq!(answer.body.matches("HTTP/1.1 200 OK").count(), 20, "and the first, which is the head");
-    assert_eq!((outside.seen().len(), *outside.accepted.lock().unwrap()), (21, 1));
+    assert_eq!((outside.seen().len(), *outside.accepted.lock().expect("nobody panicked")), (21, 1));
     assert_eq!(job.finish().exchanges.len(), 21);
 }
 

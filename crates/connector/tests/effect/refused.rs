@@ -12,7 +12,7 @@ fn assert_refused(job: Job, outside: &Outside, answers: &[Answer], reason: &str)
         assert_eq!(answer.status, 403, "{answer:?}");
         assert!(answer.body.contains(reason), "{answer:?}");
     }
-    assert_eq!((outside.lines(), *outside.accepted.lock().unwrap()), (Vec::<String>::new(), 0));
+    assert_eq!((outside.lines(), *outside.accepted.lock().expect("nobody panicked")), (Vec::<String>::new(), 0));
     let log = job.finish();
     assert_eq!(log.refused.len(), answers.len(), "{log:?}");
     assert!(log.refused.iter().all(|refused| refused.reason.contains(reason) && refused.asked.is_some()), "{log:?}");
@@ -142,7 +142,7 @@ fn another_authority_is_refused_in_http2() {
     let outside = outside(Tls::Good, &["h2"]);
     let job = job(&["* https://*.example.com/*"], &outside, |_| {});
     let mut two = http2::request("GET", "https://api.example.com/x", "");
-    two.headers_mut().insert("host", "other.example.com".parse().unwrap());
+    two.headers_mut().insert("host", "other.example.com".parse().expect("it is well formed"));
 
     let answers = http2::ask(
         &job,
@@ -171,7 +171,7 @@ fn a_change_of_protocol_is_refused() {
 
     assert_eq!(answer.status, 403);
     assert_eq!(answer.body.matches("a change to the protocol").count(), 2, "{answer:?}");
-    assert_eq!(*outside.accepted.lock().unwrap(), 0);
+    assert_eq!(*outside.accepted.lock().expect("nobody panicked"), 0);
     assert_eq!(job.finish().refused.len(), 2);
 }
 
@@ -197,7 +197,7 @@ fn tls_for_another_name_or_for_none_ends_in_the_handshake() {
     let log = job.wait(|log| log.refused.len() == 4);
     assert_eq!(log.refused.len(), 4, "{log:?}");
     assert!(log.refused.iter().all(|refused| refused.reason.starts_with("TLS is asked for")), "{log:?}");
-    assert_eq!(*outside.accepted.lock().unwrap(), 0);
+    assert_eq!(*outside.accepted.lock().expect("nobody panicked"), 0);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn the_scheme_of_a_rule_is_part_of_it() {
         log.refused.iter().any(|refused| refused.reason.contains("no rule permits a request of `https`")),
         "{log:?}"
     );
-    assert_eq!(*outside.accepted.lock().unwrap(), 0);
+    assert_eq!(*outside.accepted.lock().expect("nobody panicked"), 0);
 }
 
 #[test]
