@@ -17,6 +17,8 @@ use time::OffsetDateTime;
 
 /// How far a job's clock may be behind.
 const BEHIND: Duration = Duration::from_secs(600);
+/// How long an authority may hold: a year.
+const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// One job's certificate authority: made for the job, held in memory alone, gone with it. It can speak for the hosts of the
 /// rules that it was made with and for no other, which its certificate says (RFC 5280, 4.2.1.10), so that even a job that
@@ -39,6 +41,9 @@ pub enum AuthorityError {
     /// A key or certificate could not be made.
     #[error("cannot make a certificate")]
     Make(#[from] rcgen::Error),
+    /// A time that no certificate can say, or of which no job lasts as long.
+    #[error("a job's authority holds for a year at most, not for {0:?}")]
+    Lifetime(Duration),
     /// The TLS library does not take its key.
     #[error("cannot use a certificate that was made")]
     Use(#[from] rustls::Error),
@@ -49,8 +54,11 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// When keys or certificates cannot be made.
+    /// When keys or certificates cannot be made, or `lifetime` is over a year.
     pub fn new(rules: &[RequestRule], lifetime: Duration) -> Result<Self, AuthorityError> {
+        if lifetime > LONGEST {
+            return Err(AuthorityError::Lifetime(lifetime));
+        }
         let now = SystemTime::now();
         let (from, until) = (OffsetDateTime::from(now - BEHIND), OffsetDateTime::from(now + lifetime));
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;

@@ -1,16 +1,15 @@
 //! Bodies on their way, counted.
 
 use crate::intended::Intended;
-use crate::log::{Asked, Ended, Exchange, Writer};
+use crate::log::{Ended, Failed};
+use crate::record::{Record, Start};
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
-use std::time::{Instant, SystemTime};
 
 /// What the job gets: an answer from outside, or a word from here.
 pub(crate) type Handed = Either<Answer, Full<Bytes>>;
@@ -37,33 +36,6 @@ pub(crate) struct Answer {
     record: Record,
 }
 
-/// An exchange that goes on.
-#[derive(Debug)]
-pub(crate) struct Record {
-    pub(crate) log: Arc<Writer>,
-    pub(crate) asked: Asked,
-    pub(crate) rule: String,
-    pub(crate) address: SocketAddr,
-    pub(crate) status: u16,
-    pub(crate) sent: Arc<OnWay>,
-    pub(crate) received: u64,
-    pub(crate) start: Start,
-    pub(crate) ended: Ended,
-}
-
-/// When something began.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Start {
-    pub(crate) at: SystemTime,
-    pub(crate) instant: Instant,
-}
-
-impl Start {
-    pub(crate) fn now() -> Self {
-        Self { at: SystemTime::now(), instant: Instant::now() }
-    }
-}
-
 impl Sent {
     pub(crate) fn new(body: Incoming) -> Self {
         Self { body, way: Arc::default() }
@@ -76,6 +48,11 @@ impl Sent {
 }
 
 impl OnWay {
+    /// How many bytes of it went.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// How the job broke it off, if it did.
     pub(crate) fn broke(&self) -> Option<&str> {
         self.broke.get().map(String::as_str)
@@ -85,25 +62,9 @@ impl OnWay {
 impl Answer {
     pub(crate) fn new(body: Incoming, mut record: Record) -> Self {
         if body.is_end_stream() {
-            record.ended = Ended::Whole;
+            record.end(Ended::Whole);
         }
         Self { body, record }
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        self.log.exchange(Exchange {
-            asked: self.asked.clone(),
-            rule: std::mem::take(&mut self.rule),
-            address: self.address,
-            status: self.status,
-            sent: self.sent.bytes.load(Ordering::Relaxed),
-            received: self.received,
-            began: self.start.at,
-            took: self.start.instant.elapsed(),
-            ended: self.ended.clone(),
-        });
     }
 }
 
@@ -145,13 +106,12 @@ impl Body for Answer {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &frame {
-            None => self.record.ended = Ended::Whole,
-            Some(Err(e)) => self.record.ended = Ended::Broke(causes(e)),
+            None => self.record.end(Ended::Whole),
+            Some(Err(e)) => self.record.end(Ended::Broke(causes(e))),
             Some(Ok(frame)) => {
-                let bytes = frame.data_ref().map_or(0, Bytes::len);
-                self.record.received += u64::try_from(bytes).unwrap_or(u64::MAX);
+                self.record.add(frame.data_ref().map_or(0, Bytes::len));
                 if self.body.is_end_stream() {
-                    self.record.ended = Ended::Whole;
+                    self.record.end(Ended::Whole);
                 }
             }
         }
@@ -182,12 +142,13 @@ pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// A failure of a connection as a whole.
-pub(crate) fn broke(intended: &Intended, reason: String, start: Start) -> crate::log::Failed {
-    crate::log::Failed {
+pub(crate) fn broke(intended: &Intended, reason: String, start: Start) -> Failed {
+    Failed {
         intended: intended.clone(),
         asked: None,
         rule: None,
         reason,
+        sent: 0,
         began: start.at,
         took: start.instant.elapsed(),
     }

@@ -11,7 +11,7 @@ pub struct Bounds {
     pub streams: u32,
     /// Connections outside at once. A request that finds none left waits for one as long as for its answer.
     pub links: usize,
-    /// Bytes of a request's or an answer's head; 8192 at least.
+    /// Bytes of a request's or an answer's head; [`LEAST_HEAD`](Self::LEAST_HEAD) at least.
     pub head_bytes: u32,
     /// Headers of a request or an answer.
     pub headers: usize,
@@ -23,8 +23,13 @@ pub struct Bounds {
     pub idle: Duration,
     /// For a connection of the job's in all.
     pub connection: Duration,
-    /// Entries of the log. What is over is counted alone.
+    /// Entries of each kind in the log. What is over is counted alone.
     pub entries: usize,
+}
+
+impl Bounds {
+    /// The fewest bytes of a head that can be asked for.
+    pub const LEAST_HEAD: u32 = 8192;
 }
 
 impl Default for Bounds {

@@ -1,12 +1,13 @@
 //! One connection of the job's.
 
-use crate::body::{Start, broke, causes};
+use crate::body::{broke, causes};
 use crate::connector::Shared;
 use crate::exchange::Exchanges;
 use crate::framing::{self, Framing, Looked};
 use crate::intended::Intended;
 use crate::links::Links;
 use crate::metered::{Activity, Counts, Metered};
+use crate::record::Start;
 use crate::tasks::{Group, Tasks};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -50,7 +51,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, stream: std::net::TcpStream, inte
     let activity = Activity::new();
     let served = tokio::select! {
         served = speak(&shared, stream, &intended, &activity, &group.0) => served,
-        () = activity.ceased(shared.bounds.idle + GRACE) => Err(Nothing::Left),
+        () = activity.ceased(shared.bounds.idle.saturating_add(GRACE)) => Err(Nothing::Left),
         () = tokio::time::sleep(shared.bounds.connection) => {
             Err(Nothing::Broke(format!("the connection lasted {:?}, which is all that it may", shared.bounds.connection)))
         }

@@ -113,19 +113,22 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// When the thread or what it waits with cannot be made.
+    /// When the thread or what it waits with cannot be made, or a bound is none that can be kept.
     pub fn start(setup: Setup) -> io::Result<Self> {
         let Setup { rules, authority, trust, tally, bounds, dial, before_forward } = setup;
+        if bounds.head_bytes < Bounds::LEAST_HEAD || bounds.links > Semaphore::MAX_PERMITS {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a bound on what a job may take is out of bounds"));
+        }
         let shared = Arc::new(Shared {
             rules,
             authority,
             client: trust.client(&[b"h2", b"http/1.1"]).map_err(io::Error::other)?,
             tally,
-            bounds: Bounds { head_bytes: bounds.head_bytes.max(8192), ..bounds },
+            bounds,
             dial,
             before_forward,
             log: Arc::new(Writer::new(bounds.entries)),
-            links: Arc::new(Semaphore::new(bounds.links.min(Semaphore::MAX_PERMITS))),
+            links: Arc::new(Semaphore::new(bounds.links)),
             alarm: Arc::default(),
             connections: Arc::default(),
         });

@@ -1,13 +1,14 @@
 //! One request and its answer.
 
-use crate::body::{Answer, Handed, OnWay, Record, Sent, Start};
+use crate::body::{Answer, Handed, OnWay, Sent};
 use crate::check::{Permitted, check};
 use crate::connector::Shared;
 use crate::framing::Framing;
 use crate::headers;
 use crate::intended::Intended;
 use crate::links::{LinkError, Links};
-use crate::log::{Asked, Ended, Failed};
+use crate::log::{Asked, Ended};
+use crate::record::{Record, Stage, Start};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
@@ -52,8 +53,7 @@ struct Failure {
     status: StatusCode,
     /// What the job is told.
     told: String,
-    /// What the log says, where that is more.
-    why: String,
+    stage: Stage,
 }
 
 impl Exchanges {
@@ -95,11 +95,19 @@ impl Exchanges {
         }
         headers::of_request(&mut parts.headers);
         let sent = Sent::new(body);
-        let way = sent.way();
-        let outcome = match self.prepare(&permitted, &parts.method, &mut parts.headers) {
+        let mut record = Record {
+            log: Arc::clone(&self.shared.log),
+            asked,
+            rule: permitted.rule.to_string(),
+            sent: sent.way(),
+            start,
+            stage: Stage::Asking,
+        };
+        let method = parts.method.clone();
+        let outcome = match self.prepare(&permitted, &method, &mut parts.headers) {
             Ok(uri) => {
                 parts.uri = uri;
-                self.exchange(Request::from_parts(parts, sent), &way).await
+                self.exchange(Request::from_parts(parts, sent), &record.sent).await
             }
             Err(failure) => Err(failure),
         };
@@ -108,30 +116,17 @@ impl Exchanges {
                 let (mut parts, body) = response.into_parts();
                 headers::of_answer(&mut parts.headers);
                 parts.version = Version::HTTP_11;
-                let record = Record {
-                    log: Arc::clone(&self.shared.log),
-                    asked,
-                    rule: permitted.rule.to_string(),
-                    address,
-                    status: parts.status.as_u16(),
-                    sent: way,
-                    received: 0,
-                    start,
-                    ended: Ended::Left,
-                };
+                let status = parts.status.as_u16();
+                // Such answers have no body, which the library need not ask for (RFC 9110, 6.4.1).
+                let is_whole = method == Method::HEAD
+                    || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&parts.status);
+                let ended = if is_whole { Ended::Whole } else { Ended::Left };
+                record.stage = Stage::Answered { address, status, received: 0, ended };
                 Response::from_parts(parts, Either::Left(Answer::new(body, record)))
             }
-            Err(failure) if failure.status == StatusCode::FORBIDDEN => self.refuse(asked, failure.why),
-            Err(failure) => {
-                self.shared.log.failed(Failed {
-                    intended: self.intended.clone(),
-                    asked: Some(asked),
-                    rule: Some(permitted.rule.to_string()),
-                    reason: failure.why,
-                    began: start.at,
-                    took: start.instant.elapsed(),
-                });
-                word(failure.status, &failure.told)
+            Err(Failure { status, told, stage }) => {
+                record.stage = stage;
+                word(status, &told)
             }
         }
     }
@@ -143,7 +138,7 @@ impl Exchanges {
         (self.shared.before_forward)(&forwarded, headers).map_err(|why| Failure {
             status: StatusCode::BAD_GATEWAY,
             told: "what this request needs could not be added to it".to_owned(),
-            why: format!("no header could be added: {why}"),
+            stage: Stage::Failed(format!("no header could be added: {why}")),
         })?;
         headers::of_request(headers);
         let target = match query {
@@ -181,7 +176,10 @@ impl Exchanges {
             return Failure::new(StatusCode::FORBIDDEN, way.to_string());
         }
         let status = match e {
-            LinkError::Refused(_) => StatusCode::FORBIDDEN,
+            LinkError::Refused(why) => {
+                let why = why.to_string();
+                return Failure { status: StatusCode::FORBIDDEN, told: why.clone(), stage: Stage::Refused(why) };
+            }
             LinkError::ConnectTime(_) => StatusCode::GATEWAY_TIMEOUT,
             LinkError::Connect { .. } | LinkError::Tls { .. } | LinkError::Exchange { .. } => StatusCode::BAD_GATEWAY,
         };
@@ -197,7 +195,7 @@ impl Exchanges {
 
 impl Failure {
     fn new(status: StatusCode, why: String) -> Self {
-        Self { status, told: why.clone(), why }
+        Self { status, told: why.clone(), stage: Stage::Failed(why) }
     }
 }
 

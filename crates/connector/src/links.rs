@@ -169,13 +169,15 @@ impl Links {
     }
 
     async fn connect(&self) -> Result<Link, LinkError> {
-        let deadline = Instant::now() + self.shared.bounds.connect;
+        let now = Instant::now();
+        // What is too long to be told is as good as a day.
+        let deadline = now.checked_add(self.shared.bounds.connect).unwrap_or(now + Duration::from_secs(86_400));
         let time = |_passed| LinkError::ConnectTime(self.intended.clone());
         let permit = timeout_at(deadline, Arc::clone(&self.shared.links).acquire_owned())
             .await
             .map_err(time)?
             .map_err(|e| self.no_connection(&e))?;
-        let stream = timeout_at(deadline, self.dial(deadline)).await.map_err(time)??;
+        let (stream, permit) = timeout_at(deadline, self.dial(deadline, permit)).await.map_err(time)??;
         let address = stream.peer_addr().map_err(|e| self.no_connection(&e))?;
         stream.set_nodelay(true).map_err(|e| self.no_connection(&e))?;
         let tally = Counts::Against(Arc::clone(&self.shared.tally));
@@ -199,12 +201,22 @@ impl Links {
         LinkError::Connect { intended: self.intended.clone(), why: causes(why) }
     }
 
-    /// Has the caller make the connection, on a thread where that may wait.
-    async fn dial(&self, deadline: Instant) -> Result<TcpStream, LinkError> {
+    /// Has the caller make the connection, on a thread where that may wait. The permit stays with it until it is back, so that
+    /// no more wait than there are permits.
+    async fn dial(
+        &self,
+        deadline: Instant,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<(TcpStream, OwnedSemaphorePermit), LinkError> {
         let (dial, intended) = (Arc::clone(&self.shared.dial), self.intended.clone());
-        let dialled = tokio::task::spawn_blocking(move || dial(&intended, deadline.into_std())).await;
-        let stream = match dialled {
-            Ok(stream) => stream,
+        let dialled = tokio::task::spawn_blocking(move || {
+            let is_late = Instant::now() >= deadline;
+            let stream =
+                if is_late { Err(io::ErrorKind::TimedOut.into()) } else { dial(&intended, deadline.into_std()) };
+            (stream, permit)
+        });
+        let (stream, permit) = match dialled.await {
+            Ok(dialled) => dialled,
             // Such a task ends otherwise by a panic alone, or with the runtime.
             Err(e) => match e.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -217,7 +229,7 @@ impl Links {
             _ => self.no_connection(&e),
         })?;
         stream.set_nonblocking(true).map_err(|e| self.no_connection(&e))?;
-        TcpStream::from_std(stream).map_err(|e| self.no_connection(&e))
+        Ok((TcpStream::from_std(stream).map_err(|e| self.no_connection(&e))?, permit))
     }
 
     /// What the server's certificate has to be for.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// The most bytes of a method or a path that are kept.
+/// The most bytes of a method, a path or a reason that are kept.
 const LONGEST: usize = 512;
 
 /// All requests of a job, in the order of their end.
@@ -19,8 +19,19 @@ pub struct Log {
     pub refused: Vec<Refused>,
     /// Requests that were permitted and not answered, and connections that broke.
     pub failed: Vec<Failed>,
-    /// How many more there were than a log holds.
-    pub left_out: u64,
+    /// How many more there were of each than a log holds.
+    pub left_out: LeftOut,
+}
+
+/// How many entries a log does not hold. Each kind is bounded on its own, so that none hides another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LeftOut {
+    /// Of [`exchanges`](Log::exchanges).
+    pub exchanges: u64,
+    /// Of [`refused`](Log::refused).
+    pub refused: u64,
+    /// Of [`failed`](Log::failed).
+    pub failed: u64,
 }
 
 /// A request. Its query is not told, as credentials stand in queries.
@@ -94,6 +105,8 @@ pub struct Failed {
     pub rule: Option<String>,
     /// Why.
     pub reason: String,
+    /// Bytes of the request's body that were sent on all the same.
+    pub sent: u64,
     /// When it began.
     pub began: SystemTime,
     /// How long it took.
@@ -114,16 +127,23 @@ impl Writer {
     }
 
     pub(crate) fn exchange(&self, exchange: Exchange) {
-        self.write(|log| log.exchanges.push(exchange));
+        let mut log = self.lock();
+        let Log { exchanges, left_out, .. } = &mut *log;
+        self.push(exchanges, exchange, &mut left_out.exchanges);
     }
 
     pub(crate) fn refused(&self, intended: &Intended, asked: Option<Asked>, reason: String) {
-        let entry = Refused { intended: intended.clone(), asked, reason, at: SystemTime::now() };
-        self.write(|log| log.refused.push(entry));
+        let entry = Refused { intended: intended.clone(), asked, reason: kept(&reason), at: SystemTime::now() };
+        let mut log = self.lock();
+        let Log { refused, left_out, .. } = &mut *log;
+        self.push(refused, entry, &mut left_out.refused);
     }
 
-    pub(crate) fn failed(&self, failed: Failed) {
-        self.write(|log| log.failed.push(failed));
+    pub(crate) fn failed(&self, entry: Failed) {
+        let entry = Failed { reason: kept(&entry.reason), ..entry };
+        let mut log = self.lock();
+        let Log { failed, left_out, .. } = &mut *log;
+        self.push(failed, entry, &mut left_out.failed);
     }
 
     /// What it has by now.
@@ -131,12 +151,11 @@ impl Writer {
         self.lock().clone()
     }
 
-    fn write(&self, entry: impl FnOnce(&mut Log)) {
-        let mut log = self.lock();
-        if log.exchanges.len() + log.refused.len() + log.failed.len() < self.entries {
-            entry(&mut log);
+    fn push<T>(&self, entries: &mut Vec<T>, entry: T, left_out: &mut u64) {
+        if entries.len() < self.entries {
+            entries.push(entry);
         } else {
-            log.left_out += 1;
+            *left_out += 1;
         }
     }
 
@@ -148,14 +167,14 @@ impl Writer {
 
 impl Asked {
     pub(crate) fn new(method: &str, scheme: Scheme, intended: &Intended, path: &str) -> Self {
-        Self { method: begin(method), scheme, intended: intended.clone(), path: begin(path) }
+        Self { method: kept(method), scheme, intended: intended.clone(), path: kept(path) }
     }
 }
 
-/// `text`, or its beginning where it is too long to keep.
-fn begin(text: &str) -> String {
+/// `text`, or its beginning where it is too long to keep. What controls a terminal is not kept: others wrote it.
+fn kept(text: &str) -> String {
     let end = (0..=LONGEST.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    text[..end].to_owned()
+    text[..end].replace(char::is_control, "\u{fffd}")
 }
 
 impl fmt::Display for Asked {

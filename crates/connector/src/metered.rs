@@ -55,11 +55,11 @@ impl Activity {
     /// Waits until no byte went for so long.
     pub(crate) async fn ceased(&self, idle: Duration) {
         loop {
-            let end = self.last() + idle;
-            if Instant::now() >= end {
+            let passed = self.last().elapsed();
+            if passed >= idle {
                 return;
             }
-            tokio::time::sleep_until(end).await;
+            tokio::time::sleep(idle - passed).await;
         }
     }
 }

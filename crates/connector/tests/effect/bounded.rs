@@ -178,7 +178,9 @@ fn a_spent_budget_cuts_what_goes_on_and_refuses_what_comes() {
     assert!(*outside.read.lock().expect("nobody panicked") < 1 << 20);
     let log = down.finish();
     assert!(matches!(&log.exchanges[0].ended, Ended::Broke(why) if why.contains("budget")), "{log:?}");
-    assert!(up.finish().refused.iter().all(|refused| refused.reason.contains("budget")));
+    let log = up.finish();
+    assert!(log.failed[0].reason.contains("budget") && log.failed[0].sent > 1 << 19, "{log:?}");
+    assert!(log.refused[0].reason.contains("budget"), "{log:?}");
 }
 
 #[test]
@@ -229,11 +231,15 @@ fn a_log_holds_so_many_entries_and_counts_the_others() {
     let outside = outside(Tls::None, &[]);
     let job = job(&RULES, &outside, |setup| setup.bounds.entries = 10);
     let path = "/y".repeat(1000);
-    let many = format!("GET {path} HTTP/1.1\r\nHost: other.example\r\n\r\n").repeat(15);
+    let other = "\u{9b}31m".repeat(1000);
+    let many = format!("GET {path} HTTP/1.1\r\nHost: {other}\r\n\r\n").repeat(16);
 
     ask(job.connect("api.example.com", 80), &(many + &get("api.example.com", "/x")));
 
     let log = job.finish();
-    assert_eq!((log.refused.len(), log.exchanges.len(), log.left_out), (10, 0, 6));
+    assert_eq!((log.refused.len(), log.left_out.refused), (10, 6));
+    assert_eq!((log.exchanges.len(), log.left_out.exchanges), (1, 0), "they do not hide this one");
+    let reason = &log.refused[0].reason;
+    assert!(reason.len() < 2000 && !reason.contains(char::is_control), "{reason}");
     assert_eq!(log.refused[0].asked.as_ref().map(|asked| asked.path.len()), Some(512));
 }

@@ -237,6 +237,10 @@ fn it_ends_soon_whatever_goes_on() {
     let mut ended: Vec<_> = log.exchanges.iter().map(|exchange| (&*exchange.asked.path, &exchange.ended)).collect();
     ended.sort_by_key(|(path, _)| path.to_owned());
     assert_eq!(ended, [("/stalls", &Ended::Left), ("/zeros", &Ended::Left)]);
+    let mut failed: Vec<_> =
+        log.failed.iter().filter_map(|failed| failed.asked.as_ref()).map(|asked| &*asked.path).collect();
+    failed.sort_unstable();
+    assert_eq!(failed, ["/never", "/stuck"], "what was sent on is told of without an answer too");
     for mut stream in streams {
         let mut rest = Vec::new();
         crate::job::read_all(&mut stream, &mut rest).ok();

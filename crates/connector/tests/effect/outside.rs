@@ -213,6 +213,7 @@ async fn reply(
             }
             *response.body_mut() = text("headers".to_owned());
         }
+        "none" => *response.status_mut() = StatusCode::NO_CONTENT,
         "switch" => *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS,
         _ => *response.body_mut() = text(format!("{} {path}", request.method())),
     }

@@ -140,3 +140,18 @@ fn headers_of_the_connection_end_here_both_ways() {
     }
     assert!(answer.head.contains("x-own: 1") && !answer.head.contains("alt-svc"), "{}", answer.head);
 }
+
+#[test]
+fn an_answer_without_a_body_keeps_its_length_and_none_is_made_up() {
+    let outside = outside(Tls::Good, &["h2"]);
+    let job = job(&["GET,HEAD https://api.example.com/*"], &outside, |_| {});
+    let head = "HEAD /x HTTP/1.1\r\nHost: api.example.com\r\nConnection: close\r\n\r\n";
+
+    let asked = ask(job.tls("api.example.com", 443, "api.example.com"), head);
+    let none = ask(job.tls("api.example.com", 443, "api.example.com"), &get("api.example.com", "/none"));
+
+    assert!(asked.head.contains("content-length: 7") && asked.body.is_empty(), "{asked:?}");
+    assert_eq!((none.status, none.body.as_str()), (204, ""));
+    let log = job.finish();
+    assert!(log.exchanges.iter().all(|exchange| exchange.ended == Ended::Whole && exchange.received == 0), "{log:?}");
+}
