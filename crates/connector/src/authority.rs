@@ -102,7 +102,8 @@ impl Authority {
 fn params(name: &str, from: OffsetDateTime, until: OffsetDateTime) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
+    // Not a common name: GnuTLS takes that for the name of a host where a certificate is for an address.
+    params.distinguished_name.push(DnType::OrganizationName, name);
     (params.not_before, params.not_after) = (from, until);
     params
 }

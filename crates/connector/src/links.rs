@@ -14,6 +14,7 @@ use lazaret_egress::{Host, Scheme};
 use rustls::pki_types::ServerName;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -37,6 +38,8 @@ pub(crate) struct Links {
     open: Mutex<Vec<Link>>,
     /// Held while the first is made, by which is known whether one serves many requests at once.
     first: tokio::sync::Mutex<()>,
+    /// Whether it is known that one does not.
+    is_http1: AtomicBool,
 }
 
 /// A connection. One of HTTP/1.1 serves one request after another.
@@ -76,7 +79,8 @@ impl Links {
         activity: Arc<Activity>,
         tasks: Tasks,
     ) -> Self {
-        Self { shared, intended, scheme, activity, tasks, open: Mutex::default(), first: tokio::sync::Mutex::default() }
+        let (open, first, is_http1) = (Mutex::default(), tokio::sync::Mutex::default(), AtomicBool::new(false));
+        Self { shared, intended, scheme, activity, tasks, open, first, is_http1 }
     }
 
     /// Sends `request`, whose URI is path and query alone, and waits for the head of its answer.
@@ -154,15 +158,21 @@ impl Links {
 
     /// A new connection, or one that was made while this waited.
     async fn link(&self) -> Result<(Link, bool), LinkError> {
-        let is_first = self.open.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        let held = if is_first { Some(self.first.lock().await) } else { None };
+        let is_known = || self.is_http1.load(Ordering::Relaxed);
+        let mut held = if is_known() { None } else { Some(self.first.lock().await) };
         if let Some(link) = self.idle() {
             return Ok((link, false));
         }
+        if is_known() {
+            held = None;
+        }
         let link = self.connect().await?;
-        if let Sender::Http2(sender) = &link.sender {
-            let kept = Link { sender: Sender::Http2(sender.clone()), address: link.address };
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+        match &link.sender {
+            Sender::Http1(_) => self.is_http1.store(true, Ordering::Relaxed),
+            Sender::Http2(sender) => {
+                let kept = Link { sender: Sender::Http2(sender.clone()), address: link.address };
+                self.open.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+            }
         }
         drop(held);
         Ok((link, true))

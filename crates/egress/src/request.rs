@@ -39,7 +39,7 @@ pub enum Scheme {
 pub enum Methods {
     /// Every method but `CONNECT` and `TRACE`.
     Every,
-    /// These alone.
+    /// These alone: `GET` is not also `HEAD`.
     These(Vec<String>),
 }
 

@@ -210,6 +210,23 @@ fn a_panic_is_seen_and_ends_every_connection() {
 }
 
 #[test]
+fn a_connector_that_is_dropped_ends_its_connections() {
+    let outside = outside(Tls::None, &[]);
+    let job = job(&RULES, &outside, |_| {});
+    let mut stream = job.connect("api.example.com", 80);
+    stream.write_all(get("api.example.com", "/zeros?100000000000").as_bytes()).expect("loopback");
+    assert!(piece(&mut stream).starts_with(b"HTTP/1.1 200 OK"));
+
+    drop(job);
+
+    let mut left = 0;
+    while let Ok(len @ 1..) = stream.read(&mut [0; 1 << 16]) {
+        left += len;
+        assert!(left < 1 << 30);
+    }
+}
+
+#[test]
 fn it_ends_soon_whatever_goes_on() {
     let outside = outside(Tls::None, &[]);
     let job = job(&RULES, &outside, |_| {});

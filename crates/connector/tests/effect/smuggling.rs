@@ -106,6 +106,25 @@ fn what_follows_a_request_is_the_next_and_is_checked_too() {
 }
 
 #[test]
+fn requests_one_behind_the_other_are_told_apart_by_their_lengths() {
+    let sizes = (0..60).chain([1000, 70_000, 3]);
+    let lines = sizes.clone().map(|_| "POST /v1/count");
+    let requests: String = sizes
+        .clone()
+        .map(|size| {
+            format!("\r\n{HEAD}Content-Length: {size}\r\n\r\n{}", "\r\nA: b\r\n\r\n".repeat(size)[..size].to_owned())
+        })
+        .collect();
+
+    let (outside, answer, refused) = send(&(requests + SECOND));
+
+    assert_eq!((refused, outside.lines()), (0, lines.chain(["GET /v1/second"]).map(str::to_owned).collect()));
+    let bodies: Vec<&str> =
+        answer.body.split("HTTP/1.1 200 OK").map(|part| part.rsplit('\n').next().unwrap_or("")).collect();
+    assert_eq!(bodies[..63], sizes.map(|size| size.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_request_within_a_body_is_a_body() {
     let inner = get("api.example.com", "/admin");
     let request = format!("{HEAD}Connection: close\r\nContent-Length: {}\r\n\r\n{inner}", inner.len());
