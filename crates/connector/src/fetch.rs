@@ -96,6 +96,8 @@ pub struct Redirect {
 /// Fetches by `GET`, and writes the body `into` as it arrives. Bodies that are encoded are refused, as their size is not what
 /// is written. Over HTTP/1.1, without credentials.
 ///
+/// It waits, on this thread, which must not be one of an asynchronous runtime's.
+///
 /// # Errors
 ///
 /// Why it was not fetched. What was written until then is worth nothing.
