@@ -20,16 +20,19 @@ mod pending;
 mod place;
 mod pollers;
 mod replica;
+mod requests;
 mod socket;
 mod transcript;
 
 pub use decide::Terms;
 pub use entry::{CALLS, RULES};
 pub use names::NameServer;
+pub use requests::Speaker;
 
 use crate::caller::Caller;
 use crate::ledger::Budget;
 use accounts::Accounts;
+use lazaret_connector::{Allowance, Tally, Way};
 use lazaret_egress::{Guard, Upstream};
 use lazaret_inspect::Reader;
 use lazaret_policy::{LimitKey, NetworkReport};
@@ -39,6 +42,7 @@ use names::Names;
 use pending::Pending;
 use place::Placed;
 use pollers::Pollers;
+use requests::Requests;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -66,9 +70,15 @@ pub struct Net {
     reader: Reader,
     pollers: Pollers,
     accounts: Accounts,
+    /// What connections whose requests are looked at count, beside the accounts.
+    tally: Arc<Tally>,
+    speaker: Option<Speaker>,
+    requests: Option<Requests>,
     /// Asked where this host would send what goes to an address.
     routes: Interfaces,
     look: Option<Instant>,
+    /// When it was advanced last.
+    looked: Instant,
 }
 
 /// What the network of a job is made of.
@@ -88,6 +98,8 @@ pub struct Setting {
     pub budget: Budget,
     /// Why the kernel cannot be asked about connections, if so. Then there is no budget.
     pub blind: Option<String>,
+    /// Who speaks with the job, where there are rules on requests.
+    pub speaker: Option<Speaker>,
 }
 
 /// What came of the network of a job that is dead.
@@ -106,7 +118,7 @@ impl Net {
     ///
     /// When this process's own network cannot be looked at, or told from the job's.
     pub fn new(setting: Setting) -> io::Result<Self> {
-        let Setting { mut terms, upstream, reader, walled, connections, budget, blind } = setting;
+        let Setting { mut terms, upstream, reader, walled, connections, budget, blind, speaker } = setting;
         let mut routes = Interfaces::open()?;
         terms.guard = Guard::new(routes.addresses()?);
         let terms = Arc::new(terms);
@@ -121,8 +133,12 @@ impl Net {
             reader,
             pollers: Pollers::default(),
             accounts: Accounts::new(connections, budget, blind),
+            tally: Arc::new(Tally::new(allowance(budget.sent), allowance(budget.received))),
+            speaker,
+            requests: None,
             routes,
             look: None,
+            looked: Instant::now(),
         })
     }
 
@@ -133,6 +149,18 @@ impl Net {
     /// When there is no thread to be had for that.
     pub fn serve_names(&mut self, questions: OwnedFd, streams: OwnedFd) -> io::Result<()> {
         self.names.serve(questions, streams)
+    }
+
+    /// Serves the job's connections whose requests are looked at, which come on `listener`.
+    ///
+    /// # Errors
+    ///
+    /// When there is nobody to serve them, or no thread to be had for that.
+    pub fn serve_requests(&mut self, listener: OwnedFd) -> io::Result<()> {
+        let speaker = self.speaker.take().ok_or_else(|| io::Error::other("nobody speaks with the job"))?;
+        let (names, tally) = (self.names.shared(), Arc::clone(&self.tally));
+        self.requests = Some(Requests::start(listener, speaker, &self.terms, names, tally)?);
+        Ok(())
     }
 
     /// Makes the call that `notification` tells of, which was received from `listener` and is one of [`CALLS`], and answers
@@ -151,15 +179,17 @@ impl Net {
         self.pending.iter().map(Pending::interest)
     }
 
-    /// What becomes readable when there is news of connections.
-    pub fn news(&self) -> Option<BorrowedFd<'_>> {
-        self.accounts.descriptor()
+    /// What becomes readable when there is news of connections, or one whose requests are looked at.
+    pub fn news(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.accounts.descriptor().into_iter().chain(self.requests.as_ref().map(Requests::arrivals))
     }
 
     /// When to [advance](Self::advance), whatever is ready.
     pub fn due(&self) -> Option<Instant> {
         let deadlines = self.pending.iter().filter_map(Pending::deadline);
-        deadlines.chain(self.look).chain(self.accounts.due()).min()
+        // What goes by requests is counted as it goes; it is looked at as often as pending calls.
+        let tally = self.requests.as_ref().map(|_| self.looked + LOOK);
+        deadlines.chain(self.look).chain(self.accounts.due()).chain(tally).min()
     }
 
     /// Answers the calls that wait and can be answered, and takes the news of connections. Returns the limit that the job is
@@ -170,18 +200,30 @@ impl Net {
     /// When the kernel does not take an answer, or cannot be asked.
     pub fn advance(&mut self, listener: BorrowedFd<'_>) -> io::Result<Option<LimitKey>> {
         let now = Instant::now();
+        self.looked = now;
         self.answer_pending(listener, now)?;
+        if let Some(requests) = &mut self.requests {
+            requests.take()?;
+        }
         let is_due = self.accounts.due().is_some_and(|due| now >= due);
-        self.accounts.look(is_due).map_err(io::Error::other)
+        let passed = self.accounts.look(is_due, &self.tally).map_err(io::Error::other)?;
+        let spent = self.tally.spent().filter(|_| self.requests.is_some()).map(|way| match way {
+            Way::Up => LimitKey::NetSent,
+            Way::Down => LimitKey::NetReceived,
+        });
+        Ok(passed.or(spent))
     }
 
     /// What the job did, when it is dead. Of one that `was_stopped` nothing more is sent: what the kernel still had of a job
     /// that came to its own end goes out.
     pub fn finish(mut self, started: Instant, was_stopped: bool) -> Ended {
         self.names.end();
+        if let Some(requests) = self.requests.take() {
+            requests.finish(&mut self.transcript);
+        }
         let mut reached: Vec<LimitKey> =
             self.accounts.is_at_most().then_some(LimitKey::NetConnections).into_iter().collect();
-        match self.accounts.finish() {
+        match self.accounts.finish(&self.tally) {
             Ok((accounts, passed)) => {
                 reached.extend(passed);
                 self.transcript.account(accounts);
@@ -194,4 +236,8 @@ impl Net {
         }
         Ended { report: self.transcript.report(started, &self.names), reached }
     }
+}
+
+fn allowance(bytes: Option<u64>) -> Allowance {
+    bytes.map_or(Allowance::Unlimited, Allowance::Bytes)
 }

@@ -1,18 +1,56 @@
 //! The network of a job, as a plan, and its beginning.
 
 mod mounts;
+mod pointless;
+mod trust;
+
+pub(crate) use trust::variables;
+pub use trust::{BUNDLES, NAME as CERTIFICATES};
 
 use crate::error::{PlanError, RunError};
+use crate::inputs::{OpenInput, memory_file};
 use crate::landlock::LandlockPlan;
 use lazaret_broker::ledger::{self, Budget};
 use lazaret_broker::net::{Net, Setting, Terms};
-use lazaret_egress::{Guard, Rule, Upstream};
+use lazaret_egress::{RequestRule, Rule, Upstream};
 use lazaret_inspect::Reader;
-use lazaret_policy::{Layer, Limits, Policy, Root};
+use lazaret_policy::{FileName, HostRule, Layer, Limits, Policy, Root, Sourced};
+use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::OnceLock;
 use std::time::Duration;
+
+/// A network that was made.
+#[derive(Debug)]
+pub struct Begun {
+    /// The network.
+    pub net: Net,
+    /// The certificates of authorities that the job believes, as PEM; it is given them as a file.
+    pub certificates: Option<Vec<u8>>,
+}
+
+impl Begun {
+    /// The certificates, as one more input of the job.
+    ///
+    /// # Errors
+    ///
+    /// When memory or descriptors run out.
+    pub fn input(&self) -> Result<Option<OpenInput>, RunError> {
+        let Some(certificates) = &self.certificates else { return Ok(None) };
+        let name = FileName::new(trust::NAME)
+            .map_err(|e| RunError::Resource { what: "name a file", source: io::Error::other(e) })?;
+        Ok(Some(OpenInput { name, file: memory_file(certificates)?, mode: 0o644 }))
+    }
+}
+
+/// A rule of the policy's, which was looked at when the policy was read.
+fn parsed<R: FromStr<Err: fmt::Display>>(host: &Sourced<HostRule>) -> Result<R, PlanError> {
+    let problem = |e| PlanError::Network { asked_by: host.source.clone(), problem: format!("`{}`: {e}", host.rule) };
+    host.rule.parse().map_err(problem)
+}
 
 /// How often each of a policy's name servers is asked, and how long it is waited for: as resolv.conf(5) has it by default.
 const ATTEMPTS: u32 = 2;
@@ -27,8 +65,14 @@ fn can_account() -> &'static Result<(), String> {
 /// What may be connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkPlan {
-    /// The policy's rules.
+    /// The policy's rules on connections.
     pub rules: Vec<Rule>,
+    /// Those on requests.
+    pub requests: Vec<RequestRule>,
+    /// Files of certificates of authorities that are believed beside the host's.
+    pub trust: Vec<PathBuf>,
+    /// How long the job lasts at most.
+    pub lifetime: Duration,
     /// Whether the kernel refuses the job TCP connections of its own making.
     pub walled: bool,
     /// Who is asked for names in place of this host's name servers.
@@ -57,11 +101,11 @@ impl NetworkPlan {
                 problem: format!("it needs the layer `{}`, which does not hold here", Layer::Notifier),
             });
         }
-        let rules = policy.network.allow.iter().map(|host| {
-            let problem =
-                |e| PlanError::Network { asked_by: host.source.clone(), problem: format!("`{}`: {e}", host.rule) };
-            host.rule.parse().map_err(problem)
-        });
+        let (of_requests, of_hosts): (Vec<_>, Vec<_>) =
+            policy.network.allow.iter().partition(|host| host.value.is_of_requests());
+        let rules: Vec<Rule> = of_hosts.iter().map(|host| parsed(host)).collect::<Result<_, _>>()?;
+        let requests: Vec<RequestRule> = of_requests.iter().map(|host| parsed(host)).collect::<Result<_, _>>()?;
+        pointless::check(&of_hosts, &rules, &of_requests, &requests)?;
         let walled = matches!(landlock, LandlockPlan::Rules { network, .. } if *network != 0);
         let files = &policy.files;
         let root = match &files.root.value {
@@ -87,16 +131,18 @@ impl NetworkPlan {
             return Err(PlanError::Network { asked_by: first.source.clone(), problem });
         }
         let connections = net_connections.as_ref().map(|limit| limit.get());
-        let rules = rules.collect::<Result<_, _>>()?;
-        Ok(Some(Self { rules, walled, name_servers, shown, connections, budget, blind }))
+        let trust = policy.network.trust.iter().map(|path| path.value.clone()).collect();
+        let lifetime = policy.limits.wall.duration();
+        let plan = Self { rules, requests, trust, lifetime, walled, name_servers, shown, connections, budget, blind };
+        Ok(Some(plan))
     }
 
-    /// Makes it, for one job.
+    /// Makes it, for one job, and the certificates that the job is to believe, if it is to believe others than the host.
     ///
     /// # Errors
     ///
-    /// When this host's own network cannot be looked at.
-    pub(crate) fn begin(&self) -> Result<Net, RunError> {
+    /// When this host's own network, or its certificates, cannot be looked at.
+    pub fn begin(&self) -> Result<Begun, RunError> {
         let own = |what| move |source| RunError::Resource { what, source };
         let upstream = match &self.name_servers {
             // Nothing of this host's then, its own names neither.
@@ -105,15 +151,25 @@ impl NetworkPlan {
         };
         let may_wait = mounts::may_wait(&self.shown).map_err(own("look at this host's mounts"))?;
         let reader = if may_wait { Reader::default() } else { Reader::of_memory_that_is_there() };
+        let (speaker, certificates) = match self.requests.is_empty() {
+            true => (None, None),
+            false => {
+                let (speaker, certificates) = trust::make(&self.requests, &self.trust, self.lifetime)
+                    .map_err(|error| own("make certificates for the job")(io::Error::other(error)))?;
+                (Some(speaker), Some(certificates))
+            }
+        };
         let setting = Setting {
-            terms: Terms { rules: self.rules.clone(), guard: Guard::default() },
+            terms: Terms::new(self.rules.clone(), self.requests.clone()),
             upstream,
             reader,
             walled: self.walled,
             connections: self.connections,
             budget: self.budget,
             blind: self.blind.clone(),
+            speaker,
         };
-        Net::new(setting).map_err(own("look at this host's network"))
+        let net = Net::new(setting).map_err(own("look at this host's network"))?;
+        Ok(Begun { net, certificates })
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::cancel::Cancel;
 use crate::error::RunError;
-use crate::network::NetworkPlan;
 use crate::refusals::Refusals;
 use crate::running::{Boundary, Running, Terms};
 use crate::streams::{Incoming, Sink};
@@ -12,7 +11,7 @@ use lazaret_sys::wait::Ended;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// Why the supervisor ended the job.
@@ -47,7 +46,7 @@ const PASS_ON: Duration = Duration::from_secs(10);
 const PASS_ON_CANCELLED: Duration = Duration::from_millis(500);
 
 /// Watches `running` until every process of it is dead. `processors` is how many can run it at once; `begun` is called
-/// when its command has begun. `terms` have the job's network made, if it has one.
+/// when its command has begun. `net` is its network, if it has one.
 ///
 /// # Errors
 ///
@@ -59,8 +58,8 @@ pub fn watch<B: Boundary>(
     sink: &Sink<'_>,
     processors: u32,
     begun: impl FnOnce(),
+    net: Option<Net>,
 ) -> Result<Watched, RunError> {
-    let net = terms.network.map(NetworkPlan::begin).transpose()?;
     let refusals = Refusals::of(terms.program);
     let mut watcher = Watcher { terms: *terms, boundary, sink, processors, stop: None, refusals, net };
     let handed = watcher.until_handed_over(running)?;
@@ -155,11 +154,15 @@ impl<'a, B: Boundary> Watcher<'a, B> {
             }
         };
         self.boundary.begin(running);
-        if let (Some(net), [.., Some(questions), Some(streams)]) = (&mut self.net, &mut running.handed) {
-            let own = |socket: &OwnedFd| socket.try_clone();
-            let served = own(questions).and_then(|questions| net.serve_names(questions, own(streams)?));
-            served.map_err(|source| RunError::Resource { what: "answer the job's questions for names", source })?;
-            running.handed[4..].fill_with(|| None);
+        if let Some(net) = &mut self.net {
+            let [.., questions, streams, requests] = &mut running.handed;
+            let own = |what| move |source| RunError::Resource { what, source };
+            if let (Some(questions), Some(streams)) = (questions.take(), streams.take()) {
+                net.serve_names(questions, streams).map_err(own("answer the job's questions for names"))?;
+            }
+            if let Some(requests) = requests.take() {
+                net.serve_requests(requests).map_err(own("serve the job's requests"))?;
+            }
         }
         let mut cpu_check = self.next_cpu_check(running, Instant::now());
         loop {
@@ -231,7 +234,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
         interests
             .extend(self.boundary.interest().filter(|_| !stopped).map(|writes| (Event::Writes, writes, PollFlags::IN)));
         interests.extend(connecting.map(|socket| (Event::Net, socket, PollFlags::OUT)));
-        let news = self.net.as_ref().filter(|_| !stopped).and_then(Net::news);
+        let news = self.net.as_ref().filter(|_| !stopped).into_iter().flat_map(Net::news);
         interests.extend(news.map(|news| (Event::News, news, PollFlags::IN)));
         let streams = &running.streams;
         if !stopped {

@@ -57,11 +57,14 @@ fn check_rule(text: &str) -> Result<(), RuleProblem> {
 ///
 /// What is wrong with it, and where.
 pub fn check_host(text: &str) -> Result<(), RuleProblem> {
-    text.parse::<lazaret_egress::Rule>().map(drop).map_err(|error| RuleProblem {
-        message: error.to_string(),
-        span: error.span,
-        hint: error.hint,
-    })
+    let problem = |message: String, span, hint| RuleProblem { message, span, hint };
+    // A URL without methods is told to be one, as a rule on connections.
+    if text.contains("://") && text.trim().contains(' ') {
+        let parsed = text.parse::<lazaret_egress::RequestRule>();
+        return parsed.map(drop).map_err(|error| problem(error.to_string(), error.span, error.hint));
+    }
+    let parsed = text.parse::<lazaret_egress::Rule>();
+    parsed.map(drop).map_err(|error| problem(error.to_string(), error.span, error.hint))
 }
 
 /// Changes on top of a policy.

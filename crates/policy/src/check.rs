@@ -192,3 +192,14 @@ pub(crate) fn name_server(text: &str) -> Result<SocketAddr, Fault> {
         )
     })
 }
+
+/// The path of a file of the host.
+pub(crate) fn absolute_file(text: &str) -> Result<PathBuf, Fault> {
+    let path = PathBuf::from(text);
+    let good = path.is_absolute() && !text.contains('\0') && path.file_name().is_some();
+    if good {
+        Ok(path)
+    } else {
+        Err(Fault::new(format!("`{text}` is no file's path"), "write it from the root on: \"/etc/own-ca.pem\""))
+    }
+}

@@ -80,7 +80,7 @@ pub use quantity::{
 pub use report::{
     ArgumentText, CallPhase, Change, ChangeKind, Connection, ConnectionOutcome, Control, Explanation, FrameText,
     GroupText, Holding, NameReport, NetworkAct, NetworkRefusal, NetworkReport, OutputReport, PathCause, PathRefusal,
-    Phases, Refusal, Report, ReportVersion, StepTime, StreamReport, Streams, ThreadText, Usage,
+    Phases, Refusal, Report, ReportVersion, RequestReport, StepTime, StreamReport, Streams, ThreadText, Usage,
 };
 pub use rollout::{
     Arm, KeyHash, KeyRule, Old, PathAccess, PathNeed, Rollout, RolloutReport, Shadow, Share, ShareError, Trial,

@@ -185,6 +185,9 @@ pub struct Network {
     /// Who is asked for the addresses of names. `None`: those of the host's resolv.conf(5), behind its hosts(5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name_servers: Option<Sourced<Vec<SocketAddr>>>,
+    /// Files of certificates of authorities that are believed beside the host's, where Lazaret itself speaks TLS.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trust: Vec<Sourced<PathBuf>>,
 }
 
 impl Network {
@@ -193,17 +196,22 @@ impl Network {
         !self.allow.is_empty()
     }
 
+    /// Whether requests are looked at on the way to some of that.
+    pub fn has_request_rules(&self) -> bool {
+        self.allow.iter().any(|host| host.is_of_requests())
+    }
+
     /// Whether the loopback interface is up: names are asked for there too.
     pub fn has_loopback(&self) -> bool {
         self.loopback.value || self.has_rules()
     }
 }
 
-/// One host, or several, and ports.
+/// One host, or several, and ports; or requests to such.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct HostRule {
-    /// The rule's text: `host:port`, `*.host:port`, `range/length:port-port`.
+    /// The rule's text: `host:port`, `*.host:port`, `range/length:port-port`, `METHOD https://host/path`.
     pub rule: String,
     /// Why the program needs it. Empty when the policy does not say.
     pub why: String,
@@ -270,6 +278,13 @@ pub struct CallRule {
     pub action: CallAction,
     /// Why the program needs it. Empty when the policy does not say.
     pub why: String,
+}
+
+impl HostRule {
+    /// Whether it is about requests of HTTP and not about connections: `GET https://api.example.com/v1/*`.
+    pub fn is_of_requests(&self) -> bool {
+        self.rule.contains("://")
+    }
 }
 
 impl CallRule {

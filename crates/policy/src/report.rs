@@ -1,7 +1,9 @@
 mod network;
 mod refusal;
 
-pub use network::{Connection, ConnectionOutcome, NameReport, NetworkAct, NetworkRefusal, NetworkReport};
+pub use network::{
+    Connection, ConnectionOutcome, NameReport, NetworkAct, NetworkRefusal, NetworkReport, RequestReport,
+};
 pub use refusal::{
     ArgumentText, CallPhase, Explanation, FrameText, GroupText, PathCause, PathRefusal, Refusal, ThreadText,
 };

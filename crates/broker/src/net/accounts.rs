@@ -5,6 +5,7 @@ use super::decide::Refused;
 use super::transcript::Entry;
 use crate::caller::{Caller, CallerError};
 use crate::ledger::{Account, Budget, Change, ConnectionId, Ledger, LedgerError, Passed};
+use lazaret_connector::{Tally, Way};
 use lazaret_policy::LimitKey;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -35,6 +36,8 @@ pub(super) struct Accounts {
     held: Vec<ConnectionId>,
     inodes: HashMap<ConnectionId, u64>,
     next: u64,
+    /// What the tally was told of.
+    told: (u64, u64),
 }
 
 impl Accounts {
@@ -46,7 +49,18 @@ impl Accounts {
         };
         let (entries, inodes) = (HashMap::new(), HashMap::new());
         let most = most.unwrap_or(MOST);
-        Self { ledger, budget, most, begun: 0, is_at_most: false, entries, held: Vec::new(), inodes, next: 0 }
+        Self {
+            ledger,
+            budget,
+            most,
+            begun: 0,
+            is_at_most: false,
+            entries,
+            held: Vec::new(),
+            inodes,
+            next: 0,
+            told: (0, 0),
+        }
     }
 
     /// Begins one more connection, if there may be one.
@@ -92,9 +106,14 @@ impl Accounts {
     }
 
     /// Takes what is to be known, and returns the limit that the job is to be ended for.
-    pub(super) fn look(&mut self, is_due: bool) -> Result<Option<LimitKey>, LedgerError> {
+    pub(super) fn look(&mut self, is_due: bool, tally: &Tally) -> Result<Option<LimitKey>, LedgerError> {
         let now = Instant::now();
         let changes = if is_due { self.ledger.look(now)? } else { self.ledger.hear(now)? };
+        let (sent, received) = self.ledger.sums();
+        // One budget for both kinds of connections.
+        tally.add(Way::Up, sent - self.told.0);
+        tally.add(Way::Down, received - self.told.1);
+        self.told = (sent, received);
         let mut passed = None;
         for change in changes {
             match change {
@@ -120,9 +139,9 @@ impl Accounts {
     }
 
     /// What each connection carried, for the transcript; and the limit that was passed, if one was at the very end.
-    pub(super) fn finish(&mut self) -> Result<(Accounted, Option<LimitKey>), LedgerError> {
+    pub(super) fn finish(&mut self, tally: &Tally) -> Result<(Accounted, Option<LimitKey>), LedgerError> {
         let accounts = self.ledger.finish(Instant::now())?;
-        let passed = self.look(false)?;
+        let passed = self.look(false, tally)?;
         let known = |(id, account)| Some((*self.entries.get(&id)?, account));
         Ok((accounts.into_iter().filter_map(known).collect(), passed))
     }

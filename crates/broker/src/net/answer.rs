@@ -1,12 +1,13 @@
 //! The calls, one by one.
 
 use super::address::{self, Written};
-use super::decide::{Permit, Refused};
+use super::decide::{By, Permit, Refused};
 use super::pending::{self, Connecting, Pending};
 use super::place::{self, Placed};
 use super::socket::{self, Begun, Facts};
 use super::{Net, replica};
 use crate::caller::{Caller, CallerError, Reply};
+use lazaret_connector::Intended;
 use lazaret_policy::NetworkAct;
 use lazaret_sys::option;
 use std::io;
@@ -183,7 +184,10 @@ impl Net {
             Err(refused) => Err(refused),
         };
         match by_rule {
-            Ok(permit) => self.connect_outside(&here, object, &permit),
+            Ok(permit) => match permit.by.clone() {
+                By::Itself => self.connect_outside(&here, object, &permit),
+                By::Requests(intended) => self.connect_to_requests(&here, object, &permit, intended),
+            },
             // The job's own servers: on its own socket, which leads nowhere else.
             Err(_) if address::is_own(to.ip()) && !outside => self.connect_own(&here, object),
             Err(refused) => {
@@ -242,6 +246,45 @@ impl Net {
         let placed = Placed { address: permit.address, entry };
         self.put(here.caller, here.descriptor, socket, (cloexec, flags), placed)?;
         if errno == 0 { Ok(DONE) } else { fails(errno) }
+    }
+
+    /// To the connector, on the job's own socket: that one is inside.
+    fn connect_to_requests(
+        &mut self,
+        here: &Place<'_, '_>,
+        object: OwnedFd,
+        permit: &Permit,
+        intended: Intended,
+    ) -> Result<Next, CallerError> {
+        if let Err(refused) = self.admit(here.caller)? {
+            self.transcript.refuse(NetworkAct::Connect, Some(here.to), refused);
+            return fails(libc::EACCES);
+        }
+        let Some(requests) = &mut self.requests else { return fails(libc::ENETUNREACH) };
+        if self.outside == here.facts.namespace {
+            return fails(libc::EACCES);
+        }
+        if here.facts.is_v6() {
+            // The connector is at an address of IPv4. What is bound already fails as it would.
+            drop(option::set_number(object.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 0));
+        }
+        let bytes = address::bytes(requests.at(), here.facts.is_v6());
+        let begun = socket::begin(object.as_fd(), &bytes).map_err(CallerError::Own)?;
+        if let Begun::Failed(errno) = begun {
+            return fails(errno);
+        }
+        let own = |errno: rustix::io::Errno| CallerError::Own(errno.into());
+        let local = SocketAddr::try_from(rustix::net::getsockname(&object).map_err(own)?).map_err(own)?;
+        requests.expect(SocketAddr::new(local.ip().to_canonical(), local.port()), intended);
+        let entry = self.transcript.begin(permit);
+        self.transcript.connected(entry);
+        match begun {
+            Begun::Waiting if socket::is_nonblocking(object.as_fd()).map_err(CallerError::Own)? => {
+                fails(libc::EINPROGRESS)
+            }
+            Begun::Waiting => self.wait_for(here, Connecting::Own(object), bytes),
+            _ => Ok(DONE),
+        }
     }
 
     /// A call that a signal interrupted, and that is made again, goes on where it was; one beside another waits for nothing.

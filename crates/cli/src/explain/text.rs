@@ -219,7 +219,11 @@ pub(crate) fn network_text(refusal: &NetworkRefusal) -> String {
         NetworkAct::Connect => "a connection to",
         NetworkAct::Bind => "to bind",
         NetworkAct::Listen => "to listen",
+        NetworkAct::Request => "the request",
     };
+    if let Some(request) = &refusal.request {
+        return format!("{act} {request}: {reason}");
+    }
     let port = port.map_or_else(String::new, |port| format!(" port {port}"));
     let whom = match (name, address) {
         (Some(name), Some(address)) => format!(" {name} ({address})"),
@@ -237,7 +241,9 @@ pub(crate) fn network_failures(network: &NetworkReport) -> Vec<String> {
         Some(format!("a connection to {whom}{} port {}: {error}", connection.address, connection.port))
     });
     let names = network.names.iter().filter_map(|name| name.error.clone());
-    names.chain(connections).collect()
+    let requests =
+        network.requests.iter().filter_map(|request| Some(format!("{}: {}", request.request, request.error.as_ref()?)));
+    names.chain(connections).chain(requests).collect()
 }
 
 fn network_blocks(network: &NetworkReport) -> Vec<String> {

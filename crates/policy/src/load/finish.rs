@@ -23,6 +23,7 @@ impl Draft {
             host_name,
             hosts,
             name_servers,
+            trust,
             environment,
             call_default,
             rules,
@@ -87,7 +88,7 @@ impl Draft {
                 degrade,
                 require,
                 files,
-                network: Network { loopback: loopback?, host_name: host_name?, allow: hosts, name_servers },
+                network: Network { loopback: loopback?, host_name: host_name?, allow: hosts, name_servers, trust },
                 environment,
                 system_calls: SystemCalls { default: call_default?, rules, refuse_after_start, brokered },
                 limits: Limits {
@@ -191,10 +192,17 @@ const NETWORK_PATHS: [(&str, &str); 6] = [
     ("/etc/gai.conf", "which of several addresses is preferred"),
 ];
 
+fn is_of_trust(path: &str) -> bool {
+    ["/etc/ssl/certs", "/etc/pki"].iter().any(|place| path.starts_with(place))
+}
+
 /// Shows the job what a network needs of the host's files.
 pub(crate) fn expand_network(policy: &mut Policy) {
     let Some(source) = policy.network.allow.first().map(|host| host.source.clone()) else { return };
-    for (path, why) in NETWORK_PATHS {
+    // With rules on requests the job is shown certificates of Lazaret's making in their place.
+    let of_trust = |path: &str| policy.network.has_request_rules() && is_of_trust(path);
+    let paths: Vec<_> = NETWORK_PATHS.iter().filter(|(path, _)| !of_trust(path)).collect();
+    for (path, why) in paths {
         add_optional_bind(policy, path, &format!("[net] allow: {why}"), &source);
     }
 }

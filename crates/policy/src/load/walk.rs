@@ -45,7 +45,7 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
         ],
     ),
     ("files", &["root", "read", "cow", "devices", "proc", "pts", "shm", "fonts", "locale"]),
-    ("net", &["loopback", "host-name", "allow", "name-servers"]),
+    ("net", &["loopback", "host-name", "allow", "name-servers", "trust"]),
     ("environment", &["set", "pass"]),
     ("system-calls", &["default", "allow", "log", "trap", "kill", "refuse", "silent", "refuse-after-start"]),
     (
@@ -194,6 +194,15 @@ impl Walk<'_> {
                 "loopback" => self.draft.loopback = self.boolean("net.loopback", value),
                 "host-name" => {
                     self.draft.host_name = self.checked("net.host-name", value, check::host_name);
+                }
+                "trust" => {
+                    for (text, span) in self.strings("net.trust", value) {
+                        let path = check::absolute_file(&text);
+                        let known = self.draft.trust.iter().any(|other| other.value.as_os_str() == text.as_str());
+                        if let Some(path) = self.unique(path, known, &text, &span) {
+                            self.draft.trust.push(path);
+                        }
+                    }
                 }
                 "name-servers" => {
                     let written = self.strings("net.name-servers", value);

@@ -123,9 +123,8 @@ impl Launcher {
         let mut running = running::admit(since, shell, job, sink, &inputs, given, make)?;
         drop(library);
         let mut fence = Fence::new(&plan, self.image.as_fd(), &place, self.support.open_files);
-        let terms =
-            Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, network: None, cancels };
-        let watched = watch::watch(&terms, &mut running, &mut fence, sink, self.processors, || {});
+        let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
+        let watched = watch::watch(&terms, &mut running, &mut fence, sink, self.processors, || {}, None);
         let ended = Instant::now();
         let mut watched = match watched {
             Ok(watched) => watched,
