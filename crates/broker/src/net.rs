@@ -15,6 +15,7 @@ mod address;
 mod answer;
 mod decide;
 mod entry;
+mod hands;
 mod names;
 mod pending;
 mod place;
@@ -25,13 +26,14 @@ mod socket;
 mod transcript;
 
 pub use decide::Terms;
-pub use entry::{CALLS, RULES};
+pub use entry::{RULES, TOLD, takes};
 pub use names::NameServer;
 pub use requests::Speaker;
 
 use crate::caller::Caller;
 use crate::ledger::Budget;
 use accounts::Accounts;
+use hands::Hands;
 use lazaret_connector::{Allowance, Tally, Way};
 use lazaret_egress::{Guard, Upstream};
 use lazaret_inspect::Reader;
@@ -70,6 +72,7 @@ pub struct Net {
     reader: Reader,
     pollers: Pollers,
     accounts: Accounts,
+    hands: Hands,
     /// What connections whose requests are looked at count, beside the accounts.
     tally: Arc<Tally>,
     speaker: Option<Speaker>,
@@ -134,6 +137,7 @@ impl Net {
             pollers: Pollers::default(),
             accounts: Accounts::new(connections, budget, blind),
             tally: Arc::new(Tally::new(allowance(budget.sent), allowance(budget.received))),
+            hands: Hands::new()?,
             speaker,
             requests: None,
             routes,
@@ -163,7 +167,7 @@ impl Net {
         Ok(())
     }
 
-    /// Makes the call that `notification` tells of, which was received from `listener` and is one of [`CALLS`], and answers
+    /// Makes the call that `notification` tells of, which was received from `listener` and is one of [`TOLD`], and answers
     /// it, now or when its connection is there.
     ///
     /// # Errors
@@ -171,17 +175,22 @@ impl Net {
     /// When the kernel does not take the answer.
     pub fn make(&mut self, listener: BorrowedFd<'_>, notification: &Notification, call: &str) -> io::Result<()> {
         let caller = Caller::new(listener, notification);
-        self.answer(&caller, call)
+        self.answer(&caller, call)?;
+        if self.hands.is_overrun() {
+            return Err(io::Error::other("the job had everybody wait who closes what it names"));
+        }
+        Ok(())
     }
 
     /// What becomes ready when a call that waits can be answered.
     pub fn interests(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.pending.iter().map(Pending::interest)
+        self.pending.iter().filter_map(Pending::interest)
     }
 
     /// What becomes readable when there is news of connections, or one whose requests are looked at.
     pub fn news(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.accounts.descriptor().into_iter().chain(self.requests.as_ref().map(Requests::arrivals))
+        let requests = self.requests.as_ref().map(Requests::arrivals);
+        self.accounts.descriptor().into_iter().chain(requests).chain([self.hands.wake()])
     }
 
     /// When to [advance](Self::advance), whatever is ready.
@@ -218,6 +227,7 @@ impl Net {
     /// that came to its own end goes out.
     pub fn finish(mut self, started: Instant, was_stopped: bool) -> Ended {
         self.names.end();
+        self.hands.stop();
         if let Some(requests) = self.requests.take() {
             requests.finish(&mut self.transcript);
         }

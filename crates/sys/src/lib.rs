@@ -27,6 +27,7 @@ pub mod seccomp;
 pub mod signal;
 pub mod socket;
 pub mod spawn;
+pub mod table;
 pub mod timer;
 pub mod trace;
 pub mod wait;

@@ -29,8 +29,8 @@ pub fn watch(poller: BorrowedFd<'_>, object: BorrowedFd<'_>, number: i32, watche
 }
 
 fn in_own_table(poller: BorrowedFd<'_>, object: BorrowedFd<'_>, number: i32, watched: Watched) -> io::Result<()> {
-    // SAFETY: no memory is passed. This thread's table is a copy from here on: no other sees what is done to it.
-    crate::check(unsafe { libc::unshare(libc::CLONE_FILES) }.into())?;
+    // From here on no other thread sees what is done to this one's table.
+    crate::table::unshare()?;
     let beyond = number.checked_add(1).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
     // Neither has the number that is about to be taken.
     let (poller, object) = (duplicate(poller, beyond)?, duplicate(object, beyond)?);

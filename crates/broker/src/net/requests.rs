@@ -31,8 +31,8 @@ pub(super) struct Requests {
     connector: Connector,
     listener: TcpListener,
     at: SocketAddr,
-    /// The job's ends of connections that were made and not yet taken, and where they go.
-    awaited: HashMap<SocketAddr, Intended>,
+    /// The ports of the job's ends of connections that were made and not yet taken, and where they go.
+    awaited: HashMap<u16, Intended>,
 }
 
 impl Requests {
@@ -65,8 +65,8 @@ impl Requests {
         self.at
     }
 
-    /// The job's end `own` goes to `intended`.
-    pub(super) fn expect(&mut self, own: SocketAddr, intended: Intended) {
+    /// What comes from the job's port `own` goes to `intended`.
+    pub(super) fn expect(&mut self, own: u16, intended: Intended) {
         self.awaited.insert(own, intended);
     }
 
@@ -87,7 +87,7 @@ impl Requests {
                 Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted) => continue,
                 Err(e) => return Err(e),
             };
-            if let Some(intended) = self.awaited.remove(&peer) {
+            if let Some(intended) = self.awaited.remove(&peer.port()) {
                 // One that is not taken is closed, and written down.
                 drop(self.connector.take(stream, intended));
             }
