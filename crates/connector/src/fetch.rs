@@ -93,6 +93,15 @@ pub struct Redirect {
     pub status: u16,
 }
 
+/// The host and port that a URL leads to, as a rule on connections.
+///
+/// # Errors
+///
+/// When it is none that can be fetched.
+pub fn origin(url: &str) -> Result<Rule, FetchError> {
+    Source::parse(url).map(|source| source.origin())
+}
+
 /// Fetches by `GET`, and writes the body `into` as it arrives. Bodies that are encoded are refused, as their size is not what
 /// is written. Over HTTP/1.1, without credentials.
 ///

@@ -180,7 +180,7 @@ pub(crate) fn target(host: &str) -> Result<Target, (RuleProblem, Option<String>)
 
 impl Ports {
     /// `port` alone.
-    pub(crate) fn one(port: u16) -> Self {
+    pub fn one(port: u16) -> Self {
         Self(port..=port)
     }
 

@@ -4,8 +4,8 @@ mod mounts;
 mod pointless;
 mod trust;
 
-pub(crate) use trust::variables;
 pub use trust::{BUNDLES, NAME as CERTIFICATES};
+pub(crate) use trust::{authorities, variables};
 
 use crate::error::{PlanError, RunError};
 use crate::inputs::{OpenInput, memory_file};
@@ -60,6 +60,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 fn can_account() -> &'static Result<(), String> {
     static FOUND: OnceLock<Result<(), String>> = OnceLock::new();
     FOUND.get_or_init(ledger::supported)
+}
+
+/// Who is asked for names: these, or those of this host.
+///
+/// # Errors
+///
+/// When this host's cannot be read.
+pub(crate) fn name_servers(servers: Option<&[SocketAddr]>) -> Result<Upstream, RunError> {
+    match servers {
+        // Nothing of this host's then, its own names neither.
+        Some(servers) => Ok(Upstream::of_texts("", "").with_servers(servers.to_vec(), ATTEMPTS, PATIENCE)),
+        None => {
+            let failed = |source| RunError::Resource { what: "read this host's name servers", source };
+            Upstream::of_system().map_err(failed)
+        }
+    }
 }
 
 /// What may be connected to.
@@ -144,11 +160,7 @@ impl NetworkPlan {
     /// When this host's own network, or its certificates, cannot be looked at.
     pub fn begin(&self) -> Result<Begun, RunError> {
         let own = |what| move |source| RunError::Resource { what, source };
-        let upstream = match &self.name_servers {
-            // Nothing of this host's then, its own names neither.
-            Some(servers) => Upstream::of_texts("", "").with_servers(servers.clone(), ATTEMPTS, PATIENCE),
-            None => Upstream::of_system().map_err(own("read this host's name servers"))?,
-        };
+        let upstream = name_servers(self.name_servers.as_deref())?;
         let may_wait = mounts::may_wait(&self.shown).map_err(own("look at this host's mounts"))?;
         let reader = if may_wait { Reader::default() } else { Reader::of_memory_that_is_there() };
         let (speaker, certificates) = match self.requests.is_empty() {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Component, Path, PathBuf};
 
-use crate::job::is_variable_name;
+use crate::job::{FileNameError, is_variable_name};
 use crate::layer::UnknownName;
 use crate::policy::{Bind, Cow, Device};
 use crate::quantity::QuantityError;
@@ -201,5 +201,11 @@ pub(crate) fn absolute_file(text: &str) -> Result<PathBuf, Fault> {
         Ok(path)
     } else {
         Err(Fault::new(format!("`{text}` is no file's path"), "write it from the root on: \"/etc/own-ca.pem\""))
+    }
+}
+
+impl From<FileNameError> for Fault {
+    fn from(error: FileNameError) -> Self {
+        Self::new(error.to_string(), "write a plain name, as of a file in one directory")
     }
 }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::job::FileName;
 use crate::layer::{Layer, Tier};
 use crate::limits::Limits;
+use crate::quantity::FileSizeLimit;
 use crate::rollout::Rollout;
 use crate::source::Sourced;
 
@@ -29,6 +31,9 @@ pub struct Policy {
     pub files: Files,
     /// The network, as far as the jail has one.
     pub network: Network,
+    /// Files that are fetched for the job before it starts, each name once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fetch: Vec<Sourced<Fetch>>,
     /// Environment variables, each name once. The job has no others.
     pub environment: Vec<Sourced<EnvVar>>,
     /// System calls.
@@ -188,6 +193,28 @@ pub struct Network {
     /// Files of certificates of authorities that are believed beside the host's, where Lazaret itself speaks TLS.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub trust: Vec<Sourced<PathBuf>>,
+}
+
+/// A file that Lazaret itself fetches, so that the job needs no network for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Fetch {
+    /// From where, by `http` or `https`.
+    pub url: String,
+    /// Its name in `/job`.
+    #[serde(serialize_with = "as_text")]
+    pub to: FileName,
+    /// The most that it may have.
+    #[serde(serialize_with = "as_text")]
+    pub max_bytes: FileSizeLimit,
+    /// Of which types it may be, as the server says: `image/png`, `image/*`. Empty: of every one.
+    pub types: Vec<String>,
+    /// Hosts and ports, beside the URL's own, to which redirects may lead; and ranges of addresses that are not public.
+    pub allow: Vec<String>,
+}
+
+fn as_text<T: fmt::Display, S: serde::Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }
 
 impl Network {

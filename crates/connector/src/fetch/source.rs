@@ -1,7 +1,7 @@
 //! Where a file comes from.
 
 use super::error::{FetchError, RedirectProblem, UrlProblem};
-use lazaret_egress::{Host, RequestPath, RequestRule, Rule, Scheme};
+use lazaret_egress::{Host, Ports, RequestPath, RequestRule, Rule, Scheme, Target};
 use std::fmt;
 use url::Url;
 
@@ -59,6 +59,15 @@ impl Source {
             requests.iter().filter(is_for).any(|rule| rule.permits("GET", &self.path))
         };
         if is_host || is_request() { Ok(()) } else { Err(FetchError::NotPermitted { url: self.to_string() }) }
+    }
+
+    /// Its host and port.
+    pub(super) fn origin(&self) -> Rule {
+        let target = match &self.host {
+            Host::Name(name) => Target::Name(name.clone()),
+            Host::Address(address) => Target::Range((*address).into()),
+        };
+        Rule { target, ports: Ports::one(self.port) }
     }
 
     pub(super) fn redirect(&self, problem: RedirectProblem) -> FetchError {

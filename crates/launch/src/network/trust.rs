@@ -40,6 +40,12 @@ pub(crate) fn variables(job: &Path) -> impl Iterator<Item = (&'static str, PathB
     VARIABLES.into_iter().map(move |name| (name, file.clone()))
 }
 
+/// The files of the host's certificates of authorities, and `more`.
+pub(crate) fn authorities(more: &[PathBuf]) -> Vec<PathBuf> {
+    let host = BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file());
+    host.into_iter().chain(more.iter().cloned()).collect()
+}
+
 /// Makes an authority for one job and its rules, and says whom it believes: the host's authorities, those of the files
 /// `more`, and its own.
 pub(super) fn make(
@@ -47,8 +53,7 @@ pub(super) fn make(
     more: &[PathBuf],
     lifetime: Duration,
 ) -> Result<(Speaker, Vec<u8>), Box<dyn Error + Send + Sync>> {
-    let host = BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file());
-    let files: Vec<PathBuf> = host.into_iter().chain(more.iter().cloned()).collect();
+    let files = authorities(more);
     let trust = Trust::of_files(&files)?;
     // It may last a little longer than its job, which a slow launch makes late.
     let authority = Authority::new(requests, lifetime + Duration::from_secs(3600))?;

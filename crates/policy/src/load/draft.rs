@@ -6,7 +6,7 @@ use crate::check::Fault;
 use crate::error::{Place, Problem};
 use crate::layer::{Layer, Tier};
 use crate::limits::LimitKey;
-use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvVar, HostRule, ProcView, Root};
+use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvVar, Fetch, HostRule, ProcView, Root};
 use crate::quantity::{
     ConnectionLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit,
     QuantityError, TimeLimit, TrafficLimit,
@@ -29,6 +29,7 @@ pub(super) struct Draft {
     pub(super) hosts: Vec<Sourced<HostRule>>,
     pub(super) name_servers: Option<Sourced<Vec<SocketAddr>>>,
     pub(super) trust: Vec<Sourced<PathBuf>>,
+    pub(super) fetch: Vec<Sourced<Fetch>>,
     pub(super) environment: Vec<Sourced<EnvVar>>,
     pub(super) call_default: Option<Sourced<CallAction>>,
     pub(super) rules: Vec<Sourced<CallRule>>,
@@ -101,6 +102,7 @@ pub(super) enum List {
     Rules(CallAction),
     AfterStart,
     Hosts,
+    Fetch,
     Limits,
 }
 
@@ -121,6 +123,7 @@ impl List {
         "silent",
         "refuse-after-start",
         "net",
+        "fetch",
         "limits",
     ];
 
@@ -134,6 +137,7 @@ impl List {
             "environment" => Some(Self::Environment),
             "refuse-after-start" => Some(Self::AfterStart),
             "net" => Some(Self::Hosts),
+            "fetch" => Some(Self::Fetch),
             "limits" => Some(Self::Limits),
             _ => CallAction::ALL.iter().find(|action| action.name() == key).map(|action| Self::Rules(*action)),
         }
@@ -150,6 +154,7 @@ impl List {
             Self::Rules(action) => action.name(),
             Self::AfterStart => "refuse-after-start",
             Self::Hosts => "net",
+            Self::Fetch => "fetch",
             Self::Limits => "limits",
         }
     }
@@ -235,6 +240,7 @@ impl Draft {
             hosts,
             name_servers,
             trust,
+            fetch,
             environment,
             call_default,
             rules,
@@ -269,6 +275,7 @@ impl Draft {
             hosts: merged(base.hosts, hosts, |host| host.rule.clone()),
             name_servers: name_servers.or(base.name_servers),
             trust: merged(base.trust, trust, Clone::clone),
+            fetch: merged(base.fetch, fetch, |fetch| fetch.to.clone()),
             environment: merged(base.environment, environment, |variable| variable.name.clone()),
             call_default: call_default.or(base.call_default),
             rules: all_rules,
@@ -315,6 +322,9 @@ impl Draft {
                 take(&mut self.refuse_after_start, removal, |rule| rule.rule.clone(), |rule| rule.rule == what)
             }
             List::Hosts => take(&mut self.hosts, removal, |host| host.rule.clone(), |host| host.rule == what),
+            List::Fetch => {
+                take(&mut self.fetch, removal, |fetch| fetch.to.to_string(), |fetch| fetch.to.to_string() == what)
+            }
             List::Limits => self.limits.remove(what),
         }
     }

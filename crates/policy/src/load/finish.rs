@@ -24,6 +24,7 @@ impl Draft {
             hosts,
             name_servers,
             trust,
+            fetch,
             environment,
             call_default,
             rules,
@@ -89,6 +90,7 @@ impl Draft {
                 require,
                 files,
                 network: Network { loopback: loopback?, host_name: host_name?, allow: hosts, name_servers, trust },
+                fetch,
                 environment,
                 system_calls: SystemCalls { default: call_default?, rules, refuse_after_start, brokered },
                 limits: Limits {

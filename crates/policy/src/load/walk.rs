@@ -16,6 +16,7 @@ use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, H
 use crate::source::Sourced;
 use crate::text;
 
+mod fetch;
 mod rollout;
 mod values;
 
@@ -26,7 +27,7 @@ type Key<'i> = Spanned<DeString<'i>>;
 type Value<'i> = Spanned<DeValue<'i>>;
 
 /// The tables of a policy and their keys; the first is the text's top level.
-pub(super) const TABLES: [(&str, &[&str]); 8] = [
+pub(super) const TABLES: [(&str, &[&str]); 9] = [
     (
         "",
         &[
@@ -37,6 +38,7 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
             "require",
             "files",
             "net",
+            "fetch",
             "environment",
             "system-calls",
             "limits",
@@ -46,6 +48,7 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
     ),
     ("files", &["root", "read", "cow", "devices", "proc", "pts", "shm", "fonts", "locale"]),
     ("net", &["loopback", "host-name", "allow", "name-servers", "trust"]),
+    ("fetch", &["url", "to", "max-bytes", "types", "allow", "why"]),
     ("environment", &["set", "pass"]),
     ("system-calls", &["default", "allow", "log", "trap", "kill", "refuse", "silent", "refuse-after-start"]),
     (
@@ -124,6 +127,7 @@ impl Walk<'_> {
                 }
                 "files" => self.table("files", value, Self::files),
                 "net" => self.table("net", value, Self::net),
+                "fetch" => self.fetches(value),
                 "environment" => self.table("environment", value, Self::environment),
                 "system-calls" => self.table("system-calls", value, Self::system_calls),
                 "limits" => self.table("limits", value, Self::limits),

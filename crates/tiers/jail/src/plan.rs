@@ -8,6 +8,7 @@ pub(crate) mod tests;
 mod tree;
 
 pub use lazaret_launch::bounds::Rlimit;
+pub use lazaret_launch::fetch::FetchPlan;
 pub(crate) use lazaret_launch::filter::FilterCache;
 pub use lazaret_launch::filter::FilterPlan;
 pub use lazaret_launch::landlock::{LandlockPlan, LandlockRule};
@@ -51,6 +52,8 @@ pub struct Plan {
     pub group: Group,
     /// The system-call filter.
     pub filter: Arc<FilterPlan>,
+    /// What is fetched before the job starts.
+    pub fetch: FetchPlan,
     /// What may be connected to, if anything.
     pub network: Option<NetworkPlan>,
     /// What is executed, with which arguments and environment.
@@ -201,6 +204,7 @@ impl Plan {
         let network = NetworkPlan::new(policy, filter.supervised, &room.landlock)?;
         Ok(Self {
             network,
+            fetch: FetchPlan::new(policy)?,
             policy: policy.name.clone(),
             shell,
             namespaces,

@@ -146,6 +146,8 @@ impl Launcher {
         let shell = launch::begin(self, &place)?;
         let plan = self.plan_in(place, policy, job, observe)?;
         let mut inputs = inputs::open_inputs(job, &plan.limits)?;
+        let (files, fetched) = plan.fetch.run()?;
+        inputs::add(&mut inputs, files, &plan.limits)?;
         let destinations = collect::prepare(job)?;
         let planned = begun.elapsed();
         let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
@@ -215,6 +217,7 @@ impl Launcher {
             program: &plan.program,
             controls,
             notes,
+            fetched,
             changes: changes.list,
             own_tasks: OWN_TASKS,
         };

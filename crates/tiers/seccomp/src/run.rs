@@ -105,7 +105,9 @@ impl Launcher {
         let begun = Instant::now();
         let name = place::name();
         let plan = self.plan_at(&self.base.join(&name), policy, job, observe)?;
-        let inputs = inputs::open_inputs(job, &plan.limits)?;
+        let mut inputs = inputs::open_inputs(job, &plan.limits)?;
+        let (files, fetched) = plan.fetch.run()?;
+        inputs::add(&mut inputs, files, &plan.limits)?;
         let destinations = collect::prepare(job)?;
         let planned = begun.elapsed();
         let uid = match plan.mode {
@@ -148,6 +150,7 @@ impl Launcher {
             program: &plan.program,
             controls: plan.controls.clone(),
             notes: plan.notes.clone(),
+            fetched,
             changes: Vec::new(),
             own_tasks: 0,
         };
