@@ -101,6 +101,8 @@ pub struct NetworkPlan {
     pub budget: Budget,
     /// Why the kernel cannot be asked about connections, if so.
     pub blind: Option<String>,
+    /// Whether it ends when the job's input is complete.
+    pub may_end: bool,
 }
 
 impl NetworkPlan {
@@ -147,9 +149,11 @@ impl NetworkPlan {
             return Err(PlanError::Network { asked_by: first.source.clone(), problem });
         }
         let connections = net_connections.as_ref().map(|limit| limit.get());
+        let may_end = policy.network.until.is_some();
         let trust = policy.network.trust.iter().map(|path| path.value.clone()).collect();
         let lifetime = policy.limits.wall.duration();
-        let plan = Self { rules, requests, trust, lifetime, walled, name_servers, shown, connections, budget, blind };
+        let plan =
+            Self { rules, requests, trust, lifetime, walled, name_servers, shown, connections, budget, blind, may_end };
         Ok(Some(plan))
     }
 
@@ -180,6 +184,7 @@ impl NetworkPlan {
             budget: self.budget,
             blind: self.blind.clone(),
             speaker,
+            may_end: self.may_end,
         };
         let net = Net::new(setting).map_err(own("look at this host's network"))?;
         Ok(Begun { net, certificates })

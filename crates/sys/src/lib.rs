@@ -21,6 +21,7 @@ pub mod memory;
 mod netlink;
 pub mod observed;
 pub mod option;
+pub mod phase;
 pub mod poller;
 pub mod process;
 pub mod seccomp;

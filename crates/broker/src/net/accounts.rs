@@ -7,8 +7,10 @@ use crate::caller::{Caller, CallerError};
 use crate::ledger::{Account, Budget, Change, ConnectionId, Ledger, LedgerError, Passed};
 use lazaret_connector::{Tally, Way};
 use lazaret_policy::LimitKey;
+use lazaret_sys::diag::{Diag, Name};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Instant;
 
@@ -86,7 +88,7 @@ impl Accounts {
                 Ok(has_ended) => return Ok(has_ended),
                 // The number stands for another by now.
                 Err(LedgerError::Unknown(_)) => {}
-                Err(error) => return Err(CallerError::Own(std::io::Error::other(error))),
+                Err(error) => return Err(CallerError::Own(io::Error::other(error))),
             }
         }
         Ok(false)
@@ -182,7 +184,7 @@ impl Net {
         let accounts = &mut self.accounts;
         let id = ConnectionId(accounts.next);
         let opened = accounts.ledger.opened(id, socket, (local, remote), Instant::now());
-        opened.map_err(|error| CallerError::Own(std::io::Error::other(error)))?;
+        opened.map_err(|error| CallerError::Own(io::Error::other(error)))?;
         accounts.next += 1;
         accounts.entries.extend(entry.map(|entry| (id, entry)));
         accounts.inodes.insert(id, rustix::fs::fstat(socket).map_err(own)?.st_ino);
@@ -199,4 +201,16 @@ fn numbers(tid: u32, inode: u64) -> Vec<i32> {
     };
     let found = entries.flatten().take(LOOKED_THROUGH).filter(is_it);
     found.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether this process may have the kernel end connections: found out by one of its own, that nobody needs.
+pub(super) fn may_cut() -> io::Result<bool> {
+    let own = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let cookie = rustix::net::sockopt::socket_cookie(&own)?;
+    let name = Name { local: own.local_addr()?, remote: (Ipv4Addr::LOCALHOST, 9).into(), interface: 0, cookie };
+    match Diag::open()?.destroy(&name) {
+        Ok(()) => Ok(true),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::EOPNOTSUPP)) => Ok(false),
+        Err(e) => Err(e),
+    }
 }

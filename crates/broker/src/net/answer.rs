@@ -187,6 +187,11 @@ impl Net {
         }
         let by_rule = self.names.with_pins(|pins| self.terms.decide(to, pins));
         let by_rule = match by_rule {
+            Ok(_) if self.is_over => {
+                let reason = "the network has ended: the job's input is complete";
+                self.transcript.refuse(NetworkAct::Connect, Some(to), refused(reason));
+                return fails(libc::EACCES);
+            }
             Ok(permit) => self.terms.decide_on_way(permit, &mut self.routes).map_err(CallerError::Own)?,
             Err(refused) => Err(refused),
         };

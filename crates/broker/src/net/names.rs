@@ -61,6 +61,8 @@ struct State {
     errors: BTreeMap<Name, String>,
     refused: BTreeMap<(String, Option<IpAddr>), NetworkRefusal>,
     refused_dropped: u64,
+    /// Whether the network has ended.
+    is_closed: bool,
 }
 
 /// What is known of a question at once.
@@ -94,6 +96,11 @@ impl Names {
         let thread = std::thread::Builder::new().name("lazaret-names".to_owned()).spawn(move || server.run())?;
         self.server = Some(NameServer { stop, thread });
         Ok(())
+    }
+
+    /// Has it answer for no name any more.
+    pub(super) fn close(&mut self) {
+        self.shared.state().is_closed = true;
     }
 
     /// Ends the answering; the sockets are closed then.
@@ -143,6 +150,10 @@ impl Shared {
         let Some(name) = &question.name else {
             return say(Told::NoName);
         };
+        if self.state().is_closed {
+            self.state().refuse(name, None, "the network has ended: the job's input is complete".to_owned(), None);
+            return say(Told::NoName);
+        }
         if !self.terms.reach.iter().any(|rule| rule.names(name)) {
             self.state().refuse(
                 name,
