@@ -2,6 +2,7 @@
 
 use super::Net;
 use super::decide::Refused;
+use super::hands::Hands;
 use super::transcript::Entry;
 use crate::caller::{Caller, CallerError};
 use crate::ledger::{Account, Budget, Change, ConnectionId, Ledger, LedgerError, Passed};
@@ -80,14 +81,14 @@ impl Accounts {
     }
 
     /// Takes the last figures of a connection from the socket that the caller holds on to.
-    fn settle(&mut self, caller: &Caller<'_>, id: ConnectionId) -> Result<bool, CallerError> {
+    fn settle(&mut self, caller: &Caller<'_>, id: ConnectionId, hands: &mut Hands) -> Result<bool, CallerError> {
         let Some(inode) = self.inodes.get(&id) else { return Ok(false) };
         for number in numbers(caller.tid(), *inode) {
             let Ok(socket) = caller.descriptor(number) else { continue };
             match self.ledger.settle(id, socket.as_fd(), Instant::now()) {
                 Ok(has_ended) => return Ok(has_ended),
-                // The number stands for another by now.
-                Err(LedgerError::Unknown(_)) => {}
+                // The number stands for something else by now.
+                Err(LedgerError::Unknown(_) | LedgerError::Socket(_)) => hands.let_go(socket),
                 Err(error) => return Err(CallerError::Own(io::Error::other(error))),
             }
         }
@@ -156,7 +157,7 @@ impl Net {
         if self.accounts.counts_bytes() && !self.accounts.held.is_empty() {
             let held = std::mem::take(&mut self.accounts.held);
             for id in held {
-                if !self.accounts.settle(caller, id)? {
+                if !self.accounts.settle(caller, id, &mut self.hands)? {
                     self.accounts.held.push(id);
                 }
             }

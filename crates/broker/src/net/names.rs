@@ -105,6 +105,7 @@ impl Names {
 
     /// Ends the answering; the sockets are closed then.
     pub(super) fn end(&mut self) {
+        self.shared.upstream.stop().store(true, Ordering::Release);
         let Some(NameServer { stop, thread }) = self.server.take() else { return };
         let told = rustix::io::write(&*stop, &serve::STOP.to_ne_bytes());
         debug_assert!(told.is_ok(), "an event counter takes a number");

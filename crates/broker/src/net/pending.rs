@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// How long a connection is kept on its way whose call went away: a signal's handler may have it made again.
 const KEPT: Duration = Duration::from_secs(5);
 /// How many calls wait at most. More threads wait for the first of them to end.
-pub(super) const MOST: usize = 1024;
+pub(super) const MOST: usize = 256;
 
 /// A call that waits.
 #[derive(Debug)]
@@ -188,6 +188,6 @@ impl Net {
         let number = descriptor.cast_signed();
         let watched = self.pollers.of(caller, number);
         caller.put(descriptor, socket.as_fd(), cloexec)?;
-        pollers::register(caller, watched, socket.as_fd(), number)
+        pollers::register(caller, watched, socket.as_fd(), number, &mut self.hands)
     }
 }

@@ -220,6 +220,11 @@ impl Walk<'_> {
                 }
                 "name-servers" => {
                     let written = self.strings("net.name-servers", value);
+                    if written.is_empty() {
+                        let fault = Fault::new("no name server: no name would resolve", "name one, or drop the key");
+                        self.fault(&value.span(), fault);
+                        continue;
+                    }
                     let parsed = written.into_iter().map(|(text, span)| self.accept(check::name_server(&text), &span));
                     let servers: Option<Vec<_>> = parsed.collect();
                     self.draft.name_servers = servers.map(|servers| {
