@@ -63,6 +63,11 @@ impl<'a> Caller<'a> {
         self.notification
     }
 
+    /// Where its call was received from.
+    pub(crate) fn listener(&self) -> BorrowedFd<'a> {
+        self.listener
+    }
+
     /// The number of its thread, in the pid namespace of this process.
     pub fn tid(&self) -> u32 {
         self.notification.pid

@@ -1,0 +1,411 @@
+//! Follows a path, name by name, from descriptor to descriptor.
+//!
+//! The kernel follows no link here, and no `..`: a link's text is read and followed as a path of the job, and the way up is
+//! the path without its last name, found again from its root down. So wherever directories are moved meanwhile, each
+//! step starts at a root or at what was found beneath one, and none leads up.
+
+use super::path::Guest;
+use super::proc::{Ids, Processes, Special, special};
+use super::refusal::{Stop, Why, errno, refuse};
+use super::root::{Roots, Under, own};
+use crate::caller::{Caller, CallerError};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use std::cell::OnceCell;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::rc::Rc;
+
+/// MAXSYMLINKS of the kernel.
+const MOST_LINKS: u32 = 40;
+/// NAME_MAX.
+const LONGEST_NAME: usize = 255;
+/// PROC_SUPER_MAGIC.
+const PROC_MAGIC: i64 = 0x9fa0;
+
+/// Where a walk has come to.
+#[derive(Debug, Clone)]
+pub(super) struct Spot {
+    pub(super) guest: Guest,
+    pub(super) what: What,
+}
+
+/// What is there.
+#[derive(Debug, Clone)]
+pub(super) enum What {
+    /// A directory on the way to a root.
+    Above(Rc<OwnedFd>),
+    /// Something beneath this root, or the root itself, opened with O_PATH.
+    Inside { root: usize, object: Rc<OwnedFd>, kind: FileType },
+    /// A link, opened itself, that the kernel must not follow, or none can be opened: the text is what counts.
+    Link { object: Option<Rc<OwnedFd>>, text: Vec<u8> },
+    /// The caller's own descriptor.
+    Descriptor(i32),
+    /// A directory of /proc that no root has.
+    Way,
+}
+
+/// What a walk is to find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// What the path stands for; a link at its end is followed if `follow`.
+    Object { follow: bool },
+    /// The same, or its name where there is nothing.
+    ObjectOrName { follow: bool },
+    /// The last name and the directory that it is in.
+    Name,
+}
+
+/// What a walk found.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// What the path stands for.
+    Object(Spot),
+    /// A name, which may be that of nothing.
+    Name(Name),
+    /// The path ends in `.`, in `..`, or is `/`: there is no name to make or remove.
+    NoName(&'static [u8]),
+}
+
+/// A name in a directory.
+#[derive(Debug)]
+pub(super) struct Name {
+    pub(super) directory: Spot,
+    pub(super) name: Vec<u8>,
+    /// Whether a slash follows: it has to be a directory's.
+    pub(super) slash: bool,
+}
+
+impl Name {
+    pub(super) fn guest(&self) -> Guest {
+        self.directory.guest.child(&self.name)
+    }
+
+    /// For the kernel, which knows what the slash means.
+    pub(super) fn written(&self) -> Vec<u8> {
+        let mut written = self.name.clone();
+        written.extend(self.slash.then_some(b'/'));
+        written
+    }
+}
+
+/// Follows paths of one waiting thread.
+pub(super) struct Walker<'a, 'b> {
+    roots: &'a Roots,
+    caller: &'a Caller<'b>,
+    processes: Processes,
+    ids: OnceCell<Ids>,
+    links: u32,
+    /// Whether any link on the way is an error, as RESOLVE_NO_SYMLINKS has it.
+    pub(super) no_links: bool,
+}
+
+impl<'a, 'b> Walker<'a, 'b> {
+    pub(super) fn new(roots: &'a Roots, caller: &'a Caller<'b>, processes: Processes) -> Self {
+        Self { roots, caller, processes, ids: OnceCell::new(), links: 0, no_links: false }
+    }
+
+    /// What `path` stands for, or names, from the directory that the caller's descriptor `dir` or its current directory is.
+    pub(super) fn find(&mut self, dir: i32, path: &[u8], end: End) -> Result<Found, Stop> {
+        let start = if path.first() == Some(&b'/') { None } else { Some(self.directory(dir)?) };
+        if path.is_empty() {
+            return errno(libc::ENOENT);
+        }
+        if let Some(found) = self.find_quickly(start.as_ref(), path, end)? {
+            return Ok(found);
+        }
+        let start = match start {
+            Some(start) => start,
+            None => self.at(Guest::top())?,
+        };
+        self.links = 0;
+        self.walk(start, path, end)
+    }
+
+    /// As [`Walker::find`], of what is to be there.
+    pub(super) fn find_object(&mut self, dir: i32, path: &[u8], follow: bool) -> Result<Spot, Stop> {
+        match self.find(dir, path, End::Object { follow })? {
+            Found::Object(spot) => Ok(spot),
+            Found::Name(_) | Found::NoName(_) => errno(libc::ENOENT),
+        }
+    }
+
+    /// Where the caller's descriptor `dir` is, or its current directory.
+    fn directory(&self, dir: i32) -> Result<Spot, Stop> {
+        let object = if dir == libc::AT_FDCWD { self.current_directory()? } else { self.caller.descriptor(dir)? };
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+        if kind != FileType::Directory {
+            return errno(libc::ENOTDIR);
+        }
+        self.place(object, kind)
+    }
+
+    /// The caller's current directory.
+    pub(super) fn current_directory(&self) -> Result<OwnedFd, Stop> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let path = format!("/proc/{}/cwd", self.caller.tid());
+        let opened = rustix::fs::open(path, flags, Mode::empty());
+        if !self.caller.is_waiting() {
+            return Err(Stop::Caller(CallerError::Gone));
+        }
+        opened.map_err(|errno| Stop::Caller(CallerError::Own(errno.into())))
+    }
+
+    /// Where an object that the caller holds is in its tree.
+    pub(super) fn place(&self, object: OwnedFd, kind: FileType) -> Result<Spot, Stop> {
+        let Some(guest) = self.roots.locate(object.as_fd())? else {
+            return Err(Stop::Refused { why: Why::Outside, at: None });
+        };
+        let what = match self.roots.under(&guest) {
+            Under::Root { root, .. } => What::Inside { root, object: Rc::new(object), kind },
+            Under::Above(above) => What::Above(Rc::clone(self.roots.above(above))),
+            Under::Outside => return refuse(Why::Outside, &guest),
+        };
+        Ok(Spot { guest, what })
+    }
+
+    /// The common case in one step of the kernel: no `.`, `..` or doubled slash, no link, no other mount, not /proc.
+    fn find_quickly(&self, start: Option<&Spot>, path: &[u8], end: End) -> Result<Option<Found>, Stop> {
+        let (base, base_object): (&[Vec<u8>], _) = match start {
+            None => (&[], None),
+            Some(Spot { guest, what: What::Inside { object, .. } }) => (guest.names(), Some(object)),
+            Some(_) => return Ok(None),
+        };
+        let written = path.strip_prefix(b"/").unwrap_or(path);
+        let names = base.iter().map(Vec::as_slice).chain(written.split(|byte| *byte == b'/'));
+        let names: Vec<&[u8]> = names.collect();
+        let is_plain = |name: &&[u8]| !matches!(**name, b"" | b"." | b"..") && name.len() <= LONGEST_NAME;
+        if end == End::Name || !names.iter().all(is_plain) || matches!(names[0], b"proc" | b"dev") {
+            return Ok(None);
+        }
+        let Under::Root { root, names: depth } = self.roots.under_names(&names) else { return Ok(None) };
+        if depth == names.len() {
+            return Ok(None);
+        }
+        let rest;
+        let (from, rest) = match base_object {
+            Some(object) if depth <= base.len() => (object, written),
+            _ => {
+                rest = names[depth..].join(&b'/');
+                (&self.roots.get(root).place, rest.as_slice())
+            }
+        };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        match rustix::fs::openat2(&**from, rest, flags, Mode::empty(), resolve | ResolveFlags::NO_XDEV) {
+            Ok(object) => {
+                let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+                if kind == FileType::Symlink {
+                    return Ok(None);
+                }
+                let guest = Guest::parse(&[b"/", &names.join(&b'/')[..]].concat()).unwrap_or_else(Guest::top);
+                Ok(Some(Found::Object(Spot { guest, what: What::Inside { root, object: Rc::new(object), kind } })))
+            }
+            // A link, another mount, a directory moved meanwhile, a kernel without the call; or a name to make.
+            Err(rustix::io::Errno::LOOP | rustix::io::Errno::XDEV | rustix::io::Errno::AGAIN) => Ok(None),
+            Err(rustix::io::Errno::NOENT) if matches!(end, End::ObjectOrName { .. }) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn walk(&mut self, start: Spot, path: &[u8], end: End) -> Result<Found, Stop> {
+        let mut path = path;
+        let slash = end == End::Name && path.ends_with(b"/");
+        if slash {
+            path = path.trim_ascii_end();
+            while let Some(shorter) = path.strip_suffix(b"/") {
+                path = shorter;
+            }
+        }
+        let mut spot = start;
+        let mut left: Vec<Vec<u8>> = split(path);
+        if end == End::Name && left.iter().all(Vec::is_empty) {
+            return Ok(Found::NoName(b"/"));
+        }
+        while let Some(name) = left.pop() {
+            let is_last = left.is_empty();
+            match (name.as_slice(), end) {
+                (b".", End::Name) if is_last => return Ok(Found::NoName(b".")),
+                (b"..", End::Name) if is_last => return Ok(Found::NoName(b"..")),
+                (b"" | b".", _) => {
+                    self.enter(&spot)?;
+                    continue;
+                }
+                (b"..", _) => {
+                    self.enter(&spot)?;
+                    let mut guest = spot.guest;
+                    guest.pop();
+                    spot = self.at(guest)?;
+                    continue;
+                }
+                _ if name.len() > LONGEST_NAME => return errno(libc::ENAMETOOLONG),
+                (_, End::Name) if is_last => {
+                    self.enter(&spot)?;
+                    return Ok(Found::Name(Name { directory: spot, name, slash }));
+                }
+                _ => {}
+            }
+            let next = match self.child(&spot, &name) {
+                Err(Stop::Errno(libc::ENOENT)) if is_last && matches!(end, End::ObjectOrName { .. }) => {
+                    return Ok(Found::Name(Name { directory: spot, name, slash: false }));
+                }
+                next => next?,
+            };
+            let follow = match end {
+                End::Object { follow } | End::ObjectOrName { follow } => follow,
+                End::Name => false,
+            };
+            match &next.what {
+                What::Link { text, .. } if !is_last || follow => {
+                    self.links += 1;
+                    if self.links > MOST_LINKS || self.no_links {
+                        return errno(libc::ELOOP);
+                    }
+                    if text.is_empty() {
+                        return errno(libc::ENOENT);
+                    }
+                    if text.starts_with(b"/") {
+                        spot = self.at(Guest::top())?;
+                    }
+                    left.extend(split(text));
+                }
+                _ => spot = next,
+            }
+        }
+        Ok(Found::Object(spot))
+    }
+
+    /// That `spot` is a directory that may be searched.
+    fn enter(&self, spot: &Spot) -> Result<(), Stop> {
+        match &spot.what {
+            What::Inside { object, .. } => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                rustix::fs::openat(&**object, ".", flags, Mode::empty())?;
+                Ok(())
+            }
+            What::Above(_) | What::Way => Ok(()),
+            What::Link { .. } | What::Descriptor(_) => errno(libc::ENOTDIR),
+        }
+    }
+
+    /// What `name` stands for in the directory `spot`.
+    fn child(&self, spot: &Spot, name: &[u8]) -> Result<Spot, Stop> {
+        if let What::Descriptor(number) = spot.what {
+            let object = self.caller.descriptor(number)?;
+            let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+            if kind != FileType::Directory {
+                return errno(libc::ENOTDIR);
+            }
+            return self.child(&self.place(object, kind)?, name);
+        }
+        let guest = spot.guest.child(name);
+        let named = match self.special(&guest)? {
+            Special::Ordinary => None,
+            Special::Hidden => return refuse(Why::Outside, &guest),
+            Special::Way => {
+                let opened = self.open_child(spot, &guest, name).ok();
+                return Ok(opened.unwrap_or(Spot { guest, what: What::Way }));
+            }
+            Special::Link(text) => Some(text),
+            Special::Descriptor(number) => return Ok(Spot { guest, what: What::Descriptor(number) }),
+        };
+        let opened = self.open_child(spot, &guest, name);
+        match (opened, named) {
+            (opened, None) => opened,
+            (Ok(Spot { what: What::Inside { object, .. } | What::Link { object: Some(object), .. }, .. }), Some(text)) => {
+                Ok(Spot { guest, what: What::Link { object: Some(object), text } })
+            }
+            (_, Some(text)) => Ok(Spot { guest, what: What::Link { object: None, text } }),
+        }
+    }
+
+    fn open_child(&self, spot: &Spot, guest: &Guest, name: &[u8]) -> Result<Spot, Stop> {
+        let (root, object) = match (self.roots.under(guest), &spot.what) {
+            (Under::Root { root, names }, _) if names == guest.len() => {
+                (root, Rc::clone(&self.roots.get(root).place))
+            }
+            (Under::Root { root, .. }, What::Inside { object, .. }) => {
+                let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                (root, Rc::new(rustix::fs::openat(&**object, name, flags, Mode::empty())?))
+            }
+            (Under::Above(above), _) => {
+                let what = What::Above(Rc::clone(self.roots.above(above)));
+                return Ok(Spot { guest: guest.clone(), what });
+            }
+            _ => return refuse(Why::Outside, guest),
+        };
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+        let is_proc = || rustix::fs::fstatfs(&object).is_ok_and(|system| i64::from(system.f_type) == PROC_MAGIC);
+        // Another mount of /proc would show this process.
+        if !guest.names().first().is_some_and(|name| name == b"proc") && is_proc() {
+            return refuse(Why::Outside, guest);
+        }
+        if kind == FileType::Symlink {
+            let text = rustix::fs::readlinkat(&object, "", Vec::new())?.into_bytes();
+            let text = self.text_of(guest, text);
+            return Ok(Spot { guest: guest.clone(), what: What::Link { object: Some(object), text } });
+        }
+        Ok(Spot { guest: guest.clone(), what: What::Inside { root, object, kind } })
+    }
+
+    /// What a link says, as the job would say it: those of /proc speak of places, not of names.
+    fn text_of(&self, guest: &Guest, text: Vec<u8>) -> Vec<u8> {
+        if guest.names().first().is_none_or(|name| name != b"proc") {
+            return text;
+        }
+        let place = Guest::parse(&text).and_then(|real| self.roots.guest_of(&real));
+        place.map_or(text, |place| place.to_bytes())
+    }
+
+    /// What is at `guest`, in which no link is, found from its root down.
+    fn at(&self, guest: Guest) -> Result<Spot, Stop> {
+        let what = match self.roots.under(&guest) {
+            Under::Root { root, names } => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+                let held = self.roots.get(root);
+                let rest = guest.relative(names);
+                let object = if guest.len() == names {
+                    Rc::clone(&held.place)
+                } else {
+                    Rc::new(rustix::fs::openat2(&*held.place, rest, flags, Mode::empty(), resolve)?)
+                };
+                let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+                What::Inside { root, object, kind }
+            }
+            Under::Above(above) => What::Above(Rc::clone(self.roots.above(above))),
+            Under::Outside if self.special(&guest)? == Special::Way => What::Way,
+            Under::Outside => return refuse(Why::Outside, &guest),
+        };
+        Ok(Spot { guest, what })
+    }
+
+    fn special(&self, guest: &Guest) -> Result<Special, Stop> {
+        let under = match guest.names().first() {
+            Some(name) if name == b"proc" => self.roots.under(guest),
+            Some(name) if name == b"dev" => Under::Outside,
+            _ => return Ok(Special::Ordinary),
+        };
+        // What the policy names itself is not looked at again, but whose it is.
+        let explicit = matches!(under, Under::Root { names, .. } if names > 1);
+        let is_number = guest.names().get(1).is_some_and(|name| name.iter().all(u8::is_ascii_digit));
+        if (explicit && !is_number) || matches!(under, Under::Above(_)) {
+            return Ok(Special::Ordinary);
+        }
+        let shown = matches!(under, Under::Root { .. });
+        special(guest, self.processes, shown, || match self.ids.get() {
+            Some(ids) => Ok(ids.clone()),
+            None => Ok(self.ids.get_or_init(|| ids).clone()),
+        })
+    }
+
+    /// The text of a descriptor's link in /proc.
+    pub(super) fn descriptor_text(&self, number: i32) -> Result<Vec<u8>, Stop> {
+        let object = self.caller.descriptor(number)?;
+        Ok(rustix::fs::readlink(own(object.as_fd()), Vec::new())?.into_bytes())
+    }
+}
+
+/// The names of a path, the last first.
+fn split(path: &[u8]) -> Vec<Vec<u8>> {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    path.split(|byte| *byte == b'/').rev().map(<[u8]>::to_vec).collect()
+}
