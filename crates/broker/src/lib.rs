@@ -5,5 +5,6 @@
 //! threads can change memory, and descriptor tables, after the look.
 
 mod caller;
+pub mod files;
 
 pub use caller::{Caller, CallerError, Reply};

@@ -34,8 +34,7 @@ pub fn status(file: BorrowedFd<'_>) -> io::Result<Filled> {
     let mut filled = Filled { bytes: [0; MOST], length: size_of::<libc::stat>() };
     let (into, empty) = (filled.bytes.as_mut_ptr(), c"".as_ptr());
     // SAFETY: the kernel writes a struct stat, which is shorter than the live array.
-    let answer =
-        unsafe { libc::syscall(libc::SYS_newfstatat, file.as_raw_fd(), empty, into, libc::AT_EMPTY_PATH) };
+    let answer = unsafe { libc::syscall(libc::SYS_newfstatat, file.as_raw_fd(), empty, into, libc::AT_EMPTY_PATH) };
     crate::check(answer)?;
     Ok(filled)
 }
@@ -107,7 +106,7 @@ pub fn watch(instance: BorrowedFd<'_>, path: &CStr, mask: u32) -> io::Result<i64
 ///
 /// `EINVAL` for times that are none, `EPERM` or `EACCES` when this thread may not.
 pub fn set_times(file: BorrowedFd<'_>, times: Option<&[u8; 32]>) -> io::Result<()> {
-    let times = times.map_or(std::ptr::null(), <[u8; 32]>::as_ptr);
+    let times = times.map_or(std::ptr::null(), |times| times.as_ptr());
     let (file, empty, flags) = (file.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH);
     // SAFETY: an empty string that is static, and 32 live bytes or null; the kernel copies them wherever they are aligned
     // to.

@@ -32,10 +32,6 @@ impl Guest {
         self.0.len()
     }
 
-    pub(super) fn push(&mut self, name: Vec<u8>) {
-        self.0.push(name);
-    }
-
     /// The directory above; of `/`, itself.
     pub(super) fn pop(&mut self) {
         self.0.pop();

@@ -76,15 +76,36 @@ fn status(caller: &Caller<'_>) -> Result<String, Stop> {
 
 /// What of a process's directory may be looked at: what the process could tell of itself.
 const OF_PROCESS: &[&[u8]] = &[
-    b"auxv", b"cgroup", b"cmdline", b"comm", b"cwd", b"environ", b"exe", b"fd", b"fdinfo", b"io", b"limits", b"maps",
-    b"mountinfo", b"mounts", b"oom_score", b"oom_score_adj", b"root", b"sched", b"schedstat", b"smaps",
-    b"smaps_rollup", b"stat", b"statm", b"status", b"task",
+    b"auxv",
+    b"cgroup",
+    b"cmdline",
+    b"comm",
+    b"cwd",
+    b"environ",
+    b"exe",
+    b"fd",
+    b"fdinfo",
+    b"io",
+    b"limits",
+    b"maps",
+    b"mountinfo",
+    b"mounts",
+    b"oom_score",
+    b"oom_score_adj",
+    b"root",
+    b"sched",
+    b"schedstat",
+    b"smaps",
+    b"smaps_rollup",
+    b"stat",
+    b"statm",
+    b"status",
+    b"task",
 ];
 
 /// What of the rest may be looked at: sizes and kinds of the machine.
-const OF_MACHINE: &[&[u8]] = &[
-    b"cpuinfo", b"filesystems", b"loadavg", b"meminfo", b"mounts", b"stat", b"sys", b"uptime", b"version",
-];
+const OF_MACHINE: &[&[u8]] =
+    &[b"cpuinfo", b"filesystems", b"loadavg", b"meminfo", b"mounts", b"stat", b"sys", b"uptime", b"version"];
 
 /// What /proc/sys has that programs ask for.
 const OF_SYSTEM: &[(&[u8], &[u8])] = &[
@@ -218,7 +239,9 @@ mod tests {
 
     #[test]
     fn memory_and_what_concerns_the_whole_machine_is_hidden() {
-        for path in ["/proc/7/mem", "/proc/7/pagemap", "/proc/kcore", "/proc/sysrq-trigger", "/proc/sys/kernel/modprobe"] {
+        for path in
+            ["/proc/7/mem", "/proc/7/pagemap", "/proc/kcore", "/proc/sysrq-trigger", "/proc/sys/kernel/modprobe"]
+        {
             assert_eq!(of(path, Processes::All, true), Special::Hidden, "{path}");
         }
     }

@@ -1,6 +1,7 @@
 //! The roots: what of the file tree a job may use, and how.
 
 use super::path::Guest;
+use super::walk::{is_in_proc, is_of_proc};
 use lazaret_sys::file;
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 use std::io;
@@ -22,11 +23,7 @@ pub struct Access {
 
 impl Access {
     fn with(self, other: Self) -> Self {
-        Self {
-            read: self.read || other.read,
-            write: self.write || other.write,
-            execute: self.execute || other.execute,
-        }
+        Self { read: self.read || other.read, write: self.write || other.write, execute: self.execute || other.execute }
     }
 
     /// Whether `other` gives nothing that this does not.
@@ -66,6 +63,12 @@ pub enum RootError {
         guest: PathBuf,
         /// What failed.
         source: io::Error,
+    },
+    /// It is of a /proc that is mounted elsewhere: that would show this process.
+    #[error("`{guest}` is of another /proc")]
+    Proc {
+        /// As given.
+        guest: PathBuf,
     },
     /// Two of the same path.
     #[error("`{guest}` is named twice")]
@@ -155,6 +158,9 @@ impl Roots {
             let identity = Identity::of(place.as_fd()).map_err(look)?;
             let is_directory = is_directory(place.as_fd()).map_err(look)?;
             let real = real(place.as_fd()).map_err(look)?;
+            if !is_in_proc(&guest) && is_of_proc(place.as_fd()) {
+                return Err(RootError::Proc { guest: named });
+            }
             let place = Rc::new(place);
             held.push(Held { guest, place, access, real, identity, mount: identity.mount, is_directory });
         }
@@ -185,9 +191,7 @@ impl Roots {
             let place = match opened {
                 Ok(place) => place,
                 // The root is named where the tree has no such directory: it can be walked to, and looked at not.
-                Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => {
-                    self.tree.try_clone().map_err(look)?
-                }
+                Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => self.tree.try_clone().map_err(look)?,
                 Err(errno) => return Err(look(errno.into())),
             };
             let real = real(place.as_fd()).map_err(look)?;

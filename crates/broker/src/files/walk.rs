@@ -11,7 +11,7 @@ use super::root::{Roots, Under, own};
 use crate::caller::{Caller, CallerError};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use std::cell::OnceCell;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 /// MAXSYMLINKS of the kernel.
@@ -154,6 +154,9 @@ impl<'a, 'b> Walker<'a, 'b> {
         let Some(guest) = self.roots.locate(object.as_fd())? else {
             return Err(Stop::Refused { why: Why::Outside, at: None });
         };
+        if !is_in_proc(&guest) && is_of_proc(object.as_fd()) {
+            return refuse(Why::Outside, &guest);
+        }
         let what = match self.roots.under(&guest) {
             Under::Root { root, .. } => What::Inside { root, object: Rc::new(object), kind },
             Under::Above(above) => What::Above(Rc::clone(self.roots.above(above))),
@@ -172,7 +175,7 @@ impl<'a, 'b> Walker<'a, 'b> {
         let written = path.strip_prefix(b"/").unwrap_or(path);
         let names = base.iter().map(Vec::as_slice).chain(written.split(|byte| *byte == b'/'));
         let names: Vec<&[u8]> = names.collect();
-        let is_plain = |name: &&[u8]| !matches!(**name, b"" | b"." | b"..") && name.len() <= LONGEST_NAME;
+        let is_plain = |name: &&[u8]| !matches!(*name, b"" | b"." | b"..") && name.len() <= LONGEST_NAME;
         if end == End::Name || !names.iter().all(is_plain) || matches!(names[0], b"proc" | b"dev") {
             return Ok(None);
         }
@@ -210,7 +213,6 @@ impl<'a, 'b> Walker<'a, 'b> {
         let mut path = path;
         let slash = end == End::Name && path.ends_with(b"/");
         if slash {
-            path = path.trim_ascii_end();
             while let Some(shorter) = path.strip_suffix(b"/") {
                 path = shorter;
             }
@@ -310,18 +312,17 @@ impl<'a, 'b> Walker<'a, 'b> {
         let opened = self.open_child(spot, &guest, name);
         match (opened, named) {
             (opened, None) => opened,
-            (Ok(Spot { what: What::Inside { object, .. } | What::Link { object: Some(object), .. }, .. }), Some(text)) => {
-                Ok(Spot { guest, what: What::Link { object: Some(object), text } })
-            }
+            (
+                Ok(Spot { what: What::Inside { object, .. } | What::Link { object: Some(object), .. }, .. }),
+                Some(text),
+            ) => Ok(Spot { guest, what: What::Link { object: Some(object), text } }),
             (_, Some(text)) => Ok(Spot { guest, what: What::Link { object: None, text } }),
         }
     }
 
     fn open_child(&self, spot: &Spot, guest: &Guest, name: &[u8]) -> Result<Spot, Stop> {
         let (root, object) = match (self.roots.under(guest), &spot.what) {
-            (Under::Root { root, names }, _) if names == guest.len() => {
-                (root, Rc::clone(&self.roots.get(root).place))
-            }
+            (Under::Root { root, names }, _) if names == guest.len() => (root, Rc::clone(&self.roots.get(root).place)),
             (Under::Root { root, .. }, What::Inside { object, .. }) => {
                 let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 (root, Rc::new(rustix::fs::openat(&**object, name, flags, Mode::empty())?))
@@ -333,9 +334,8 @@ impl<'a, 'b> Walker<'a, 'b> {
             _ => return refuse(Why::Outside, guest),
         };
         let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
-        let is_proc = || rustix::fs::fstatfs(&object).is_ok_and(|system| i64::from(system.f_type) == PROC_MAGIC);
         // Another mount of /proc would show this process.
-        if !guest.names().first().is_some_and(|name| name == b"proc") && is_proc() {
+        if !is_in_proc(guest) && is_of_proc(object.as_fd()) {
             return refuse(Why::Outside, guest);
         }
         if kind == FileType::Symlink {
@@ -348,7 +348,7 @@ impl<'a, 'b> Walker<'a, 'b> {
 
     /// What a link says, as the job would say it: those of /proc speak of places, not of names.
     fn text_of(&self, guest: &Guest, text: Vec<u8>) -> Vec<u8> {
-        if guest.names().first().is_none_or(|name| name != b"proc") {
+        if !is_in_proc(guest) {
             return text;
         }
         let place = Guest::parse(&text).and_then(|real| self.roots.guest_of(&real));
@@ -391,9 +391,12 @@ impl<'a, 'b> Walker<'a, 'b> {
             return Ok(Special::Ordinary);
         }
         let shown = matches!(under, Under::Root { .. });
-        special(guest, self.processes, shown, || match self.ids.get() {
-            Some(ids) => Ok(ids.clone()),
-            None => Ok(self.ids.get_or_init(|| ids).clone()),
+        special(guest, self.processes, shown, || {
+            if let Some(ids) = self.ids.get() {
+                return Ok(ids.clone());
+            }
+            let ids = Ids::of(self.caller)?;
+            Ok(self.ids.get_or_init(|| ids).clone())
         })
     }
 
@@ -402,6 +405,16 @@ impl<'a, 'b> Walker<'a, 'b> {
         let object = self.caller.descriptor(number)?;
         Ok(rustix::fs::readlink(own(object.as_fd()), Vec::new())?.into_bytes())
     }
+}
+
+/// Whether it is at the place of /proc, where [`special`] counts.
+pub(super) fn is_in_proc(guest: &Guest) -> bool {
+    guest.names().first().is_some_and(|name| name == b"proc")
+}
+
+/// Whether it is of a file system of the kind of /proc, wherever that is mounted.
+pub(super) fn is_of_proc(object: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstatfs(object).is_ok_and(|system| i64::from(system.f_type) == PROC_MAGIC)
 }
 
 /// The names of a path, the last first.

@@ -1,0 +1,6 @@
+//! Real programs, and attacks, whose calls on files are made by the broker.
+
+#[path = "files/job.rs"]
+mod job;
+#[path = "files/programs.rs"]
+mod programs;
