@@ -20,6 +20,9 @@
 //! that matters, refuse chdir(2). What an owner may do through a descriptor that is open for reading alone (fchmod(2), fchown(2),
 //! fsetxattr(2)) is put to the broker too.
 //!
+//! The kernel lets nobody put a descriptor that is opened with O_PATH into another process by its listener. Who asks for one of
+//! a directory or file gets one for reading, where the roots permit that.
+//!
 //! # Executing
 //!
 //! A program cannot be executed for another process. The copy is decided on, so that the job has an answer as for any path,
@@ -54,7 +57,10 @@ use memory::Remote;
 use refusal::Stop;
 use request::Request;
 use root::Roots;
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 use std::rc::Rc;
 use walk::Walker;
 
@@ -236,7 +242,8 @@ impl Files {
             Stop::Caller(source) => return Err(FilesError::Caller { call, source }),
             Stop::Refused { why, at } => {
                 let written = request.and_then(|request| request.paths().next()).map(|at| at.path.clone());
-                let path = at.map(|guest| guest.to_bytes()).or(written).unwrap_or_default();
+                let written = written.map(|path| PathBuf::from(OsString::from_vec(path)));
+                let path = at.map(|guest| guest.to_path()).or(written).unwrap_or_default();
                 let errno = match request {
                     Some(Request::Never { errno, .. }) => *errno,
                     _ => why.errno(self.outside),

@@ -24,6 +24,10 @@ impl Guest {
         (!names.iter().any(|name| name == b"..")).then_some(Self(names))
     }
 
+    pub(super) fn of(names: &[&[u8]]) -> Self {
+        Self(names.iter().map(|name| name.to_vec()).collect())
+    }
+
     pub(super) fn names(&self) -> &[Vec<u8>] {
         &self.0
     }

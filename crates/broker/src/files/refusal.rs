@@ -2,6 +2,7 @@
 
 use super::path::Guest;
 use crate::caller::CallerError;
+use std::path::PathBuf;
 
 /// What the job is told of files that are not beneath its roots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Why {
     Device,
     /// Opening a FIFO by its name may wait for good. With O_NONBLOCK, or for both directions, it does not.
     Fifo,
+    /// It was to be opened with O_PATH, and cannot be for a job: only directories and files are, which it may read.
+    Unopened,
     /// It would get more rights by its new place.
     Across,
     /// The name is that of a root, or of a directory on the way to one.
@@ -46,7 +49,7 @@ impl Why {
                 Outside::Denied => libc::EACCES,
             },
             Self::Above | Self::Read | Self::Write | Self::Execute | Self::Device => libc::EACCES,
-            Self::Fifo => libc::EOPNOTSUPP,
+            Self::Fifo | Self::Unopened => libc::EOPNOTSUPP,
             Self::Across => libc::EXDEV,
             Self::Name => libc::EBUSY,
             Self::Call => libc::EPERM,
@@ -60,7 +63,7 @@ pub struct Refused {
     /// The call's name.
     pub call: &'static str,
     /// The path that it was refused for: where it leads, as far as it was followed; else as the job wrote it.
-    pub path: Vec<u8>,
+    pub path: PathBuf,
     /// Why.
     pub why: Why,
 }

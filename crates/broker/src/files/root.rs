@@ -3,7 +3,7 @@
 use super::path::Guest;
 use super::walk::{is_in_proc, is_of_proc};
 use lazaret_sys::file;
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatVfsMountFlags, StatxFlags};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -97,6 +97,9 @@ pub(super) struct Held {
     /// The mount that it is on.
     mount: Option<u64>,
     pub(super) is_directory: bool,
+    /// Whether what is on its own mount can be opened before it is known what it is: there are no devices, which act when
+    /// they are opened.
+    pub(super) has_no_devices: bool,
 }
 
 /// A directory on the way to a root.
@@ -161,8 +164,9 @@ impl Roots {
             if !is_in_proc(&guest) && is_of_proc(place.as_fd()) {
                 return Err(RootError::Proc { guest: named });
             }
-            let place = Rc::new(place);
-            held.push(Held { guest, place, access, real, identity, mount: identity.mount, is_directory });
+            let has_no_devices = has_no_devices(place.as_fd()).map_err(look)?;
+            let (place, mount) = (Rc::new(place), identity.mount);
+            held.push(Held { guest, place, access, real, identity, mount, is_directory, has_no_devices });
         }
         let own: Vec<(Guest, Access)> = held.iter().map(|root| (root.guest.clone(), root.access)).collect();
         for root in &mut held {
@@ -263,8 +267,7 @@ impl Roots {
             Err(e) if e.kind() == io::ErrorKind::InvalidData => return Ok(None),
             Err(e) => return Err(e),
         };
-        let beneath = self.held.iter().filter(|root| real.is_at_or_beneath(&root.real));
-        if let Some(root) = beneath.max_by_key(|root| (root.real.len(), root.guest.len())) {
+        if let Some(root) = self.nearest(&real) {
             let guest = root.guest.join(real.names().get(root.real.len()..).unwrap_or_default());
             let identity = Identity::of(object)?;
             if identity.mount.is_some() && identity.mount == root.mount {
@@ -282,11 +285,18 @@ impl Roots {
         Ok(None)
     }
 
+    /// The root that has the place that the kernel calls `real`: of several the one that gives most, and of equal ones that
+    /// which has the kernel's name for it.
+    fn nearest(&self, real: &Guest) -> Option<&Held> {
+        let beneath = self.held.iter().filter(|root| real.is_at_or_beneath(&root.real));
+        let given = |Access { read, write, execute }: Access| u8::from(read) + u8::from(write) + u8::from(execute);
+        beneath.max_by_key(|root| (given(root.access), root.guest == root.real, root.real.len()))
+    }
+
     /// The place that the kernel calls `real`, as the job would name it.
     pub(super) fn guest_of(&self, real: &Guest) -> Option<Guest> {
-        let beneath = self.held.iter().filter(|root| real.is_at_or_beneath(&root.real));
-        let found = beneath.max_by_key(|root| (root.real.len(), root.guest.len()));
-        let inside = found.map(|root| root.guest.join(real.names().get(root.real.len()..).unwrap_or_default()));
+        let inside =
+            self.nearest(real).map(|root| root.guest.join(real.names().get(root.real.len()..).unwrap_or_default()));
         inside.or_else(|| self.above.iter().find(|above| above.real == *real).map(|above| above.guest.clone()))
     }
 }
@@ -306,6 +316,16 @@ pub(super) fn real(object: BorrowedFd<'_>) -> io::Result<Guest> {
 /// The path by which this process names an object that it holds.
 pub(super) fn own(object: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", object.as_raw_fd())
+}
+
+/// Whether devices cannot be opened on this mount, or only those that an administrator put there: the kernel's own are on a
+/// tmpfs.
+fn has_no_devices(place: BorrowedFd<'_>) -> io::Result<bool> {
+    const TMPFS: i64 = 0x0102_1994;
+    const RAMFS: i64 = 0x8584_58f6;
+    let no_devices = rustix::fs::fstatvfs(place)?.f_flag.contains(StatVfsMountFlags::NODEV);
+    let kind = i64::from(rustix::fs::fstatfs(place)?.f_type);
+    Ok(no_devices || !matches!(kind, TMPFS | RAMFS))
 }
 
 fn is_directory(object: BorrowedFd<'_>) -> io::Result<bool> {

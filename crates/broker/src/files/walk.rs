@@ -7,9 +7,11 @@
 use super::path::Guest;
 use super::proc::{Ids, Processes, Special, special};
 use super::refusal::{Stop, Why, errno, refuse};
-use super::root::{Roots, Under, own};
+use super::root::{Held, Roots, Under, own};
 use crate::caller::{Caller, CallerError};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -87,6 +89,39 @@ impl Name {
     }
 }
 
+/// A path that the kernel can follow in one step.
+struct Shortcut<'s> {
+    root: usize,
+    from: &'s Rc<OwnedFd>,
+    rest: Cow<'s, [u8]>,
+    names: Vec<&'s [u8]>,
+}
+
+impl Shortcut<'_> {
+    fn open(&self, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        rustix::fs::openat2(&**self.from, &*self.rest, flags, Mode::empty(), resolve | ResolveFlags::NO_XDEV)
+    }
+
+    fn find(&self, end: End) -> Result<Option<Found>, Stop> {
+        match self.open(OFlags::PATH) {
+            Ok(object) => {
+                let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+                if kind == FileType::Symlink {
+                    return Ok(None);
+                }
+                let what = What::Inside { root: self.root, object: Rc::new(object), kind };
+                Ok(Some(Found::Object(Spot { guest: Guest::of(&self.names), what })))
+            }
+            // A link, another mount, a directory moved meanwhile; or a name to make.
+            Err(Errno::LOOP | Errno::XDEV | Errno::AGAIN) => Ok(None),
+            Err(Errno::NOENT) if matches!(end, End::ObjectOrName { .. }) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
 /// Follows paths of one waiting thread.
 pub(super) struct Walker<'a, 'b> {
     roots: &'a Roots,
@@ -94,22 +129,26 @@ pub(super) struct Walker<'a, 'b> {
     processes: Processes,
     ids: OnceCell<Ids>,
     links: u32,
+    started: Option<(i32, Spot)>,
     /// Whether any link on the way is an error, as RESOLVE_NO_SYMLINKS has it.
     pub(super) no_links: bool,
 }
 
 impl<'a, 'b> Walker<'a, 'b> {
     pub(super) fn new(roots: &'a Roots, caller: &'a Caller<'b>, processes: Processes) -> Self {
-        Self { roots, caller, processes, ids: OnceCell::new(), links: 0, no_links: false }
+        Self { roots, caller, processes, ids: OnceCell::new(), links: 0, started: None, no_links: false }
     }
 
     /// What `path` stands for, or names, from the directory that the caller's descriptor `dir` or its current directory is.
     pub(super) fn find(&mut self, dir: i32, path: &[u8], end: End) -> Result<Found, Stop> {
-        let start = if path.first() == Some(&b'/') { None } else { Some(self.directory(dir)?) };
         if path.is_empty() {
             return errno(libc::ENOENT);
         }
-        if let Some(found) = self.find_quickly(start.as_ref(), path, end)? {
+        let start = self.start(dir, path)?;
+        if end != End::Name
+            && let Some(shortcut) = self.shortcut(start.as_ref(), path)
+            && let Some(found) = shortcut.find(end)?
+        {
             return Ok(found);
         }
         let start = match start {
@@ -118,6 +157,44 @@ impl<'a, 'b> Walker<'a, 'b> {
         };
         self.links = 0;
         self.walk(start, path, end)
+    }
+
+    /// Where `path` begins; `None` at the top. It is looked up once in a call.
+    fn start(&mut self, dir: i32, path: &[u8]) -> Result<Option<Spot>, Stop> {
+        if path.first() == Some(&b'/') {
+            return Ok(None);
+        }
+        match &self.started {
+            Some((known, spot)) if *known == dir => Ok(Some(spot.clone())),
+            _ => {
+                let spot = self.directory(dir)?;
+                self.started = Some((dir, spot.clone()));
+                Ok(Some(spot))
+            }
+        }
+    }
+
+    /// Opens in one step of the kernel what `path` stands for, where that cannot be a device, and `may` says so of the
+    /// root. `None`: it takes more steps.
+    pub(super) fn open_quickly(
+        &mut self,
+        dir: i32,
+        path: &[u8],
+        flags: OFlags,
+        may: impl FnOnce(&Held) -> bool,
+    ) -> Result<Option<OwnedFd>, Stop> {
+        if path.is_empty() {
+            return Ok(None);
+        }
+        let start = self.start(dir, path)?;
+        let Some(shortcut) = self.shortcut(start.as_ref(), path) else { return Ok(None) };
+        let held = self.roots.get(shortcut.root);
+        if !(held.has_no_devices && may(held)) {
+            return Ok(None);
+        }
+        let Ok(object) = shortcut.open(flags) else { return Ok(None) };
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+        Ok(matches!(kind, FileType::RegularFile | FileType::Directory).then_some(object))
     }
 
     /// As [`Walker::find`], of what is to be there.
@@ -165,48 +242,29 @@ impl<'a, 'b> Walker<'a, 'b> {
         Ok(Spot { guest, what })
     }
 
-    /// The common case in one step of the kernel: no `.`, `..` or doubled slash, no link, no other mount, not /proc.
-    fn find_quickly(&self, start: Option<&Spot>, path: &[u8], end: End) -> Result<Option<Found>, Stop> {
+    /// The common case, which takes the kernel one step: no `.`, `..` or doubled slash, no link, no other mount, not /proc.
+    fn shortcut<'s>(&'s self, start: Option<&'s Spot>, path: &'s [u8]) -> Option<Shortcut<'s>> {
         let (base, base_object): (&[Vec<u8>], _) = match start {
             None => (&[], None),
             Some(Spot { guest, what: What::Inside { object, .. } }) => (guest.names(), Some(object)),
-            Some(_) => return Ok(None),
+            Some(_) => return None,
         };
         let written = path.strip_prefix(b"/").unwrap_or(path);
         let names = base.iter().map(Vec::as_slice).chain(written.split(|byte| *byte == b'/'));
         let names: Vec<&[u8]> = names.collect();
         let is_plain = |name: &&[u8]| !matches!(*name, b"" | b"." | b"..") && name.len() <= LONGEST_NAME;
-        if end == End::Name || !names.iter().all(is_plain) || matches!(names[0], b"proc" | b"dev") {
-            return Ok(None);
+        if !names.iter().all(is_plain) || matches!(names[0], b"proc" | b"dev") {
+            return None;
         }
-        let Under::Root { root, names: depth } = self.roots.under_names(&names) else { return Ok(None) };
+        let Under::Root { root, names: depth } = self.roots.under_names(&names) else { return None };
         if depth == names.len() {
-            return Ok(None);
+            return None;
         }
-        let rest;
         let (from, rest) = match base_object {
-            Some(object) if depth <= base.len() => (object, written),
-            _ => {
-                rest = names[depth..].join(&b'/');
-                (&self.roots.get(root).place, rest.as_slice())
-            }
+            Some(object) if depth <= base.len() => (object, Cow::Borrowed(written)),
+            _ => (&self.roots.get(root).place, Cow::Owned(names[depth..].join(&b'/'))),
         };
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        match rustix::fs::openat2(&**from, rest, flags, Mode::empty(), resolve | ResolveFlags::NO_XDEV) {
-            Ok(object) => {
-                let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
-                if kind == FileType::Symlink {
-                    return Ok(None);
-                }
-                let guest = Guest::parse(&[b"/", &names.join(&b'/')[..]].concat()).unwrap_or_else(Guest::top);
-                Ok(Some(Found::Object(Spot { guest, what: What::Inside { root, object: Rc::new(object), kind } })))
-            }
-            // A link, another mount, a directory moved meanwhile, a kernel without the call; or a name to make.
-            Err(rustix::io::Errno::LOOP | rustix::io::Errno::XDEV | rustix::io::Errno::AGAIN) => Ok(None),
-            Err(rustix::io::Errno::NOENT) if matches!(end, End::ObjectOrName { .. }) => Ok(None),
-            Err(errno) => Err(errno.into()),
-        }
+        Some(Shortcut { root, from, rest, names })
     }
 
     fn walk(&mut self, start: Spot, path: &[u8], end: End) -> Result<Found, Stop> {
