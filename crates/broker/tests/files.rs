@@ -4,3 +4,5 @@
 mod job;
 #[path = "files/programs.rs"]
 mod programs;
+#[path = "files/situations.rs"]
+mod situations;

@@ -28,6 +28,7 @@ impl Act<'_, '_> {
             0 | libc::S_IFREG => FileType::RegularFile,
             libc::S_IFIFO => FileType::Fifo,
             libc::S_IFSOCK => FileType::Socket,
+            libc::S_IFDIR => return errno(libc::EPERM),
             libc::S_IFCHR | libc::S_IFBLK => return Err(Stop::Refused { why: Why::Call, at: None }),
             _ => return errno(libc::EINVAL),
         };

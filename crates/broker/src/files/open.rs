@@ -270,7 +270,7 @@ impl Act<'_, '_> {
         }
         let start = At { path: b".".to_vec(), follow: true, empty: false, dir: at.dir };
         let Target::Inside { guest, object, .. } = self.target(&start)? else { return errno(libc::EOPNOTSUPP) };
-        if is_in_proc(&guest) || self.roots.names(&guest) {
+        if is_in_proc(&guest) {
             return errno(libc::EOPNOTSUPP);
         }
         let no_follow = OFlags::from_bits_retain((wish.flags & libc::O_NOFOLLOW).cast_unsigned());

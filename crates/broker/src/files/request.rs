@@ -13,6 +13,8 @@ pub(super) const ATTRIBUTE: usize = 64 << 10;
 /// struct open_how as of Linux 5.6, and the most that the kernel takes.
 const HOW: usize = 24;
 const MOST_HOW: usize = 4096;
+/// What `resolve` can say, as of Linux 5.12.
+const RESOLVE: u64 = 0x3f;
 
 const EMPTY_PATH: i32 = libc::AT_EMPTY_PATH;
 const NO_FOLLOW: i32 = libc::AT_SYMLINK_NOFOLLOW;
@@ -364,9 +366,8 @@ fn how(remote: &mut Remote<'_, '_>, r: &Registers<'_>) -> Result<Request, Stop> 
     let Ok(flags) = u32::try_from(flags) else { return errno(libc::EINVAL) };
     let flags = flags.cast_signed();
     let makes = flags & libc::O_CREAT != 0 || flags & libc::O_TMPFILE == libc::O_TMPFILE;
-    let known = ResolveFlags::all().bits();
     let Ok(mode) = u32::try_from(mode) else { return errno(libc::EINVAL) };
-    if (mode != 0 && !makes) || mode & !0o7777 != 0 || resolve & !known != 0 {
+    if (mode != 0 && !makes) || mode & !0o7777 != 0 || resolve & !RESOLVE != 0 {
         return errno(libc::EINVAL);
     }
     let resolve = ResolveFlags::from_bits_truncate(resolve);
