@@ -20,6 +20,7 @@ pub mod map;
 pub mod memory;
 pub mod observed;
 pub mod process;
+pub mod processor;
 pub mod seccomp;
 pub mod signal;
 pub mod socket;
