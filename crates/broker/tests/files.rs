@@ -1,5 +1,7 @@
 //! Real programs, and attacks, whose calls on files are made by the broker.
 
+#[path = "files/attacks.rs"]
+mod attacks;
 #[path = "files/job.rs"]
 mod job;
 #[path = "files/programs.rs"]

@@ -18,6 +18,9 @@ use std::rc::Rc;
 
 /// MAXSYMLINKS of the kernel.
 const MOST_LINKS: u32 = 40;
+/// How many names are looked up in one walk at most, with those that are looked up again for a `..`: a path through many
+/// links could have millions, while this process does nothing else.
+const MOST_STEPS: usize = 20_000;
 /// NAME_MAX.
 const LONGEST_NAME: usize = 255;
 /// PROC_SUPER_MAGIC.
@@ -129,6 +132,7 @@ pub(super) struct Walker<'a, 'b> {
     processes: Processes,
     ids: OnceCell<Ids>,
     links: u32,
+    steps: usize,
     started: Option<(i32, Spot)>,
     /// Whether any link on the way is an error, as RESOLVE_NO_SYMLINKS has it.
     pub(super) no_links: bool,
@@ -136,7 +140,7 @@ pub(super) struct Walker<'a, 'b> {
 
 impl<'a, 'b> Walker<'a, 'b> {
     pub(super) fn new(roots: &'a Roots, caller: &'a Caller<'b>, processes: Processes) -> Self {
-        Self { roots, caller, processes, ids: OnceCell::new(), links: 0, started: None, no_links: false }
+        Self { roots, caller, processes, ids: OnceCell::new(), links: 0, steps: 0, started: None, no_links: false }
     }
 
     /// What `path` stands for, or names, from the directory that the caller's descriptor `dir` or its current directory is.
@@ -282,6 +286,10 @@ impl<'a, 'b> Walker<'a, 'b> {
         }
         while let Some(name) = left.pop() {
             let is_last = left.is_empty();
+            self.steps += if name == b".." { spot.guest.len() } else { 1 };
+            if self.steps > MOST_STEPS {
+                return errno(libc::ELOOP);
+            }
             match (name.as_slice(), end) {
                 (b".", End::Name) if is_last => return Ok(Found::NoName(b".")),
                 (b"..", End::Name) if is_last => return Ok(Found::NoName(b"..")),
