@@ -123,7 +123,7 @@ fn a_path_that_is_changed_while_the_call_waits_counts_as_it_was_copied() {
 
     let ran = scene.held(scene.job().run(&[&scene.program, "memory"]));
 
-    assert!(ran.made > 50_000, "{}", ran.made);
+    assert!(ran.made > 10_000, "{}", ran.made);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn descriptors_from_outside_are_no_way_out() {
         let ran = Job { input: Some(there), outside, ..scene.job() }.run(&[&scene.program, "descriptors"]);
 
         let ran = scene.held(ran);
-        assert!(ran.made > 50_000, "{}", ran.made);
+        assert!(ran.made > 10_000, "{}", ran.made);
     }
 }
 
