@@ -41,9 +41,10 @@ mod proc;
 mod refusal;
 mod request;
 mod root;
+mod shortcut;
 mod walk;
 
-pub use identity::{Identity, IdentityError};
+pub use identity::{Identity, IdentityError, Taken};
 pub use memory::Memory;
 pub use proc::Processes;
 pub use refusal::{Outside, Refused, Why};

@@ -6,5 +6,7 @@ mod attacks;
 mod job;
 #[path = "files/programs.rs"]
 mod programs;
+#[path = "files/roots.rs"]
+mod roots;
 #[path = "files/situations.rs"]
 mod situations;

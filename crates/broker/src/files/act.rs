@@ -168,7 +168,7 @@ impl Act<'_, '_> {
     pub(super) fn held_rights(&self, object: &OwnedFd) -> Result<Access, Stop> {
         let flags = rustix::fs::fcntl_getfl(object)?;
         let place = self.roots.locate(object.as_fd())?;
-        let mut access = place.map_or_else(Access::default, |guest| self.rights(&guest));
+        let mut access = place.map_or_else(Access::default, |place| self.rights(&place.guest));
         if !flags.contains(OFlags::PATH) {
             let mode = flags & OFlags::RWMODE;
             access.read |= mode != OFlags::WRONLY;
@@ -185,7 +185,8 @@ impl Act<'_, '_> {
                 refuse(Why::Write, guest)
             }
             Target::Held { object } if !self.held_rights(object)?.write => {
-                Err(Stop::Refused { why: Why::Write, at: self.roots.locate(object.as_fd())? })
+                let at = self.roots.locate(object.as_fd())?.map(|place| place.guest);
+                Err(Stop::Refused { why: Why::Write, at })
             }
             target => target.object(),
         }

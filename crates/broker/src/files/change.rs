@@ -1,7 +1,7 @@
 //! Changing: names in directories, and what is known of files.
 
 use super::act::{Act, Done, Target};
-use super::proc::umask;
+use super::proc::{largest_file, umask};
 use super::refusal::{Stop, Why, errno, refuse};
 use super::request::At;
 use super::root::own;
@@ -161,6 +161,9 @@ impl Act<'_, '_> {
             }
             Target::Inside { .. } | Target::Link { .. } => return errno(libc::EINVAL),
         };
+        if length > largest_file(self.caller)? {
+            return errno(libc::EFBIG);
+        }
         // Not by the path: a lease would be waited for.
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::open(own(object), flags, Mode::empty())?;

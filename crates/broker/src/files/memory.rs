@@ -19,7 +19,7 @@ pub enum Memory {
 }
 
 /// The smallest page there is: memory ends at multiples of it.
-const PAGE: u64 = 4096;
+const PAGE: usize = 4096;
 
 /// What is asked of the memory of one thread.
 pub(super) struct Remote<'a, 'b> {
@@ -38,9 +38,9 @@ impl Remote<'_, '_> {
         while text.len() < bound {
             let at = address.checked_add(text.len() as u64).ok_or(CallerError::Errno(libc::EFAULT))?;
             // Most are short; none is read beyond a page that may be the last.
-            let to_page_end = usize::try_from(PAGE - at % PAGE).unwrap_or(usize::MAX);
+            let to_page_end = PAGE - usize::try_from(at).map_or(0, |at| at % PAGE);
             let piece = to_page_end.min(bound - text.len()).min(if text.is_empty() { 256 } else { usize::MAX });
-            let mut bytes = [0_u8; PAGE as usize];
+            let mut bytes = [0_u8; PAGE];
             let Some(bytes) = bytes.get_mut(..piece) else { return Err(CallerError::Errno(libc::EFAULT)) };
             let read = self.read(at, bytes)?;
             if let Some(end) = bytes[..read].iter().position(|byte| *byte == 0) {

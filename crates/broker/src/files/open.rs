@@ -218,7 +218,7 @@ impl Act<'_, '_> {
                     return errno(libc::ENXIO);
                 }
             }
-            FileType::Fifo if !wish.has(libc::O_NONBLOCK) && !(asked.read && asked.write) => {
+            FileType::Fifo if !(wish.has(libc::O_NONBLOCK) || asked.read && asked.write) => {
                 return refuse(Why::Fifo, guest);
             }
             _ => {}
@@ -301,7 +301,7 @@ impl Act<'_, '_> {
             Target::Held { object } => {
                 let kind = FileType::from_raw_mode(rustix::fs::fstat(object)?.st_mode);
                 match self.roots.locate(object.as_fd())? {
-                    Some(guest) => (guest, kind),
+                    Some(place) => (place.guest, kind),
                     None => return Err(Stop::Refused { why: Why::Execute, at: None }),
                 }
             }

@@ -64,9 +64,25 @@ pub(super) fn umask(caller: &Caller<'_>) -> Result<u32, Stop> {
     mask.ok_or(Stop::Caller(CallerError::Gone))
 }
 
+/// RLIMIT_FSIZE of the caller, which the kernel would compare with this process's own.
+///
+/// Source: proc_pid_limits(5).
+pub(super) fn largest_file(caller: &Caller<'_>) -> Result<u64, Stop> {
+    let limits = about(caller, "limits")?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max file size"));
+    match line.and_then(|line| line.split_ascii_whitespace().next()) {
+        Some("unlimited") => Ok(u64::MAX),
+        Some(bytes) => bytes.parse().map_err(|_no_number| Stop::Caller(CallerError::Gone)),
+        None => Err(Stop::Caller(CallerError::Gone)),
+    }
+}
+
 fn status(caller: &Caller<'_>) -> Result<String, Stop> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", caller.tid()));
-    match status {
+    about(caller, "status")
+}
+
+fn about(caller: &Caller<'_>, name: &str) -> Result<String, Stop> {
+    match std::fs::read_to_string(format!("/proc/{}/{name}", caller.tid())) {
         Ok(status) if caller.is_waiting() => Ok(status),
         Ok(_) => Err(Stop::Caller(CallerError::Gone)),
         Err(_) if !caller.is_waiting() => Err(Stop::Caller(CallerError::Gone)),
@@ -169,7 +185,7 @@ fn of_process(
 ) -> Result<Special, Stop> {
     let ids = ids()?;
     let own = number == ids.process || number == ids.thread;
-    if !own && !(shown && processes == Processes::All) {
+    if !(own || shown && processes == Processes::All) {
         return Ok(Special::Hidden);
     }
     // A thread's directory has what a process's has.

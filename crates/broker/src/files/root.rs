@@ -128,6 +128,14 @@ impl Identity {
     }
 }
 
+/// Where something is that a job has a descriptor of.
+#[derive(Debug)]
+pub(super) struct Located {
+    pub(super) guest: Guest,
+    /// Whether it is on the mount of its root.
+    pub(super) on_mount: bool,
+}
+
 /// Where a path leads before any directory is looked into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Under {
@@ -261,7 +269,7 @@ impl Roots {
 
     /// Where in the job's tree the directory `object` is that it holds, if beneath a root or above one. What the kernel says
     /// of places counts on the mount of the root alone; elsewhere the directory has to be found there.
-    pub(super) fn locate(&self, object: BorrowedFd<'_>) -> io::Result<Option<Guest>> {
+    pub(super) fn locate(&self, object: BorrowedFd<'_>) -> io::Result<Option<Located>> {
         let real = match real(object) {
             Ok(real) => real,
             Err(e) if e.kind() == io::ErrorKind::InvalidData => return Ok(None),
@@ -271,15 +279,15 @@ impl Roots {
             let guest = root.guest.join(real.names().get(root.real.len()..).unwrap_or_default());
             let identity = Identity::of(object)?;
             if identity.mount.is_some() && identity.mount == root.mount {
-                return Ok(Some(guest));
+                return Ok(Some(Located { guest, on_mount: true }));
             }
             let found = open_beneath(&root.place, &real.relative(root.real.len()));
             let same = found.and_then(|found| Identity::of(found.as_fd())).is_ok_and(|found| found == identity);
-            return Ok(same.then_some(guest));
+            return Ok(same.then_some(Located { guest, on_mount: false }));
         }
         for above in self.above.iter().filter(|above| above.real == real) {
             if Identity::of(above.place.as_fd())? == Identity::of(object)? {
-                return Ok(Some(above.guest.clone()));
+                return Ok(Some(Located { guest: above.guest.clone(), on_mount: false }));
             }
         }
         Ok(None)
@@ -324,7 +332,7 @@ fn has_no_devices(place: BorrowedFd<'_>) -> io::Result<bool> {
     const TMPFS: i64 = 0x0102_1994;
     const RAMFS: i64 = 0x8584_58f6;
     let no_devices = rustix::fs::fstatvfs(place)?.f_flag.contains(StatVfsMountFlags::NODEV);
-    let kind = i64::from(rustix::fs::fstatfs(place)?.f_type);
+    let kind = rustix::fs::fstatfs(place)?.f_type;
     Ok(no_devices || !matches!(kind, TMPFS | RAMFS))
 }
 

@@ -7,11 +7,9 @@
 use super::path::Guest;
 use super::proc::{Ids, Processes, Special, special};
 use super::refusal::{Stop, Why, errno, refuse};
-use super::root::{Held, Roots, Under, own};
+use super::root::{Located, Roots, Under, own};
 use crate::caller::{Caller, CallerError};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
-use rustix::io::Errno;
-use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::rc::Rc;
@@ -22,8 +20,8 @@ const MOST_LINKS: u32 = 40;
 /// links could have millions, while this process does nothing else.
 const MOST_STEPS: usize = 20_000;
 /// NAME_MAX.
-const LONGEST_NAME: usize = 255;
-/// PROC_SUPER_MAGIC.
+pub(super) const LONGEST_NAME: usize = 255;
+/// PROC_SUPER_MAGIC of statfs(2).
 const PROC_MAGIC: i64 = 0x9fa0;
 
 /// Where a walk has come to.
@@ -92,42 +90,9 @@ impl Name {
     }
 }
 
-/// A path that the kernel can follow in one step.
-struct Shortcut<'s> {
-    root: usize,
-    from: &'s Rc<OwnedFd>,
-    rest: Cow<'s, [u8]>,
-    names: Vec<&'s [u8]>,
-}
-
-impl Shortcut<'_> {
-    fn open(&self, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(&**self.from, &*self.rest, flags, Mode::empty(), resolve | ResolveFlags::NO_XDEV)
-    }
-
-    fn find(&self, end: End) -> Result<Option<Found>, Stop> {
-        match self.open(OFlags::PATH) {
-            Ok(object) => {
-                let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
-                if kind == FileType::Symlink {
-                    return Ok(None);
-                }
-                let what = What::Inside { root: self.root, object: Rc::new(object), kind };
-                Ok(Some(Found::Object(Spot { guest: Guest::of(&self.names), what })))
-            }
-            // A link, another mount, a directory moved meanwhile; or a name to make.
-            Err(Errno::LOOP | Errno::XDEV | Errno::AGAIN) => Ok(None),
-            Err(Errno::NOENT) if matches!(end, End::ObjectOrName { .. }) => Ok(None),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-}
-
 /// Follows paths of one waiting thread.
 pub(super) struct Walker<'a, 'b> {
-    roots: &'a Roots,
+    pub(super) roots: &'a Roots,
     caller: &'a Caller<'b>,
     processes: Processes,
     ids: OnceCell<Ids>,
@@ -164,7 +129,7 @@ impl<'a, 'b> Walker<'a, 'b> {
     }
 
     /// Where `path` begins; `None` at the top. It is looked up once in a call.
-    fn start(&mut self, dir: i32, path: &[u8]) -> Result<Option<Spot>, Stop> {
+    pub(super) fn start(&mut self, dir: i32, path: &[u8]) -> Result<Option<Spot>, Stop> {
         if path.first() == Some(&b'/') {
             return Ok(None);
         }
@@ -178,29 +143,6 @@ impl<'a, 'b> Walker<'a, 'b> {
         }
     }
 
-    /// Opens in one step of the kernel what `path` stands for, where that cannot be a device, and `may` says so of the
-    /// root. `None`: it takes more steps.
-    pub(super) fn open_quickly(
-        &mut self,
-        dir: i32,
-        path: &[u8],
-        flags: OFlags,
-        may: impl FnOnce(&Held) -> bool,
-    ) -> Result<Option<OwnedFd>, Stop> {
-        if path.is_empty() {
-            return Ok(None);
-        }
-        let start = self.start(dir, path)?;
-        let Some(shortcut) = self.shortcut(start.as_ref(), path) else { return Ok(None) };
-        let held = self.roots.get(shortcut.root);
-        if !(held.has_no_devices && may(held)) {
-            return Ok(None);
-        }
-        let Ok(object) = shortcut.open(flags) else { return Ok(None) };
-        let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
-        Ok(matches!(kind, FileType::RegularFile | FileType::Directory).then_some(object))
-    }
-
     /// As [`Walker::find`], of what is to be there.
     pub(super) fn find_object(&mut self, dir: i32, path: &[u8], follow: bool) -> Result<Spot, Stop> {
         match self.find(dir, path, End::Object { follow })? {
@@ -211,7 +153,10 @@ impl<'a, 'b> Walker<'a, 'b> {
 
     /// Where the caller's descriptor `dir` is, or its current directory.
     fn directory(&self, dir: i32) -> Result<Spot, Stop> {
-        let object = if dir == libc::AT_FDCWD { self.current_directory()? } else { self.caller.descriptor(dir)? };
+        if dir == libc::AT_FDCWD {
+            return self.place(self.current_directory()?, FileType::Directory);
+        }
+        let object = self.caller.descriptor(dir)?;
         let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
         if kind != FileType::Directory {
             return errno(libc::ENOTDIR);
@@ -232,10 +177,10 @@ impl<'a, 'b> Walker<'a, 'b> {
 
     /// Where an object that the caller holds is in its tree.
     pub(super) fn place(&self, object: OwnedFd, kind: FileType) -> Result<Spot, Stop> {
-        let Some(guest) = self.roots.locate(object.as_fd())? else {
+        let Some(Located { guest, on_mount }) = self.roots.locate(object.as_fd())? else {
             return Err(Stop::Refused { why: Why::Outside, at: None });
         };
-        if !is_in_proc(&guest) && is_of_proc(object.as_fd()) {
+        if !on_mount && !is_in_proc(&guest) && is_of_proc(object.as_fd()) {
             return refuse(Why::Outside, &guest);
         }
         let what = match self.roots.under(&guest) {
@@ -244,31 +189,6 @@ impl<'a, 'b> Walker<'a, 'b> {
             Under::Outside => return refuse(Why::Outside, &guest),
         };
         Ok(Spot { guest, what })
-    }
-
-    /// The common case, which takes the kernel one step: no `.`, `..` or doubled slash, no link, no other mount, not /proc.
-    fn shortcut<'s>(&'s self, start: Option<&'s Spot>, path: &'s [u8]) -> Option<Shortcut<'s>> {
-        let (base, base_object): (&[Vec<u8>], _) = match start {
-            None => (&[], None),
-            Some(Spot { guest, what: What::Inside { object, .. } }) => (guest.names(), Some(object)),
-            Some(_) => return None,
-        };
-        let written = path.strip_prefix(b"/").unwrap_or(path);
-        let names = base.iter().map(Vec::as_slice).chain(written.split(|byte| *byte == b'/'));
-        let names: Vec<&[u8]> = names.collect();
-        let is_plain = |name: &&[u8]| !matches!(*name, b"" | b"." | b"..") && name.len() <= LONGEST_NAME;
-        if !names.iter().all(is_plain) || matches!(names[0], b"proc" | b"dev") {
-            return None;
-        }
-        let Under::Root { root, names: depth } = self.roots.under_names(&names) else { return None };
-        if depth == names.len() {
-            return None;
-        }
-        let (from, rest) = match base_object {
-            Some(object) if depth <= base.len() => (object, Cow::Borrowed(written)),
-            _ => (&self.roots.get(root).place, Cow::Owned(names[depth..].join(&b'/'))),
-        };
-        Some(Shortcut { root, from, rest, names })
     }
 
     fn walk(&mut self, start: Spot, path: &[u8], end: End) -> Result<Found, Stop> {
@@ -480,7 +400,7 @@ pub(super) fn is_in_proc(guest: &Guest) -> bool {
 
 /// Whether it is of a file system of the kind of /proc, wherever that is mounted.
 pub(super) fn is_of_proc(object: BorrowedFd<'_>) -> bool {
-    rustix::fs::fstatfs(object).is_ok_and(|system| i64::from(system.f_type) == PROC_MAGIC)
+    rustix::fs::fstatfs(object).is_ok_and(|system| system.f_type == PROC_MAGIC)
 }
 
 /// The names of a path, the last first.

@@ -1,8 +1,9 @@
 //! Ordinary programs do beneath the broker what they do without.
 
 use crate::job::{Job, READ, Ran};
-use lazaret_broker::files::{Exec, Memory, Outside, Why};
+use lazaret_broker::files::{Exec, Identity, Memory, Outside, Why};
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -174,4 +175,53 @@ fn memory_that_is_read_with_a_bound_gives_the_same() {
     let ran = job.run(&["/bin/sh", "-c", "cat a; ls -l sub > /dev/null && readlink /proc/self/fd/0; stat -c %s a"]);
 
     assert_eq!(ran.went_well().output, "alpha\n/dev/null\n6\n");
+}
+
+#[test]
+fn what_an_earlier_phase_had_is_gone_in_the_next() {
+    let scene = scene();
+    let fonts = scene.path().join("fonts");
+    fs::create_dir(&fonts).expect("new");
+    fs::write(fonts.join("f"), "font\n").expect("new");
+    let mut job = Job::new(&work(&scene)).with(&fonts, READ);
+    job.phase = Some((work(&scene).join("begun"), vec![fonts.clone()]));
+    let script = "exec 5< ../fonts/f; cat ../fonts/f; echo > begun; cat ../fonts/f || cat a; cat <&5";
+
+    let ran = job.run(&["/bin/sh", "-c", script]);
+
+    assert_eq!(ran.output, "font\nalpha\nfont\n", "{ran:#?}");
+}
+
+#[test]
+fn the_jobs_user_makes_its_files_and_has_its_own_rights() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let scene = scene();
+    let (uid, groups) = (65534, vec![65533]);
+    fs::set_permissions(scene.path(), fs::Permissions::from_mode(0o755)).expect("own");
+    fs::set_permissions(work(&scene), fs::Permissions::from_mode(0o777)).expect("own");
+    fs::set_permissions(work(&scene).join("a"), fs::Permissions::from_mode(0o600)).expect("own");
+    chown(work(&scene).join("sub"), Some(0), Some(65533)).expect("root");
+    fs::set_permissions(work(&scene).join("sub"), fs::Permissions::from_mode(0o770)).expect("own");
+    let job = Job { identity: Identity::Job { uid, gid: uid, groups }, ..Job::new(&work(&scene)) };
+    let script = "umask 077; echo x > n; cat a; mkdir m; cat sub/b; chown 0 n; chmod 644 a; test -r a || echo no";
+    let command = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--groups=65533", "/bin/sh", "-c", script];
+
+    let ran = job.run(&command);
+
+    assert_eq!(ran.output, "beta\nno\n", "{ran:#?}");
+    let made = ["n", "m"].map(|name| fs::metadata(work(&scene).join(name)).expect("it was made"));
+    assert_eq!(made.map(|made| (made.uid(), made.gid(), made.mode() & 0o777)), [(uid, uid, 0o600), (uid, uid, 0o700)]);
+    assert_eq!(fs::metadata(work(&scene).join("a")).expect("it is there").mode() & 0o777, 0o600);
+    assert!(rustix::process::geteuid().is_root() && fs::read(work(&scene).join("a")).is_ok());
+}
+
+#[test]
+fn no_file_becomes_longer_than_the_job_may_have_it() {
+    let scene = scene();
+
+    let ran = shell(&scene, "ulimit -f 1; /usr/bin/python3 -c 'import os; os.truncate(\"a\", 1 << 20)'; stat -c %s a");
+
+    assert!(ran.output == "6\n" && ran.error.contains("File too large"), "{ran:#?}");
 }
