@@ -3,7 +3,7 @@
 use super::act::{Act, Done, Target};
 use super::refusal::{Stop, Why, errno, refuse};
 use super::request::{ATTRIBUTE, At};
-use super::root::own;
+use super::root::{kind_of, own};
 use lazaret_sys::file;
 use rustix::fs::FileType;
 use std::ffi::CString;
@@ -56,7 +56,7 @@ impl Act<'_, '_> {
         let mut text = match self.target(at)? {
             Target::Link { text, .. } => text,
             Target::Held { object } if at.path.is_empty() => {
-                let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+                let kind = kind_of(object.as_fd())?;
                 if kind != FileType::Symlink {
                     return errno(libc::ENOENT);
                 }

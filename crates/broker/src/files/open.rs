@@ -9,7 +9,7 @@ use super::path::Guest;
 use super::proc::umask;
 use super::refusal::{Stop, Why, errno, refuse};
 use super::request::At;
-use super::root::{Access, Held, own};
+use super::root::{Access, Held, kind_of, own};
 use super::walk::{End, Found, Name, is_in_proc};
 use super::{Exec, Processes};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
@@ -235,7 +235,7 @@ impl Act<'_, '_> {
     /// Opens once more what the caller has a descriptor of, for no more than that one is open for.
     fn open_held(&mut self, object: &OwnedFd, wish: Wish) -> Result<Done, Stop> {
         let flags = rustix::fs::fcntl_getfl(object)?;
-        let kind = FileType::from_raw_mode(rustix::fs::fstat(object)?.st_mode);
+        let kind = kind_of(object.as_fd())?;
         if kind != FileType::Directory && wish.has(libc::O_DIRECTORY) {
             return errno(libc::ENOTDIR);
         }
@@ -277,7 +277,7 @@ impl Act<'_, '_> {
         let flags = OFlags::PATH | OFlags::CLOEXEC | no_follow;
         let resolve = resolve | ResolveFlags::NO_MAGICLINKS;
         let found = rustix::fs::openat2(&*object, &at.path, flags, Mode::empty(), resolve)?;
-        let kind = FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode);
+        let kind = kind_of(found.as_fd())?;
         if kind == FileType::Symlink && !wish.has(libc::O_PATH) {
             return errno(libc::ELOOP);
         }
@@ -299,7 +299,7 @@ impl Act<'_, '_> {
             Target::Above { guest, .. } => return refuse(Why::Execute, guest),
             Target::Link { .. } => return errno(libc::ELOOP),
             Target::Held { object } => {
-                let kind = FileType::from_raw_mode(rustix::fs::fstat(object)?.st_mode);
+                let kind = kind_of(object.as_fd())?;
                 match self.roots.locate(object.as_fd())? {
                     Some(place) => (place.guest, kind),
                     None => return Err(Stop::Refused { why: Why::Execute, at: None }),

@@ -13,6 +13,27 @@ pub(super) const ATTRIBUTE: usize = 64 << 10;
 /// struct open_how as of Linux 5.6, and the most that the kernel takes.
 const HOW: usize = 24;
 const MOST_HOW: usize = 4096;
+/// The flags of open(2), which openat2(2) takes no others than.
+const OPEN: i32 = libc::O_ACCMODE
+    | libc::O_APPEND
+    | libc::O_ASYNC
+    | libc::O_CLOEXEC
+    | libc::O_CREAT
+    | libc::O_DIRECT
+    | libc::O_DIRECTORY
+    | libc::O_EXCL
+    | libc::O_LARGEFILE
+    | libc::O_NOATIME
+    | libc::O_NOCTTY
+    | libc::O_NOFOLLOW
+    | libc::O_NONBLOCK
+    | libc::O_PATH
+    | libc::O_SYNC
+    | libc::O_TMPFILE
+    | libc::O_TRUNC
+    | KERNELS_LARGEFILE;
+/// O_LARGEFILE as the kernel has it on 64 bits, where the C library has 0.
+const KERNELS_LARGEFILE: i32 = if cfg!(target_arch = "x86_64") { 0o100_000 } else { 0o400_000 };
 /// What `resolve` can say, as of Linux 5.12.
 const RESOLVE: u64 = 0x3f;
 
@@ -365,6 +386,9 @@ fn how(remote: &mut Remote<'_, '_>, r: &Registers<'_>) -> Result<Request, Stop> 
     let (flags, mode, resolve) = (number(0), number(8), number(16));
     let Ok(flags) = u32::try_from(flags) else { return errno(libc::EINVAL) };
     let flags = flags.cast_signed();
+    if flags & !OPEN != 0 {
+        return errno(libc::EINVAL);
+    }
     let makes = flags & libc::O_CREAT != 0 || flags & libc::O_TMPFILE == libc::O_TMPFILE;
     let Ok(mode) = u32::try_from(mode) else { return errno(libc::EINVAL) };
     if (mode != 0 && !makes) || mode & !0o7777 != 0 || resolve & !RESOLVE != 0 {

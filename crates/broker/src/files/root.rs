@@ -2,8 +2,7 @@
 
 use super::path::Guest;
 use super::walk::{is_in_proc, is_of_proc};
-use lazaret_sys::file;
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatVfsMountFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, StatxFlags};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -64,8 +63,9 @@ pub enum RootError {
         /// What failed.
         source: io::Error,
     },
-    /// It is of a /proc that is mounted elsewhere: that would show this process.
-    #[error("`{guest}` is of another /proc")]
+    /// It is of a /proc that is mounted elsewhere, or is one process's part of /proc, as `/proc/self` is this one's: it would show
+    /// the job another process than itself.
+    #[error("`{guest}` is one process's part of /proc, or another /proc")]
     Proc {
         /// As given.
         guest: PathBuf,
@@ -167,9 +167,9 @@ impl Roots {
             }
             let look = |source: io::Error| RootError::Look { guest: named.clone(), source };
             let identity = Identity::of(place.as_fd()).map_err(look)?;
-            let is_directory = is_directory(place.as_fd()).map_err(look)?;
+            let is_directory = kind_of(place.as_fd()).map_err(look)? == FileType::Directory;
             let real = real(place.as_fd()).map_err(look)?;
-            if !is_in_proc(&guest) && is_of_proc(place.as_fd()) {
+            if is_of_proc(place.as_fd()) && !is_anybodys(&guest, &real) {
                 return Err(RootError::Proc { guest: named });
             }
             let has_no_devices = has_no_devices(place.as_fd()).map_err(look)?;
@@ -309,6 +309,13 @@ impl Roots {
     }
 }
 
+/// Whether what is at `real` in some /proc is named as it is there, and is no process's.
+fn is_anybodys(guest: &Guest, real: &Guest) -> bool {
+    let of_process =
+        |name: &Vec<u8>| name.iter().all(u8::is_ascii_digit) || matches!(name.as_slice(), b"self" | b"thread-self");
+    is_in_proc(guest) && real.names().ends_with(guest.names()) && !guest.names().get(1).is_some_and(of_process)
+}
+
 fn open_beneath(place: &OwnedFd, rest: &[u8]) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -336,8 +343,9 @@ fn has_no_devices(place: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(no_devices || !matches!(kind, TMPFS | RAMFS))
 }
 
-fn is_directory(object: BorrowedFd<'_>) -> io::Result<bool> {
-    let mode = file::extended_status(object, 0, StatxFlags::TYPE.bits())?;
-    let mode = mode.bytes().get(28..30).map_or(0, |mode| u16::from_ne_bytes([mode[0], mode[1]]));
-    Ok(rustix::fs::FileType::from_raw_mode(mode.into()) == rustix::fs::FileType::Directory)
+/// What kind of thing `object` is. Where a server of files knows more, it is not asked.
+pub(super) fn kind_of(object: BorrowedFd<'_>) -> io::Result<FileType> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let found = rustix::fs::statx(object, "", flags, StatxFlags::TYPE)?;
+    Ok(FileType::from_raw_mode(found.stx_mode.into()))
 }

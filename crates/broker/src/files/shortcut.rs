@@ -2,12 +2,12 @@
 
 use super::path::Guest;
 use super::refusal::Stop;
-use super::root::{Held, Under};
+use super::root::{Held, Under, kind_of};
 use super::walk::{End, Found, LONGEST_NAME, Spot, Walker, What};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::borrow::Cow;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 
 /// A path beneath a root, from a directory that is beneath it.
@@ -28,7 +28,7 @@ impl Shortcut<'_> {
     pub(super) fn find(&self, end: End) -> Result<Option<Found>, Stop> {
         match self.open(OFlags::PATH) {
             Ok(object) => {
-                let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+                let kind = kind_of(object.as_fd())?;
                 if kind == FileType::Symlink {
                     return Ok(None);
                 }
@@ -63,7 +63,7 @@ impl Walker<'_, '_> {
             return Ok(None);
         }
         let Ok(object) = shortcut.open(flags) else { return Ok(None) };
-        let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+        let kind = kind_of(object.as_fd())?;
         Ok(matches!(kind, FileType::RegularFile | FileType::Directory).then_some(object))
     }
 

@@ -7,7 +7,7 @@
 use super::path::Guest;
 use super::proc::{Ids, Processes, Special, special};
 use super::refusal::{Stop, Why, errno, refuse};
-use super::root::{Located, Roots, Under, own};
+use super::root::{Located, Roots, Under, kind_of, own};
 use crate::caller::{Caller, CallerError};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use std::cell::OnceCell;
@@ -157,7 +157,7 @@ impl<'a, 'b> Walker<'a, 'b> {
             return self.place(self.current_directory()?, FileType::Directory);
         }
         let object = self.caller.descriptor(dir)?;
-        let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+        let kind = kind_of(object.as_fd())?;
         if kind != FileType::Directory {
             return errno(libc::ENOTDIR);
         }
@@ -278,7 +278,7 @@ impl<'a, 'b> Walker<'a, 'b> {
     fn child(&self, spot: &Spot, name: &[u8]) -> Result<Spot, Stop> {
         if let What::Descriptor(number) = spot.what {
             let object = self.caller.descriptor(number)?;
-            let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+            let kind = kind_of(object.as_fd())?;
             if kind != FileType::Directory {
                 return errno(libc::ENOTDIR);
             }
@@ -319,7 +319,7 @@ impl<'a, 'b> Walker<'a, 'b> {
             }
             _ => return refuse(Why::Outside, guest),
         };
-        let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+        let kind = kind_of(object.as_fd())?;
         // Another mount of /proc would show this process.
         if !is_in_proc(guest) && is_of_proc(object.as_fd()) {
             return refuse(Why::Outside, guest);
@@ -354,7 +354,7 @@ impl<'a, 'b> Walker<'a, 'b> {
                 } else {
                     Rc::new(rustix::fs::openat2(&*held.place, rest, flags, Mode::empty(), resolve)?)
                 };
-                let kind = FileType::from_raw_mode(rustix::fs::fstat(&object)?.st_mode);
+                let kind = kind_of(object.as_fd())?;
                 What::Inside { root, object, kind }
             }
             Under::Above(above) => What::Above(Rc::clone(self.roots.above(above))),

@@ -30,6 +30,11 @@ fn roots_are_absolute_paths_that_are_named_once_and_no_other_proc() {
     let twice = files(vec![root("/tmp", tmp, READ), root("/tmp/", tmp, CHANGE)]);
     let proc = files(vec![root("/tmp", Path::new("/proc"), READ)]);
 
+    let own = ["/proc/self", "/proc/mounts", "/proc/1"].map(|path| files(vec![root(path, Path::new(path), READ)]));
+    let whole = files(vec![root("/proc", Path::new("/proc"), READ), root("/proc/sys", Path::new("/proc/sys"), READ)]);
+
+    assert!(own.iter().all(|own| matches!(own, Err(RootError::Proc { .. }))), "{own:?}");
+    assert!(whole.is_ok());
     assert!(matches!(relative, Err(RootError::Path { .. })));
     assert!(matches!(upwards, Err(RootError::Path { .. })));
     assert!(matches!(twice, Err(RootError::Twice { .. })));

@@ -146,6 +146,8 @@ int main(int argc, char **argv) {
     O(how(AT_FDCWD, "f", O_RDONLY, 0, 0, 5000));
     O(how(AT_FDCWD, "f", O_RDONLY, 0600, 0, 24));
     O(how(AT_FDCWD, "f", O_RDONLY, 0, 1 << 20, 24));
+    O(how(AT_FDCWD, "f", 1L << 30, 0, 0, 24));
+    O(how(AT_FDCWD, "f", O_RDONLY | O_CLOEXEC, 0, 0, 24));
     O(how(AT_FDCWD, "l", O_RDONLY, 0, RESOLVE_NO_SYMLINKS, 24));
     O(how(AT_FDCWD, "ld/f", O_RDONLY, 0, RESOLVE_NO_SYMLINKS, 24));
     O(how(AT_FDCWD, "d/f", O_RDONLY, 0, RESOLVE_NO_SYMLINKS, 24));
