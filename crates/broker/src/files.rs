@@ -28,7 +28,28 @@
 //! A program cannot be executed for another process. The copy is decided on, so that the job has an answer as for any path,
 //! and where [`Exec::Held`] says that something else holds what is executed, the kernel makes the call. The job can change
 //! the path between the two: the rule that holds is the other one, Landlock's right to execute. Without such a rule,
-//! executing is refused.
+//! executing is refused. That rule stays as it was when the job began: of [`Files::restrict`] it knows nothing, so a later
+//! phase in which nothing may be executed has to be one whose roots have no right to it at all.
+//!
+//! # What it needs
+//!
+//! - A filter that puts all of [`calls`] to the supervisor, or refuses them, and whose listener was made with
+//!   `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19): otherwise a signal has a call made once more that was made already,
+//!   and a second mkdir(2) fails.
+//! - openat2(2), Linux 5.6, and /proc in this process's own tree.
+//! - Roots of file systems that answer by themselves. A server of files (FUSE, NFS) is asked when a file is opened, and this
+//!   process waits for it. Leases, FIFOs and devices do not hold it up.
+//!
+//! # What differs from the kernel's own calls
+//!
+//! - Permission to search is asked for beneath a root, not in the directories above it.
+//! - The caller's mask on modes is taken off where a default access list would take its place.
+//! - `fs.protected_symlinks`, `fs.protected_regular` and `fs.protected_fifos` are not looked at.
+//! - A FIFO that would be waited for is refused, a lease that would be waited for is `EAGAIN`.
+//! - openat2(2) with a bound on the walk opens, and makes nothing; extended attributes of others than `user.` and access lists
+//!   are not changed; devices are not made; a walk has a bound of its own on its length.
+//! - O_PATH, as said above, and O_NOFOLLOW are not among the flags that fcntl(2) tells.
+//! - What the kernel remembers of files that are made or looked for counts to this process's memory, not the job's.
 
 mod act;
 mod change;
@@ -62,7 +83,7 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 use walk::Walker;
 
 /// Who holds what a job executes.
@@ -163,7 +184,7 @@ impl Files {
     /// When a root cannot be used.
     pub fn new(setting: Setting) -> Result<Self, RootError> {
         let Setting { tree, roots, outside, exec, identity, processes, memory } = setting;
-        let roots = Roots::new(Rc::new(tree), roots)?;
+        let roots = Roots::new(Arc::new(tree), roots)?;
         let mut taken = Vec::new();
         for name in calls() {
             let Some(number) = Arch::native().and_then(|arch| table::number(arch, name)) else { continue };

@@ -9,7 +9,7 @@ use super::{Exec, Processes};
 use crate::caller::Caller;
 use rustix::fs::{FileType, OFlags};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What came of a call.
 #[derive(Debug)]
@@ -33,11 +33,11 @@ pub(super) enum Done {
 #[derive(Debug)]
 pub(super) enum Target {
     /// A directory on the way to a root.
-    Above { guest: Guest, object: Rc<OwnedFd> },
+    Above { guest: Guest, object: Arc<OwnedFd> },
     /// Something beneath a root.
-    Inside { guest: Guest, root: usize, object: Rc<OwnedFd>, kind: FileType },
+    Inside { guest: Guest, root: usize, object: Arc<OwnedFd>, kind: FileType },
     /// A link that is not followed.
-    Link { guest: Guest, object: Option<Rc<OwnedFd>>, text: Vec<u8> },
+    Link { guest: Guest, object: Option<Arc<OwnedFd>>, text: Vec<u8> },
     /// What the caller has a descriptor of, wherever it is.
     Held { object: OwnedFd },
 }

@@ -48,7 +48,16 @@ impl Act<'_, '_> {
                     () => Ok(Done::Value(0)),
                 }
             }
-            Target::Above { .. } | Target::Link { .. } | Target::Held { .. } => Ok(Done::Value(0)),
+            Target::Held { object } => {
+                let rights = self.held_rights(object)?;
+                let why = match () {
+                    () if has(libc::R_OK) && !rights.read => Why::Read,
+                    () if has(libc::W_OK) && !rights.write => Why::Write,
+                    () => return Ok(Done::Value(0)),
+                };
+                Err(Stop::Refused { why, at: None })
+            }
+            Target::Above { .. } | Target::Link { .. } => Ok(Done::Value(0)),
         }
     }
 

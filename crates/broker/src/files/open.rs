@@ -14,7 +14,7 @@ use super::walk::{End, Found, Name, is_in_proc};
 use super::{Exec, Processes};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What of the flags is handed on when something is opened.
 const HANDED_ON: i32 = libc::O_ACCMODE
@@ -190,7 +190,7 @@ impl Act<'_, '_> {
         &self,
         guest: &Guest,
         root: usize,
-        (object, kind): (&Rc<OwnedFd>, FileType),
+        (object, kind): (&Arc<OwnedFd>, FileType),
         wish: Wish,
     ) -> Result<Done, Stop> {
         if kind != FileType::Directory && wish.has(libc::O_DIRECTORY) {

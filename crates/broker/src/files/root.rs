@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// What may be done beneath a root. Looking at status, links and permissions is part of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -88,7 +88,7 @@ pub enum RootError {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) guest: Guest,
-    pub(super) place: Rc<OwnedFd>,
+    pub(super) place: Arc<OwnedFd>,
     pub(super) access: Access,
     /// Where the place is, as the kernel says it.
     real: Guest,
@@ -106,7 +106,7 @@ pub(super) struct Held {
 #[derive(Debug)]
 struct Above {
     guest: Guest,
-    place: Rc<OwnedFd>,
+    place: Arc<OwnedFd>,
     real: Guest,
 }
 
@@ -153,11 +153,11 @@ pub(super) struct Roots {
     held: Vec<Held>,
     above: Vec<Above>,
     /// Whether the tree as a whole is one of them.
-    pub(super) tree: Rc<OwnedFd>,
+    pub(super) tree: Arc<OwnedFd>,
 }
 
 impl Roots {
-    pub(super) fn new(tree: Rc<OwnedFd>, roots: Vec<Root>) -> Result<Self, RootError> {
+    pub(super) fn new(tree: Arc<OwnedFd>, roots: Vec<Root>) -> Result<Self, RootError> {
         let mut held: Vec<Held> = Vec::with_capacity(roots.len());
         for Root { guest: named, place, access } in roots {
             let guest = Guest::parse(named.as_os_str().as_bytes());
@@ -173,7 +173,7 @@ impl Roots {
                 return Err(RootError::Proc { guest: named });
             }
             let has_no_devices = has_no_devices(place.as_fd()).map_err(look)?;
-            let (place, mount) = (Rc::new(place), identity.mount);
+            let (place, mount) = (Arc::new(place), identity.mount);
             held.push(Held { guest, place, access, real, identity, mount, is_directory, has_no_devices });
         }
         let own: Vec<(Guest, Access)> = held.iter().map(|root| (root.guest.clone(), root.access)).collect();
@@ -207,14 +207,14 @@ impl Roots {
                 Err(errno) => return Err(look(errno.into())),
             };
             let real = real(place.as_fd()).map_err(look)?;
-            self.above.push(Above { guest, place: Rc::new(place), real });
+            self.above.push(Above { guest, place: Arc::new(place), real });
         }
         Ok(())
     }
 
     /// Fewer roots in place of these.
     pub(super) fn restrict(&self, roots: Vec<Root>) -> Result<Self, RootError> {
-        let fewer = Self::new(Rc::clone(&self.tree), roots)?;
+        let fewer = Self::new(Arc::clone(&self.tree), roots)?;
         for root in &fewer.held {
             let within = match self.under(&root.guest) {
                 Under::Root { root: outer, names } => self.has(outer, names, root),
@@ -242,7 +242,7 @@ impl Roots {
         &self.held[root]
     }
 
-    pub(super) fn above(&self, above: usize) -> &Rc<OwnedFd> {
+    pub(super) fn above(&self, above: usize) -> &Arc<OwnedFd> {
         &self.above[above].place
     }
 

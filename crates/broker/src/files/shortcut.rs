@@ -8,12 +8,12 @@ use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::borrow::Cow;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A path beneath a root, from a directory that is beneath it.
 pub(super) struct Shortcut<'s> {
     root: usize,
-    from: &'s Rc<OwnedFd>,
+    from: &'s Arc<OwnedFd>,
     rest: Cow<'s, [u8]>,
     names: Vec<&'s [u8]>,
 }
@@ -32,7 +32,7 @@ impl Shortcut<'_> {
                 if kind == FileType::Symlink {
                     return Ok(None);
                 }
-                let what = What::Inside { root: self.root, object: Rc::new(object), kind };
+                let what = What::Inside { root: self.root, object: Arc::new(object), kind };
                 Ok(Some(Found::Object(Spot { guest: Guest::of(&self.names), what })))
             }
             // A link, another mount, a directory moved meanwhile; or a name to make.

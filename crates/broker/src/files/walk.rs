@@ -12,7 +12,7 @@ use crate::caller::{Caller, CallerError};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use std::cell::OnceCell;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// MAXSYMLINKS of the kernel.
 const MOST_LINKS: u32 = 40;
@@ -35,11 +35,11 @@ pub(super) struct Spot {
 #[derive(Debug, Clone)]
 pub(super) enum What {
     /// A directory on the way to a root.
-    Above(Rc<OwnedFd>),
+    Above(Arc<OwnedFd>),
     /// Something beneath this root, or the root itself, opened with O_PATH.
-    Inside { root: usize, object: Rc<OwnedFd>, kind: FileType },
+    Inside { root: usize, object: Arc<OwnedFd>, kind: FileType },
     /// A link, opened itself, that the kernel must not follow, or none can be opened: the text is what counts.
-    Link { object: Option<Rc<OwnedFd>>, text: Vec<u8> },
+    Link { object: Option<Arc<OwnedFd>>, text: Vec<u8> },
     /// The caller's own descriptor.
     Descriptor(i32),
     /// A directory of /proc that no root has.
@@ -184,8 +184,8 @@ impl<'a, 'b> Walker<'a, 'b> {
             return refuse(Why::Outside, &guest);
         }
         let what = match self.roots.under(&guest) {
-            Under::Root { root, .. } => What::Inside { root, object: Rc::new(object), kind },
-            Under::Above(above) => What::Above(Rc::clone(self.roots.above(above))),
+            Under::Root { root, .. } => What::Inside { root, object: Arc::new(object), kind },
+            Under::Above(above) => What::Above(Arc::clone(self.roots.above(above))),
             Under::Outside => return refuse(Why::Outside, &guest),
         };
         Ok(Spot { guest, what })
@@ -308,13 +308,13 @@ impl<'a, 'b> Walker<'a, 'b> {
 
     fn open_child(&self, spot: &Spot, guest: &Guest, name: &[u8]) -> Result<Spot, Stop> {
         let (root, object) = match (self.roots.under(guest), &spot.what) {
-            (Under::Root { root, names }, _) if names == guest.len() => (root, Rc::clone(&self.roots.get(root).place)),
+            (Under::Root { root, names }, _) if names == guest.len() => (root, Arc::clone(&self.roots.get(root).place)),
             (Under::Root { root, .. }, What::Inside { object, .. }) => {
                 let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                (root, Rc::new(rustix::fs::openat(&**object, name, flags, Mode::empty())?))
+                (root, Arc::new(rustix::fs::openat(&**object, name, flags, Mode::empty())?))
             }
             (Under::Above(above), _) => {
-                let what = What::Above(Rc::clone(self.roots.above(above)));
+                let what = What::Above(Arc::clone(self.roots.above(above)));
                 return Ok(Spot { guest: guest.clone(), what });
             }
             _ => return refuse(Why::Outside, guest),
@@ -350,14 +350,14 @@ impl<'a, 'b> Walker<'a, 'b> {
                 let held = self.roots.get(root);
                 let rest = guest.relative(names);
                 let object = if guest.len() == names {
-                    Rc::clone(&held.place)
+                    Arc::clone(&held.place)
                 } else {
-                    Rc::new(rustix::fs::openat2(&*held.place, rest, flags, Mode::empty(), resolve)?)
+                    Arc::new(rustix::fs::openat2(&*held.place, rest, flags, Mode::empty(), resolve)?)
                 };
                 let kind = kind_of(object.as_fd())?;
                 What::Inside { root, object, kind }
             }
-            Under::Above(above) => What::Above(Rc::clone(self.roots.above(above))),
+            Under::Above(above) => What::Above(Arc::clone(self.roots.above(above))),
             Under::Outside if self.special(&guest)? == Special::Way => What::Way,
             Under::Outside => return refuse(Why::Outside, &guest),
         };

@@ -168,7 +168,7 @@ static void descriptors(void) {
     char name[64];
     struct stat st;
     outside = received();
-    int bare = received(), file = received();
+    int bare = received(), file = received(), bare_file = received();
     inside = open(".", O_RDONLY | O_DIRECTORY);
     int dirs[] = {outside, bare};
     for (int at = 0; at < 2; at++) {
@@ -217,6 +217,15 @@ static void descriptors(void) {
     if (!linkat(file, "", AT_FDCWD, "taken2", AT_EMPTY_PATH) ||
         !linkat(AT_FDCWD, name, AT_FDCWD, "taken3", AT_SYMLINK_FOLLOW))
         printf("ESCAPED: linked\n");
+    /* One that was opened with O_PATH gives nothing. */
+    sprintf(name, "/proc/self/fd/%d", bare_file);
+    got("bare file", open(name, O_RDONLY));
+    got("bare file in dev", open(name + 5, O_RDONLY));
+    if (!linkat(bare_file, "", AT_FDCWD, "taken4", AT_EMPTY_PATH) ||
+        !linkat(AT_FDCWD, name, AT_FDCWD, "taken5", AT_SYMLINK_FOLLOW) || !truncate(name, 0) || !chmod(name, 0777) ||
+        !syscall(452, bare_file, "", 0777, AT_EMPTY_PATH) || !fchownat(bare_file, "", 1, 1, AT_EMPTY_PATH) ||
+        !utimensat(bare_file, "", NULL, AT_EMPTY_PATH) || !setxattr(name, "user.x", "x", 1, 0) || !access(name, W_OK))
+        printf("ESCAPED: by a bare file\n");
     start(exchanger, NULL);
     for (int at = 0; at < 2500; at++) {
         got("exchanged", openat(50, "secret", O_RDONLY));

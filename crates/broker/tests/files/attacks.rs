@@ -140,7 +140,8 @@ fn descriptors_from_outside_are_no_way_out() {
         let directory = File::open(scene.path("outside")).expect("it is there");
         let bare = open_path(&scene.path("outside"));
         let file = File::open(scene.path("secret")).expect("it is there");
-        for sent in [directory.as_fd(), bare.as_fd(), file.as_fd()] {
+        let bare_file = open_path(&scene.path("secret"));
+        for sent in [directory.as_fd(), bare.as_fd(), file.as_fd(), bare_file.as_fd()] {
             descriptor::send(here.as_fd(), b"x", &[sent]).expect("there is room");
         }
 
