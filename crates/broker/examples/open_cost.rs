@@ -4,7 +4,9 @@
 //! without and with the broker in turns, so that both see the same machine.
 
 use lazaret_broker::Caller;
-use lazaret_broker::files::{Access, Exec, Files, Identity, Memory, Outcome, Outside, Processes, Root, Setting, calls};
+use lazaret_broker::files::{
+    Access, Exec, Files, Identity, Memory, Outcome, Outside, Processes, Root, Setting, Taken, calls,
+};
 use lazaret_filter::{Action, Arch, Backend, Call, Filter, Rule, table};
 use lazaret_inspect::Reader;
 use lazaret_sys::observed::{self, Command};
@@ -19,6 +21,16 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Instant;
 
 const ROUNDS: usize = 5;
+
+/// How the broker makes the calls.
+#[derive(Clone)]
+struct Scene {
+    identity: Identity,
+    /// Whose ids its thread has all the time.
+    taken: Option<Identity>,
+    memory: Memory,
+}
+
 /// The first word of the arguments of the job.
 const JOB: &str = "job";
 
@@ -52,9 +64,13 @@ fn compare(opens: &str) -> Result<(), Box<dyn Error>> {
     std::fs::write(directory.join("one/two/file"), "")?;
     std::os::unix::fs::symlink("two/file", directory.join("one/link"))?;
     let uid = rustix::process::geteuid();
-    let mut scenes = vec![("as this user", Identity::Own)];
+    let own = Scene { identity: Identity::Own, taken: None, memory: Memory::Direct };
+    let bounded = Scene { memory: Memory::Bounded, ..own.clone() };
+    let mut scenes = vec![("as this user", own.clone()), ("its memory read with a bound", bounded)];
     if uid.is_root() {
-        scenes.push(("as the job's user", Identity::Job { uid: 65534, gid: 65534, groups: Vec::new() }));
+        let job = Identity::Job { uid: 65534, gid: 65534, groups: Vec::new() };
+        scenes.push(("as the job's user", Scene { identity: job.clone(), ..own.clone() }));
+        scenes.push(("as the job's user, once for all", Scene { taken: Some(job), ..own }));
     }
     let absolute = |name: &str| directory.join(name).to_string_lossy().into_owned();
     let none = absolute("one/two/none");
@@ -65,20 +81,20 @@ fn compare(opens: &str) -> Result<(), Box<dyn Error>> {
         ("..", absolute("one/two/../two/file"), OFlags::CLOEXEC),
         ("what is not there", none, OFlags::CLOEXEC),
     ];
-    for (identity_name, identity) in scenes {
+    for (scene_name, scene) in scenes {
         for (case, path, flags) in &cases {
             let arguments = [JOB, path, opens, &flags.bits().to_string()];
             let mut native = Vec::new();
             let mut brokered = Vec::new();
             for _ in 0..ROUNDS {
                 native.push(run(&directory, &arguments, None)?);
-                brokered.push(run(&directory, &arguments, Some(&identity))?);
+                brokered.push(run(&directory, &arguments, Some(&scene))?);
             }
             native.sort_unstable();
             brokered.sort_unstable();
             let (native, brokered) = (native[ROUNDS / 2], brokered[ROUNDS / 2]);
             println!(
-                "{identity_name}, {case}: native {native} ns, brokered {brokered} ns, more {} ns",
+                "{scene_name}, {case}: native {native} ns, brokered {brokered} ns, more {} ns",
                 brokered.saturating_sub(native)
             );
         }
@@ -92,7 +108,7 @@ fn place(path: &std::path::Path) -> Result<OwnedFd, rustix::io::Errno> {
 }
 
 /// Runs the job, and makes its calls where it has somebody to be made them for. Without, the filter is there too.
-fn run(directory: &std::path::Path, arguments: &[&str], identity: Option<&Identity>) -> Result<u128, Box<dyn Error>> {
+fn run(directory: &std::path::Path, arguments: &[&str], scene: Option<&Scene>) -> Result<u128, Box<dyn Error>> {
     let own = std::env::current_exe()?;
     let program = CString::new(own.as_os_str().as_encoded_bytes())?;
     let mut texts = vec![program.clone()];
@@ -109,7 +125,7 @@ fn run(directory: &std::path::Path, arguments: &[&str], identity: Option<&Identi
         environment: &[],
         directory: place(directory)?.as_fd(),
         streams: [null.as_fd(), output.as_fd(), null.as_fd()],
-        filter: &filter(identity.is_some())?,
+        filter: &filter(scene.is_some())?,
         ruleset: None,
     })?;
     seccomp::wake_in_place(started.listener.as_fd());
@@ -126,13 +142,14 @@ fn run(directory: &std::path::Path, arguments: &[&str], identity: Option<&Identi
         roots,
         outside: Outside::Absent,
         exec: Exec::Refused,
-        identity: identity.cloned().unwrap_or(Identity::Own),
+        identity: scene.map_or(Identity::Own, |scene| scene.identity.clone()),
         processes: Processes::Own,
-        memory: Memory::Direct,
+        memory: scene.map_or(Memory::Direct, |scene| scene.memory),
     })?;
     let mut reader = Reader::default();
     // As long as the job runs; kept for each answer alone, it costs about four microseconds more.
     let kept = lazaret_sys::processor::keep_own();
+    let taken = scene.and_then(|scene| scene.taken.as_ref()).map(Identity::take).transpose()?;
     loop {
         let mut events = [PollFd::new(&started.listener, PollFlags::IN), PollFd::new(&started.process, PollFlags::IN)];
         poll(&mut events, None)?;
@@ -151,6 +168,7 @@ fn run(directory: &std::path::Path, arguments: &[&str], identity: Option<&Identi
         }
     }
     drop(kept);
+    taken.map_or(Ok(()), Taken::give_back)?;
     lazaret_sys::wait::reap(started.pid)?;
     let mut told = String::new();
     output.rewind()?;

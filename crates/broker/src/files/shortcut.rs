@@ -62,7 +62,12 @@ impl Walker<'_, '_> {
         if !(held.has_no_devices && may(held)) {
             return Ok(None);
         }
-        let Ok(object) = shortcut.open(flags) else { return Ok(None) };
+        let object = match shortcut.open(flags) {
+            Ok(object) => object,
+            Err(Errno::NOENT) => return Err(Errno::NOENT.into()),
+            // To be looked at step by step.
+            Err(_) => return Ok(None),
+        };
         let kind = kind_of(object.as_fd())?;
         Ok(matches!(kind, FileType::RegularFile | FileType::Directory).then_some(object))
     }

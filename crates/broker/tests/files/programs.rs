@@ -76,6 +76,16 @@ fn a_shell_makes_moves_links_and_removes_files() {
 }
 
 #[test]
+fn modes_are_the_jobs_own_whatever_the_supervisors_mask_is() {
+    let scene = scene();
+
+    let ran =
+        shell(&scene, "umask 0; mkdir z; : > y; mkfifo w; stat -c %a z y w; umask 077; mkdir u; : > t; stat -c %a u t");
+
+    assert_eq!(ran.went_well().output, "777\n666\n666\n700\n600\n");
+}
+
+#[test]
 fn trees_are_walked_copied_and_removed() {
     let scene = scene();
     let script = "set -e; find . | sort; cp -a sub copy; find copy -type f -exec cat {} +; rm -r sub; ls -R; du -a copy \
