@@ -97,8 +97,8 @@ impl<'a> Caller<'a> {
         Ok(self.process.get_or_init(|| process).as_fd())
     }
 
-    /// The object that the number `descriptor` stands for in the caller, at this moment. Other threads of the job may make it
-    /// stand for another in the next: so whatever is decided is decided about this object, and done with it.
+    /// The object that the number `descriptor` stands for in the caller, at this moment. Other threads of the job may
+    /// make it stand for another in the next: so whatever is decided is decided about this object, and done with it.
     ///
     /// # Errors
     ///
@@ -160,7 +160,8 @@ impl<'a> Caller<'a> {
         if self.is_waiting() { Ok(read) } else { Err(CallerError::Gone) }
     }
 
-    /// Has the number `number` of the caller stand for `object`, in place of what it stands for, while the call waits on.
+    /// Has the number `number` of the caller stand for `object`, in place of what it stands for, while the call waits
+    /// on.
     ///
     /// # Errors
     ///

@@ -2,43 +2,44 @@
 //!
 //! # What decides
 //!
-//! The path is copied once. The copy is followed from descriptor to descriptor (`walk`), and what counts is the root beneath
-//! which it was found: [`Roots`](Root) give access to places, and a place outside of them does not exist or is refused, with the
-//! same answer whether something is there or not. What was found is opened, or changed, through its descriptor. Wherever
-//! directories are moved meanwhile, a walk stays beneath the roots that it began at; a directory that is moved out of a root
-//! while it is walked through counts as beneath it until the walk is over, as it would for a process that has it open.
+//! The path is copied once. The copy is followed from descriptor to descriptor (`walk`), and what counts is the root
+//! beneath which it was found: [`Roots`](Root) give access to places, and a place outside of them does not exist or is
+//! refused, with the same answer whether something is there or not. What was found is opened, or changed, through its
+//! descriptor. Wherever directories are moved meanwhile, a walk stays beneath the roots that it began at; a directory
+//! that is moved out of a root while it is walked through counts as beneath it until the walk is over, as it would for
+//! a process that has it open.
 //!
 //! Directories above roots can be walked through and looked at. They are not listed, and nothing else in them exists.
 //!
 //! # What descriptors are worth
 //!
-//! A descriptor of a file is the file: whoever has it may read or write as it was opened, and needs no broker. Descriptors
-//! may be sent to a job or by it (SCM_RIGHTS), which therefore takes nothing and gives nothing. A descriptor of a directory is a
-//! place where a path begins. It is looked up where that directory is in the job's tree, and where it is none of it, every
-//! path from there is refused. The current directory is the same: so chdir(2) and fchdir(2) are not put to the broker, and
-//! may be made by the kernel for any directory. By trying them, a job can find out which directories its user may enter; where
-//! that matters, refuse chdir(2). What an owner may do through a descriptor that is open for reading alone (fchmod(2), fchown(2),
-//! fsetxattr(2)) is put to the broker too.
+//! A descriptor of a file is the file: whoever has it may read or write as it was opened, and needs no broker.
+//! Descriptors may be sent to a job or by it (SCM_RIGHTS), which therefore takes nothing and gives nothing. A
+//! descriptor of a directory is a place where a path begins. It is looked up where that directory is in the job's
+//! tree, and where it is none of it, every path from there is refused. The current directory is the same: so chdir(2)
+//! and fchdir(2) are not put to the broker, and may be made by the kernel for any directory. By trying them, a job can
+//! find out which directories its user may enter; where that matters, refuse chdir(2). What an owner may do through a
+//! descriptor that is open for reading alone (fchmod(2), fchown(2), fsetxattr(2)) is put to the broker too.
 //!
-//! The kernel lets nobody put a descriptor that is opened with O_PATH into another process by its listener. Who asks for one of
-//! a directory or file gets one for reading, where the roots permit that.
+//! The kernel lets nobody put a descriptor that is opened with O_PATH into another process by its listener. Who asks
+//! for one of a directory or file gets one for reading, where the roots permit that.
 //!
 //! # Executing
 //!
-//! A program cannot be executed for another process. The copy is decided on, so that the job has an answer as for any path,
-//! and where [`Exec::Held`] says that something else holds what is executed, the kernel makes the call. The job can change
-//! the path between the two: the rule that holds is the other one, Landlock's right to execute. Without such a rule,
-//! executing is refused. That rule stays as it was when the job began: of [`Files::restrict`] it knows nothing, so a later
-//! phase in which nothing may be executed has to be one whose roots have no right to it at all.
+//! A program cannot be executed for another process. The copy is decided on, so that the job has an answer as for any
+//! path, and where [`Exec::Held`] says that something else holds what is executed, the kernel makes the call. The job
+//! can change the path between the two: the rule that holds is the other one, Landlock's right to execute. Without
+//! such a rule, executing is refused. That rule stays as it was when the job began: of [`Files::restrict`] it knows
+//! nothing, so a later phase in which nothing may be executed has to be one whose roots have no right to it at all.
 //!
 //! # What it needs
 //!
 //! - A filter that puts all of [`calls`] to the supervisor, or refuses them, and whose listener was made with
-//!   `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19): otherwise a signal has a call made once more that was made already,
-//!   and a second mkdir(2) fails.
+//!   `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV` (Linux 5.19): otherwise a signal has a call made once more that was made
+//!   already, and a second mkdir(2) fails.
 //! - openat2(2), Linux 5.6, and /proc in this process's own tree.
-//! - Roots of file systems that answer by themselves. A server of files (FUSE, NFS) is asked when a file is opened, and this
-//!   process waits for it. Leases, FIFOs and devices do not hold it up.
+//! - Roots of file systems that answer by themselves. A server of files (FUSE, NFS) is asked when a file is opened,
+//!   and this process waits for it. Leases, FIFOs and devices do not hold it up.
 //!
 //! # What differs from the kernel's own calls
 //!
@@ -46,8 +47,8 @@
 //! - The caller's mask on modes is taken off where a default access list would take its place.
 //! - `fs.protected_symlinks`, `fs.protected_regular` and `fs.protected_fifos` are not looked at.
 //! - A FIFO that would be waited for is refused, a lease that would be waited for is `EAGAIN`.
-//! - openat2(2) with a bound on the walk opens, and makes nothing; extended attributes of others than `user.` and access lists
-//!   are not changed; devices are not made; a walk has a bound of its own on its length.
+//! - openat2(2) with a bound on the walk opens, and makes nothing; extended attributes of others than `user.` and
+//!   access lists are not changed; devices are not made; a walk has a bound of its own on its length.
 //! - O_PATH, as said above, and O_NOFOLLOW are not among the flags that fcntl(2) tells.
 //! - What the kernel remembers of files that are made or looked for counts to this process's memory, not the job's.
 
@@ -91,7 +92,8 @@ use walk::Walker;
 pub enum Exec {
     /// Nobody: nothing is executed.
     Refused,
-    /// A wall that does not depend on the job's memory, and lets it execute what the roots have for that alone: Landlock.
+    /// A wall that does not depend on the job's memory, and lets it execute what the roots have for that alone:
+    /// Landlock.
     Held,
 }
 
@@ -170,8 +172,9 @@ pub enum FilesError {
     },
 }
 
-/// The calls that have to be put to the supervisor, by name: all that take paths, but for chdir(2), and those on descriptors
-/// that an owner may make without a right to write. What is not made for any job is among them, and refused.
+/// The calls that have to be put to the supervisor, by name: all that take paths, but for chdir(2), and those on
+/// descriptors that an owner may make without a right to write. What is not made for any job is among them, and
+/// refused.
 pub fn calls() -> impl Iterator<Item = &'static str> {
     lazaret_inspect::path_calls().filter(|name| *name != "chdir").chain(request::ON_DESCRIPTORS.iter().copied())
 }
@@ -220,8 +223,8 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// When nothing can be had of the caller, or the job's user cannot be had. The call was not made then, or nobody will
-    /// know that it was.
+    /// When nothing can be had of the caller, or the job's user cannot be had. The call was not made then, or nobody
+    /// will know that it was.
     pub fn make(&mut self, caller: &Caller<'_>, reader: &mut Reader, call: &Call) -> Result<Made, FilesError> {
         let native = Arch::from_audit(call.audit_arch).is_some_and(|arch| Some(arch) == Arch::native());
         let Some(name) = self.name(call.nr).filter(|_| native) else {

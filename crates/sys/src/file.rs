@@ -72,8 +72,8 @@ pub fn system_status(file: BorrowedFd<'_>) -> io::Result<Filled> {
     Ok(filled)
 }
 
-/// Asks whether this thread, with its effective ids and those for files, may do `mode` (`R_OK`, `W_OK`, `X_OK`) with what
-/// `file` stands for.
+/// Asks whether this thread, with its effective ids and those for files, may do `mode` (`R_OK`, `W_OK`, `X_OK`) with
+/// what `file` stands for.
 ///
 /// Source: faccessat2(2), `AT_EACCESS`, `AT_EMPTY_PATH`; Linux 5.8.
 ///
@@ -108,8 +108,8 @@ pub fn watch(instance: BorrowedFd<'_>, path: &CStr, mask: u32) -> io::Result<i64
 pub fn set_times(file: BorrowedFd<'_>, times: Option<&[u8; 32]>) -> io::Result<()> {
     let times = times.map_or(std::ptr::null(), |times| times.as_ptr());
     let (file, empty, flags) = (file.as_raw_fd(), c"".as_ptr(), libc::AT_EMPTY_PATH);
-    // SAFETY: an empty string that is static, and 32 live bytes or null; the kernel copies them wherever they are aligned
-    // to.
+    // SAFETY: an empty string that is static, and 32 live bytes or null; the kernel copies them wherever they are
+    // aligned to.
     crate::check(unsafe { libc::syscall(libc::SYS_utimensat, file, empty, times, flags) }).map(drop)
 }
 

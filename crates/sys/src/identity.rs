@@ -1,18 +1,18 @@
 //! The ids by which the kernel checks what a thread does with files.
 //!
-//! The C library changes ids of all threads of a process together. These calls are made past it, and count for the calling
-//! thread alone. Source: setfsuid(2), setfsgid(2), setgroups(2), nptl(7).
+//! The C library changes ids of all threads of a process together. These calls are made past it, and count for the
+//! calling thread alone. Source: setfsuid(2), setfsgid(2), setgroups(2), nptl(7).
 
 use std::io;
 
 /// An id that is none: the kernel changes nothing, and says which one there is.
 const NOBODY: u32 = u32::MAX;
 
-/// Has the kernel check files for `uid`, and says whether it does so from then on. Away from 0, the thread's capabilities
-/// over files become ineffective, and they are effective again when it comes back.
+/// Has the kernel check files for `uid`, and says whether it does so from then on. Away from 0, the thread's
+/// capabilities over files become ineffective, and they are effective again when it comes back.
 ///
-/// Like any change of ids it makes the process one that cannot be dumped, and takes the thread's signal for its parent's
-/// death away.
+/// Like any change of ids it makes the process one that cannot be dumped, and takes the thread's signal for its
+/// parent's death away.
 pub fn set_file_uid(uid: u32) -> bool {
     // SAFETY: numbers only.
     unsafe { libc::syscall(libc::SYS_setfsuid, uid) };

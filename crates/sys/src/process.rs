@@ -35,8 +35,8 @@ pub fn write_memory(pid: u32, address: u64, bytes: &[u8]) -> io::Result<usize> {
     let here = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
     let Ok(base) = usize::try_from(address) else { return Err(io::Error::from_raw_os_error(libc::EFAULT)) };
     let there = libc::iovec { iov_base: std::ptr::without_provenance_mut(base), iov_len: bytes.len() };
-    // SAFETY: the kernel only reads `bytes`, which is borrowed for the call; the remote address is only used in the other
-    // process.
+    // SAFETY: the kernel only reads `bytes`, which is borrowed for the call; the remote address is only used in the
+    // other process.
     let written = unsafe { libc::process_vm_writev(pid, &raw const here, 1, &raw const there, 1, 0) };
     usize::try_from(written).map_err(|_negative| io::Error::last_os_error())
 }

@@ -10,11 +10,11 @@ pub struct Kept {
     before: CpuSet,
 }
 
-/// Keeps the thread `tid` to the processor on which the calling thread runs: when it is woken, it runs there, as soon as
-/// the calling thread waits. `None` where it may not run there, or is not this process's to keep.
+/// Keeps the thread `tid` to the processor on which the calling thread runs: when it is woken, it runs there, as soon
+/// as the calling thread waits. `None` where it may not run there, or is not this process's to keep.
 ///
-/// For a thread that sleeps, and is about to be woken by a call for which the kernel looks for an idle processor: to wake
-/// that one costs more than all the rest.
+/// For a thread that sleeps, and is about to be woken by a call for which the kernel looks for an idle processor: to
+/// wake that one costs more than all the rest.
 pub fn keep_here(tid: u32) -> Option<Kept> {
     let thread = Pid::from_raw(i32::try_from(tid).ok()?)?;
     let before = sched_getaffinity(Some(thread)).ok()?;

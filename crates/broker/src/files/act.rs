@@ -163,8 +163,8 @@ impl Act<'_, '_> {
         }
     }
 
-    /// What may be done with an object that the caller has a descriptor of: what the descriptor is open for, or what its place
-    /// gives.
+    /// What may be done with an object that the caller has a descriptor of: what the descriptor is open for, or what
+    /// its place gives.
     pub(super) fn held_rights(&self, object: &OwnedFd) -> Result<Access, Stop> {
         let flags = rustix::fs::fcntl_getfl(object)?;
         let place = self.roots.locate(object.as_fd())?;

@@ -78,8 +78,8 @@ impl Act<'_, '_> {
         Ok(Done::Value(0))
     }
 
-    /// What comes to another place must not be open to more there: a file that may be read alone would be written to, one
-    /// that may be written to would be executed.
+    /// What comes to another place must not be open to more there: a file that may be read alone would be written to,
+    /// one that may be written to would be executed.
     fn may_move(&self, from: &Name, to: &Name) -> Result<(), Stop> {
         let gains = !self.rights(&from.guest()).covers(self.rights(&to.guest()));
         if gains { refuse(Why::Across, &to.guest()) } else { Ok(()) }

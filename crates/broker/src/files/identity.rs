@@ -9,8 +9,8 @@ pub enum Identity {
     Own,
     /// As the user that the job is. For a supervisor that is root.
     ///
-    /// The kernel takes a process that changes ids for one that must not be dumped, and takes the calling thread's signal
-    /// for its parent's death away. See setfsuid(2).
+    /// The kernel takes a process that changes ids for one that must not be dumped, and takes the calling thread's
+    /// signal for its parent's death away. See setfsuid(2).
     Job {
         /// The user.
         uid: u32,
@@ -50,9 +50,9 @@ impl Taken {
 }
 
 impl Identity {
-    /// Has the calling thread use files as this identity, until that is given back. Taken once for all that a thread does for
-    /// the job it is cheaper than for each call, which costs seven microseconds; the calls are then to be made as
-    /// [`Identity::Own`].
+    /// Has the calling thread use files as this identity, until that is given back. Taken once for all that a thread
+    /// does for the job it is cheaper than for each call, which costs seven microseconds; the calls are then to be
+    /// made as [`Identity::Own`].
     ///
     /// # Errors
     ///

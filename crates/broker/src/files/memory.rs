@@ -13,8 +13,8 @@ pub enum Memory {
     /// By the thread that makes the call, for as long as it takes.
     ///
     /// For jobs that cannot have a look at their memory wait for them: their filter refuses userfaultfd(2), or
-    /// `vm.unprivileged_userfaultfd` is 0 and they are no root, so that the kernel's own looks are not handed to them (Linux
-    /// 5.11), and no file that they can map is of a server (FUSE, NFS) that they have a hand in.
+    /// `vm.unprivileged_userfaultfd` is 0 and they are no root, so that the kernel's own looks are not handed to them
+    /// (Linux 5.11), and no file that they can map is of a server (FUSE, NFS) that they have a hand in.
     Direct,
 }
 

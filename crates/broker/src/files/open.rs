@@ -1,8 +1,8 @@
 //! Opening.
 //!
-//! What a path stands for is found first, without opening it, and opened then through the descriptor of what was found.
-//! It is opened with O_NONBLOCK, which keeps FIFOs, devices and leases from holding up this process, and without becoming a
-//! controlling terminal.
+//! What a path stands for is found first, without opening it, and opened then through the descriptor of what was
+//! found. It is opened with O_NONBLOCK, which keeps FIFOs, devices and leases from holding up this process, and
+//! without becoming a controlling terminal.
 
 use super::act::{Act, Done, Target};
 use super::path::Guest;
@@ -196,8 +196,8 @@ impl Act<'_, '_> {
         if kind != FileType::Directory && wish.has(libc::O_DIRECTORY) {
             return errno(libc::ENOTDIR);
         }
-        // No descriptor that is opened with O_PATH can be given to another process that way (Linux 6.18: EBADF): it gets one
-        // for reading, if it may read that.
+        // No descriptor that is opened with O_PATH can be given to another process that way (Linux 6.18: EBADF): it
+        // gets one for reading, if it may read that.
         if wish.has(libc::O_PATH) && !matches!(kind, FileType::Directory | FileType::RegularFile) {
             return refuse(Why::Unopened, guest);
         }
@@ -259,7 +259,8 @@ impl Act<'_, '_> {
         reopen(object.as_fd(), wish)
     }
 
-    /// openat2(2) with a bound on the walk: the kernel makes the whole of it, beneath a directory that is beneath a root.
+    /// openat2(2) with a bound on the walk: the kernel makes the whole of it, beneath a directory that is beneath a
+    /// root.
     fn open_within(&mut self, at: &At, wish: Wish, mode: u32, resolve: ResolveFlags) -> Result<Done, Stop> {
         if at.path.starts_with(b"/") && !resolve.contains(ResolveFlags::IN_ROOT) {
             return errno(if resolve.contains(ResolveFlags::BENEATH) { libc::EXDEV } else { libc::EOPNOTSUPP });

@@ -1,8 +1,8 @@
 //! /proc, and what /dev has of it.
 //!
 //! Most of /proc is about whoever looks, and who looks is this process: `self` has to be the caller. And its links go
-//! where a descriptor or a process is, past every name: none is followed by the kernel for a job. Those of a caller's own
-//! descriptors stand for the object, which the caller has; all others are taken for the text that they show.
+//! where a descriptor or a process is, past every name: none is followed by the kernel for a job. Those of a caller's
+//! own descriptors stand for the object, which the caller has; all others are taken for the text that they show.
 
 use super::path::Guest;
 use super::refusal::Stop;

@@ -193,8 +193,8 @@ impl Request {
     }
 }
 
-/// The calls on what a descriptor stands for that need no right to write: an owner's, be the file open for reading alone.
-/// They name no path, and have to be decided all the same.
+/// The calls on what a descriptor stands for that need no right to write: an owner's, be the file open for reading
+/// alone. They name no path, and have to be decided all the same.
 pub(super) const ON_DESCRIPTORS: &[&str] = &["fchmod", "fchown", "fremovexattr", "fsetxattr", "open_by_handle_at"];
 
 /// The arguments of a call, as its registers have them.

@@ -63,8 +63,8 @@ pub enum RootError {
         /// What failed.
         source: io::Error,
     },
-    /// It is of a /proc that is mounted elsewhere, or is one process's part of /proc, as `/proc/self` is this one's: it would show
-    /// the job another process than itself.
+    /// It is of a /proc that is mounted elsewhere, or is one process's part of /proc, as `/proc/self` is this one's:
+    /// it would show the job another process than itself.
     #[error("`{guest}` is one process's part of /proc, or another /proc")]
     Proc {
         /// As given.
@@ -97,8 +97,8 @@ pub(super) struct Held {
     /// The mount that it is on.
     mount: Option<u64>,
     pub(super) is_directory: bool,
-    /// Whether what is on its own mount can be opened before it is known what it is: there are no devices, which act when
-    /// they are opened.
+    /// Whether what is on its own mount can be opened before it is known what it is: there are no devices, which act
+    /// when they are opened.
     pub(super) has_no_devices: bool,
 }
 
@@ -267,8 +267,8 @@ impl Roots {
         self.held.iter().any(|root| root.guest == *guest || root.guest.is_beneath(guest))
     }
 
-    /// Where in the job's tree the directory `object` is that it holds, if beneath a root or above one. What the kernel says
-    /// of places counts on the mount of the root alone; elsewhere the directory has to be found there.
+    /// Where in the job's tree the directory `object` is that it holds, if beneath a root or above one. What the
+    /// kernel says of places counts on the mount of the root alone; elsewhere the directory has to be found there.
     pub(super) fn locate(&self, object: BorrowedFd<'_>) -> io::Result<Option<Located>> {
         let real = match real(object) {
             Ok(real) => real,
@@ -293,8 +293,8 @@ impl Roots {
         Ok(None)
     }
 
-    /// The root that has the place that the kernel calls `real`: of several the one that gives most, and of equal ones that
-    /// which has the kernel's name for it.
+    /// The root that has the place that the kernel calls `real`: of several the one that gives most, and of equal ones
+    /// that which has the kernel's name for it.
     fn nearest(&self, real: &Guest) -> Option<&Held> {
         let beneath = self.held.iter().filter(|root| real.is_at_or_beneath(&root.real));
         let given = |Access { read, write, execute }: Access| u8::from(read) + u8::from(write) + u8::from(execute);
@@ -333,8 +333,8 @@ pub(super) fn own(object: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", object.as_raw_fd())
 }
 
-/// Whether devices cannot be opened on this mount, or only those that an administrator put there: the kernel's own are on a
-/// tmpfs.
+/// Whether devices cannot be opened on this mount, or only those that an administrator put there: the kernel's own are
+/// on a tmpfs.
 fn has_no_devices(place: BorrowedFd<'_>) -> io::Result<bool> {
     const TMPFS: i64 = 0x0102_1994;
     const RAMFS: i64 = 0x8584_58f6;

@@ -72,7 +72,8 @@ impl Walker<'_, '_> {
         Ok(matches!(kind, FileType::RegularFile | FileType::Directory).then_some(object))
     }
 
-    /// The common case, which takes the kernel one step: no `.`, `..` or doubled slash, no link, no other mount, not /proc.
+    /// The common case, which takes the kernel one step: no `.`, `..` or doubled slash, no link, no other mount, not
+    /// /proc.
     pub(super) fn shortcut<'s>(&'s self, start: Option<&'s Spot>, path: &'s [u8]) -> Option<Shortcut<'s>> {
         let (base, base_object): (&[Vec<u8>], _) = match start {
             None => (&[], None),

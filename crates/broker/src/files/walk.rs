@@ -1,8 +1,8 @@
 //! Follows a path, name by name, from descriptor to descriptor.
 //!
-//! The kernel follows no link here, and no `..`: a link's text is read and followed as a path of the job, and the way up is
-//! the path without its last name, found again from its root down. So wherever directories are moved meanwhile, each
-//! step starts at a root or at what was found beneath one, and none leads up.
+//! The kernel follows no link here, and no `..`: a link's text is read and followed as a path of the job, and the way
+//! up is the path without its last name, found again from its root down. So wherever directories are moved meanwhile,
+//! each step starts at a root or at what was found beneath one, and none leads up.
 
 use super::path::Guest;
 use super::proc::{Ids, Processes, Special, special};
@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 /// MAXSYMLINKS of the kernel.
 const MOST_LINKS: u32 = 40;
-/// How many names are looked up in one walk at most, with those that are looked up again for a `..`: a path through many
-/// links could have millions, while this process does nothing else.
+/// How many names are looked up in one walk at most, with those that are looked up again for a `..`: a path through
+/// many links could have millions, while this process does nothing else.
 const MOST_STEPS: usize = 20_000;
 /// NAME_MAX.
 pub(super) const LONGEST_NAME: usize = 255;
@@ -108,7 +108,8 @@ impl<'a, 'b> Walker<'a, 'b> {
         Self { roots, caller, processes, ids: OnceCell::new(), links: 0, steps: 0, started: None, no_links: false }
     }
 
-    /// What `path` stands for, or names, from the directory that the caller's descriptor `dir` or its current directory is.
+    /// What `path` stands for, or names, from the directory that the caller's descriptor `dir` or its current
+    /// directory is.
     pub(super) fn find(&mut self, dir: i32, path: &[u8], end: End) -> Result<Found, Stop> {
         if path.is_empty() {
             return errno(libc::ENOENT);

@@ -1,5 +1,5 @@
-/* Tries to get at what is outside of the working directory. Every way prints "ESCAPED" and what it got there with, if it did.
-   Outside, beside the working directory, is `secret`, which begins with SECRET; and `outside/secret`, the same. */
+/* Tries to get at what is outside of the working directory. Every way prints "ESCAPED" and what it got there with, if
+   it did. Outside, beside the working directory, is `secret`, which begins with SECRET; and `outside/secret`, the same. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

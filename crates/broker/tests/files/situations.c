@@ -1,7 +1,7 @@
-/* Makes calls on files in many situations and prints what each returned. Run twice, in two equal trees: as it is, and through
-   the broker. What differs from run to run (times, inode numbers) is not printed. The working directory has:
-   f (a file, "content\n"), d/ (with d/f and d/e/), l -> f, ld -> d, dangling -> none, loop -> loop, up -> .., s (a FIFO),
-   abs -> the absolute path of d. */
+/* Makes calls on files in many situations and prints what each returned. Run twice, in two equal trees: as it is, and
+   through the broker. What differs from run to run (times, inode numbers) is not printed. The working directory has:
+   f (a file, "content\n"), d/ (with d/f and d/e/), l -> f, ld -> d, dangling -> none, loop -> loop, up -> ..,
+   s (a FIFO), abs -> the absolute path of d. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -63,7 +63,8 @@ static void looked(const char *path) {
     if (result < 0)
         told(path, result);
     else
-        printf("%d %s: mode %o links %ld size %ld uid %d mtime %ld\n", ++number, path, st.st_mode, (long)st.st_nlink,
+        printf("%d %s: mode %o links %ld size %ld uid %d mtime %ld\n", ++number, path, st.st_mode,
+               (long)st.st_nlink,
                S_ISDIR(st.st_mode) ? 0 : (long)st.st_size, st.st_uid != getuid(), st.st_mtime < 2000000 ? st.st_mtime : 0);
 }
 
