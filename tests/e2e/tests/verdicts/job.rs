@@ -51,6 +51,12 @@ impl<'a> Job<'a> {
         self
     }
 
+    /// One more argument of the command.
+    pub(crate) fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.push(argument.as_ref().to_owned());
+        self
+    }
+
     /// A shell script as the command.
     pub(crate) fn shell(self, script: &str) -> Self {
         self.command(["sh", "-c", script])
