@@ -74,7 +74,7 @@ impl Ended<'_> {
     /// Asserts success, and returns what the job printed.
     #[track_caller]
     pub(crate) fn printed(&self) -> String {
-        self.expect("ok", 0);
+        assert_eq!((self.kind(), self.status.code()), ("ok", Some(0)), "{}", self.told());
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
