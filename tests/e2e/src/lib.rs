@@ -60,7 +60,7 @@ macro_rules! as_root_and_user {
     };
 }
 
-/// As [`as_root_and_user!`], for functions that take a `&Runner` and an [`&Internet`](Internet) in which they and their jobs
+/// As [`as_root_and_user!`], for functions that take a `&Runner` and an [`&Internet`](Internet) in which they
 /// run. As the ordinary user only where root runs the tests, as only root can make it.
 #[macro_export]
 macro_rules! as_root_and_user_in_an_internet {
@@ -69,7 +69,7 @@ macro_rules! as_root_and_user_in_an_internet {
             $(#[test]
             fn $name() {
                 if let Some(runner) = $crate::Runner::root() {
-                    $crate::Internet::of_its_own(|internet| super::$name(&runner, internet));
+                    $crate::Internet::with(runner, super::$name);
                 }
             })+
         }
@@ -77,7 +77,7 @@ macro_rules! as_root_and_user_in_an_internet {
             $(#[test]
             fn $name() {
                 if let Some(runner) = $crate::Runner::user() {
-                    $crate::Internet::of_its_own(|internet| super::$name(&runner, internet));
+                    $crate::Internet::with(runner, super::$name);
                 }
             })+
         }

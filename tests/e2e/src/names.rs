@@ -71,13 +71,16 @@ pub struct NameServer {
 const LOOK: Duration = Duration::from_millis(20);
 
 impl NameServer {
-    /// On port 53 of the loopback interface, of which every [`Internet`](crate::Internet) has its own.
+    /// Where [`NameServer::start`]s one in an [`Internet`](crate::Internet).
+    pub const ADDRESS: &'static str = "9.9.9.9:53";
+
+    /// At [`NameServer::ADDRESS`].
     ///
     /// # Panics
     ///
     /// When it cannot listen there.
     pub fn start(zone: &[(&str, Says)]) -> Self {
-        Self::at("127.0.0.1:53", zone)
+        Self::at(Self::ADDRESS, zone)
     }
 
     /// On `address`; port 0 is one of the kernel's choice.

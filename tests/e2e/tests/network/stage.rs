@@ -1,11 +1,11 @@
 //! What the tests of the network share: jobs with a network, and what their reports say of it.
 
 use crate::job::{Ended, Job, job};
-use lazaret_e2e::{Report, Runner, Says};
+use lazaret_e2e::{NameServer, Report, Runner, Says};
 
-/// Addresses of hosts of the Internet, which are this test's in an `Internet`.
+/// Addresses of hosts of the Internet, which are the test's in an `Internet`.
 pub(crate) const V4: &str = "93.184.216.34";
-pub(crate) const V6: &str = "2606:2800:220:1::248";
+pub(crate) const V6: &str = "2a00:1450:4001::93";
 
 /// A name server's zone with a host of both kinds of addresses.
 pub(crate) fn zone() -> [(&'static str, Says); 1] {
@@ -14,7 +14,7 @@ pub(crate) fn zone() -> [(&'static str, Says); 1] {
 
 /// The text of a policy that permits `allow`, asks the test's name server, and goes on with `more`.
 pub(crate) fn policy(allow: &[&str], more: &str) -> String {
-    format!("extends = \"default\"\n[net]\nallow = {allow:?}\nname-servers = [\"127.0.0.1:53\"]\n{more}")
+    format!("extends = \"default\"\n[net]\nallow = {allow:?}\nname-servers = [{:?}]\n{more}", NameServer::ADDRESS)
 }
 
 /// A job that may reach `allow`.
@@ -31,7 +31,7 @@ pub(crate) trait Told {
     fn connections(&self) -> Vec<String>;
     /// Each refusal: `resolve evil.example: no rule names it ×1`.
     fn refused_hosts(&self) -> Vec<String>;
-    /// The names that it was told of: `www.example.com 93.184.216.34,2606:2800:220:1::248`.
+    /// The names that it was told of: `www.example.com 93.184.216.34,2a00:1450:4001::93`.
     fn names(&self) -> Vec<String>;
 }
 
