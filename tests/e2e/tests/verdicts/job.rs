@@ -52,8 +52,13 @@ impl<'a> Job<'a> {
     }
 
     /// One more argument of the command.
-    pub(crate) fn argument(mut self, argument: impl AsRef<OsStr>) -> Self {
-        self.command.push(argument.as_ref().to_owned());
+    pub(crate) fn argument(self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments([argument])
+    }
+
+    /// More arguments of the command.
+    pub(crate) fn arguments<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.command.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
         self
     }
 
