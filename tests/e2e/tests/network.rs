@@ -4,6 +4,8 @@
 mod job;
 #[path = "network/names.rs"]
 mod names;
+#[path = "network/native.rs"]
+mod native;
 #[path = "network/programs.rs"]
 mod programs;
 #[path = "network/stage.rs"]
