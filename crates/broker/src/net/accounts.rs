@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many connections a job may have for which no policy says that.
 const MOST: u32 = 65_536;
@@ -45,6 +45,11 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
+    /// How long one connection may last.
+    pub(super) fn longest(&self) -> Option<Duration> {
+        self.budget.time_per_connection
+    }
+
     /// `blind`: why the kernel cannot be asked, if so; then there is no budget.
     pub(super) fn new(most: Option<u32>, budget: Budget, blind: Option<String>) -> Self {
         let ledger = match blind {
