@@ -18,7 +18,7 @@ DEBUG := $(TARGET)/debug/lazaret
 # Rust links with the system's C compiler.
 BUILD_PACKAGES := gcc libc6-dev
 DEMO_PACKAGES := imagemagick gnome-backgrounds
-BENCH_PACKAGES := bubblewrap crun firejail imagemagick gnome-backgrounds gcc libc6-dev libseccomp-dev
+BENCH_PACKAGES := bubblewrap crun firejail imagemagick gnome-backgrounds gcc libc6-dev libseccomp-dev passt slirp4netns
 TEST_PACKAGES = $(shell sed 's/\#.*//' tests/packages.txt 2>/dev/null)
 TEST_ACCOUNT := lazaret-test
 
@@ -123,7 +123,7 @@ bench: toolchain
 	@$(call packages,$(BENCH_PACKAGES))
 	$(CARGO) build --release --locked -p lazaret-bench
 	@$(MAKE) build
-	for part in compare phases soak functions thumbnail learn filter; do LAZARET_BIN=$(RELEASE) $(TARGET)/release/lazaret-bench $$part; done
+	for part in compare phases soak functions thumbnail learn filter network; do LAZARET_BIN=$(RELEASE) $(TARGET)/release/lazaret-bench $$part; done
 
 # Under sudo, what the user built is installed as it is: root may have no toolchain.
 .PHONY: install

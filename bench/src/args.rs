@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Filter(Filter),
     /// A corpus of small pictures, run plainly and learned from
     Learn(Learn),
+    /// Connections and what they carry: bare, by the broker, by pasta and slirp4netns
+    Network(Network),
     /// A process that is told what to run, and times it. For the other commands
     #[command(hide = true)]
     Agent(Agent),
@@ -74,6 +76,21 @@ pub(crate) struct Compare {
     /// Threads of the large caller
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) large_threads: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Network {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// How often each contender takes its turn
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Connections of each kind in a turn
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) connections: u32,
+    /// What is carried each way in a turn
+    #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) mib: u32,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod filter;
 mod functions;
 mod host;
 mod learn;
+mod network;
 mod order;
 mod output;
 mod peers;
@@ -44,6 +45,7 @@ fn run() -> Result<()> {
         Command::Filter(args) => filter::filter(&args),
         Command::Thumbnail(args) => thumbnail::thumbnail(&args),
         Command::Learn(args) => learn::learn(&args),
+        Command::Network(args) => network::network(&args),
         Command::Agent(args) => agent::serve(&args),
     }
 }

@@ -5,6 +5,8 @@
 //! threads can change memory, and descriptor tables, after the look.
 
 mod caller;
+pub mod ledger;
 pub mod net;
 
 pub use caller::{Caller, CallerError, Reply};
+pub use ledger::{Account, Budget, Change, ConnectionId, Ledger, LedgerError, Passed, supported};

@@ -10,29 +10,41 @@
 //! it knows of TCP, refuses the job's own calls of these kinds; and a filter that nobody can take off makes the socket deaf
 //! to everybody but whom it was connected to.
 
+mod accounts;
 mod address;
 mod answer;
 mod decide;
 mod entry;
+mod hands;
 mod names;
 mod pending;
 mod place;
+mod pollers;
 mod replica;
+mod requests;
 mod socket;
 mod transcript;
 
 pub use decide::Terms;
-pub use entry::{CALLS, RULES};
+pub use entry::{RULES, TOLD, takes};
 pub use names::NameServer;
+pub use requests::Speaker;
 
 use crate::caller::Caller;
+use crate::ledger::Budget;
+use accounts::Accounts;
+use hands::Hands;
+use lazaret_connector::{Allowance, Tally, Way};
 use lazaret_egress::{Guard, Upstream};
 use lazaret_inspect::Reader;
-use lazaret_policy::NetworkReport;
+use lazaret_policy::{LimitKey, NetworkReport};
+use lazaret_sys::interface::Interfaces;
 use lazaret_sys::seccomp::Notification;
 use names::Names;
 use pending::Pending;
 use place::Placed;
+use pollers::Pollers;
+use requests::Requests;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -58,16 +70,60 @@ pub struct Net {
     /// Whether the kernel refuses the job TCP connections of its own making.
     walled: bool,
     reader: Reader,
+    pollers: Pollers,
+    accounts: Accounts,
+    hands: Hands,
+    /// What connections whose requests are looked at count, beside the accounts.
+    tally: Arc<Tally>,
+    speaker: Option<Speaker>,
+    requests: Option<Requests>,
+    /// Asked where this host would send what goes to an address.
+    routes: Interfaces,
     look: Option<Instant>,
+    /// When it was advanced last.
+    looked: Instant,
+}
+
+/// What the network of a job is made of.
+#[derive(Debug)]
+pub struct Setting {
+    /// What may be connected to.
+    pub terms: Terms,
+    /// Who is asked for names.
+    pub upstream: Upstream,
+    /// Reads the job's memory.
+    pub reader: Reader,
+    /// Whether Landlock refuses the job to connect and bind TCP sockets.
+    pub walled: bool,
+    /// How many connections it may have.
+    pub connections: Option<u32>,
+    /// What these may carry, and how long they may last.
+    pub budget: Budget,
+    /// Why the kernel cannot be asked about connections, if so. Then there is no budget.
+    pub blind: Option<String>,
+    /// Who speaks with the job, where there are rules on requests.
+    pub speaker: Option<Speaker>,
+}
+
+/// What came of the network of a job that is dead.
+#[derive(Debug)]
+pub struct Ended {
+    /// For its report.
+    pub report: NetworkReport,
+    /// The limits that it reached.
+    pub reached: Vec<LimitKey>,
 }
 
 impl Net {
-    /// That of a job that begins now, under `terms`, whose memory `reader` reads. `walled`: Landlock refuses the job to connect and bind TCP sockets.
+    /// That of a job that begins now.
     ///
     /// # Errors
     ///
-    /// When this process's own network namespace cannot be told from the job's.
-    pub fn new(terms: Terms, upstream: Upstream, reader: Reader, walled: bool) -> io::Result<Self> {
+    /// When this process's own network cannot be looked at, or told from the job's.
+    pub fn new(setting: Setting) -> io::Result<Self> {
+        let Setting { mut terms, upstream, reader, walled, connections, budget, blind, speaker } = setting;
+        let mut routes = Interfaces::open()?;
+        terms.guard = Guard::new(routes.addresses()?);
         let terms = Arc::new(terms);
         Ok(Self {
             names: Names::new(Arc::clone(&terms), upstream),
@@ -78,7 +134,15 @@ impl Net {
             outside: socket::own_namespace()?,
             walled,
             reader,
+            pollers: Pollers::default(),
+            accounts: Accounts::new(connections, budget, blind),
+            tally: Arc::new(Tally::new(allowance(budget.sent), allowance(budget.received))),
+            hands: Hands::new()?,
+            speaker,
+            requests: None,
+            routes,
             look: None,
+            looked: Instant::now(),
         })
     }
 
@@ -91,7 +155,19 @@ impl Net {
         self.names.serve(questions, streams)
     }
 
-    /// Makes the call that `notification` tells of, which was received from `listener` and is one of [`CALLS`], and answers
+    /// Serves the job's connections whose requests are looked at, which come on `listener`.
+    ///
+    /// # Errors
+    ///
+    /// When there is nobody to serve them, or no thread to be had for that.
+    pub fn serve_requests(&mut self, listener: OwnedFd) -> io::Result<()> {
+        let speaker = self.speaker.take().ok_or_else(|| io::Error::other("nobody speaks with the job"))?;
+        let (names, tally) = (self.names.shared(), Arc::clone(&self.tally));
+        self.requests = Some(Requests::start(listener, speaker, &self.terms, names, tally)?);
+        Ok(())
+    }
+
+    /// Makes the call that `notification` tells of, which was received from `listener` and is one of [`TOLD`], and answers
     /// it, now or when its connection is there.
     ///
     /// # Errors
@@ -99,37 +175,79 @@ impl Net {
     /// When the kernel does not take the answer.
     pub fn make(&mut self, listener: BorrowedFd<'_>, notification: &Notification, call: &str) -> io::Result<()> {
         let caller = Caller::new(listener, notification);
-        self.answer(&caller, call)
+        self.answer(&caller, call)?;
+        if self.hands.is_overrun() {
+            return Err(io::Error::other("the job had everybody wait who closes what it names"));
+        }
+        Ok(())
     }
 
     /// What becomes ready when a call that waits can be answered.
     pub fn interests(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.pending.iter().map(Pending::interest)
+        self.pending.iter().filter_map(Pending::interest)
     }
 
-    /// When to look at the calls that wait, whatever is ready.
+    /// What becomes readable when there is news of connections, or one whose requests are looked at.
+    pub fn news(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let requests = self.requests.as_ref().map(Requests::arrivals);
+        self.accounts.descriptor().into_iter().chain(requests).chain([self.hands.wake()])
+    }
+
+    /// When to [advance](Self::advance), whatever is ready.
     pub fn due(&self) -> Option<Instant> {
         let deadlines = self.pending.iter().filter_map(Pending::deadline);
-        deadlines.chain(self.look).min()
+        // What goes by requests is counted as it goes; it is looked at as often as pending calls.
+        let tally = self.requests.as_ref().map(|_| self.looked + LOOK);
+        deadlines.chain(self.look).chain(self.accounts.due()).chain(tally).min()
     }
 
-    /// Answers the calls that wait and can be answered.
+    /// Answers the calls that wait and can be answered, and takes the news of connections. Returns the limit that the job is
+    /// to be ended for.
     ///
     /// # Errors
     ///
-    /// When the kernel does not take an answer.
-    pub fn advance(&mut self, listener: BorrowedFd<'_>) -> io::Result<()> {
-        self.answer_pending(listener)
+    /// When the kernel does not take an answer, or cannot be asked.
+    pub fn advance(&mut self, listener: BorrowedFd<'_>) -> io::Result<Option<LimitKey>> {
+        let now = Instant::now();
+        self.looked = now;
+        self.answer_pending(listener, now)?;
+        if let Some(requests) = &mut self.requests {
+            requests.take()?;
+        }
+        let is_due = self.accounts.due().is_some_and(|due| now >= due);
+        let passed = self.accounts.look(is_due, &self.tally).map_err(io::Error::other)?;
+        let spent = self.tally.spent().filter(|_| self.requests.is_some()).map(|way| match way {
+            Way::Up => LimitKey::NetSent,
+            Way::Down => LimitKey::NetReceived,
+        });
+        Ok(passed.or(spent))
     }
 
-    /// What the job did, when it is dead.
-    pub fn finish(mut self, started: Instant) -> NetworkReport {
+    /// What the job did, when it is dead. Of one that `was_stopped` nothing more is sent: what the kernel still had of a job
+    /// that came to its own end goes out.
+    pub fn finish(mut self, started: Instant, was_stopped: bool) -> Ended {
         self.names.end();
-        self.transcript.report(started, &self.names)
+        self.hands.stop();
+        if let Some(requests) = self.requests.take() {
+            requests.finish(&mut self.transcript);
+        }
+        let mut reached: Vec<LimitKey> =
+            self.accounts.is_at_most().then_some(LimitKey::NetConnections).into_iter().collect();
+        match self.accounts.finish(&self.tally) {
+            Ok((accounts, passed)) => {
+                reached.extend(passed);
+                self.transcript.account(accounts);
+            }
+            Err(error) => self.transcript.lacked(&io::Error::other(error)),
+        }
+        if was_stopped || reached.iter().any(|key| *key != LimitKey::NetConnections) {
+            // Who may not do that leaves it to the kernel.
+            drop(self.accounts.cut());
+        }
+        Ended { report: self.transcript.report(started, &self.names), reached }
     }
 }
 
-/// The host's own addresses and rules, as a guard.
-pub fn guard(own: impl IntoIterator<Item = std::net::IpAddr>) -> Guard {
-    Guard::new(own)
+fn allowance(bytes: Option<u64>) -> Allowance {
+    bytes.map_or(Allowance::Unlimited, Allowance::Bytes)
 }

@@ -104,7 +104,11 @@ pub(crate) struct JobArgs {
     /// Let the job connect to a host and port: api.example.com:443, *.example.com:443, 10.1.0.0/16:5432
     #[arg(long = "net", value_name = "HOST:PORT")]
     pub(crate) hosts: Vec<String>,
-    /// Set a limit: wall, cpu, memory, processes, file-size, disk, output, open-files, cpus, io-rate
+    /// Fetch a file into /job before the job starts, which needs no network for that
+    #[arg(long = "fetch", value_name = "NAME=URL")]
+    pub(crate) fetch: Vec<String>,
+    /// Set a limit: wall, cpu, memory, processes, file-size, disk, output, open-files, cpus, io-rate, net-connections, net-sent,
+    /// net-received, net-time
     #[arg(long = "limit", value_name = "KEY=VALUE")]
     pub(crate) limits: Vec<String>,
     /// What a rollout goes by: jobs of one key go the same way; the customer's number, say

@@ -2,11 +2,11 @@
 
 mod text;
 
-pub(crate) use text::frame_text;
+pub(crate) use text::{frame_text, network_failures, network_text};
 
 use crate::args::Explain;
 use crate::message::{self, Failure};
-use lazaret_policy::{Control, Holding, LimitHit, PathRefusal, Refusal, Report, Verdict};
+use lazaret_policy::{Control, Holding, LimitHit, NetworkReport, PathRefusal, Refusal, Report, Verdict};
 use serde::Serialize;
 use std::io::Read as _;
 use std::path::Path;
@@ -30,6 +30,7 @@ struct Part<'a> {
     degraded: Vec<&'a Control>,
     refusals: &'a [Refusal],
     refusals_dropped: u64,
+    network: Option<&'a NetworkReport>,
     path_refusals: Option<&'a [PathRefusal]>,
     notes: &'a [String],
 }
@@ -45,6 +46,7 @@ pub(crate) fn explain(args: &Explain) -> Result<u8, Failure> {
         degraded: report.enforcement.iter().filter(|control| control.holding != Holding::Yes).collect(),
         refusals: &report.refusals,
         refusals_dropped: report.refusals_dropped,
+        network: report.network.as_ref(),
         path_refusals: report.path_refusals.as_deref(),
         notes: &report.notes,
     };

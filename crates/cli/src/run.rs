@@ -113,6 +113,16 @@ fn summary(report: &Report) -> String {
     if hidden > 0 {
         add(format_args!("and {hidden} more refused calls"));
     }
+    let network = report.network.iter();
+    for refusal in network.clone().flat_map(|network| &network.refused).take(REFUSALS_SHOWN) {
+        add(format_args!("refused {} time(s): {}", refusal.count, explain::network_text(refusal)));
+        if let Some(line) = &refusal.suggestion {
+            add(format_args!("  to allow it: {line}"));
+        }
+    }
+    for failure in network.flat_map(explain::network_failures).take(REFUSALS_SHOWN) {
+        add(format_args!("failed: {failure}"));
+    }
     for refusal in report.path_refusals.iter().flatten().take(REFUSALS_SHOWN) {
         add(format_args!("{} ({}) exists outside", refusal.path, refusal.error));
         if let Some(line) = &refusal.allow {

@@ -144,7 +144,7 @@ fn split(text: &str) -> Option<(&str, &str)> {
     (!is_open).then_some((host, ports))
 }
 
-fn target(host: &str) -> Result<Target, (RuleProblem, Option<String>)> {
+pub(crate) fn target(host: &str) -> Result<Target, (RuleProblem, Option<String>)> {
     if let Some((address, len)) = host.split_once('/') {
         let plain = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
         let address: IpAddr = plain.parse().map_err(|_none| (RuleProblem::Range, None))?;
@@ -179,7 +179,12 @@ fn target(host: &str) -> Result<Target, (RuleProblem, Option<String>)> {
 }
 
 impl Ports {
-    fn parse(text: &str) -> Option<Self> {
+    /// `port` alone.
+    pub fn one(port: u16) -> Self {
+        Self(port..=port)
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         // Not `+80`, which is a number to Rust.
         let number = |text: &str| -> Option<u16> {
             let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

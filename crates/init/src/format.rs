@@ -13,13 +13,13 @@
 //! go over from each block to the next. A block that names a program is the last.
 
 /// Marks a launch block, with its version in the last byte.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"lazaret\x03");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"lazaret\x04");
 
 /// How many descriptors a launch can name.
 pub const SLOTS: usize = 240;
 
 /// How many slots keep their descriptors from one block to the next.
-pub const CARRIED: usize = 8;
+pub const CARRIED: usize = 9;
 
 /// The slot of process 1's end of the channel to the caller.
 pub const CHANNEL: usize = 0;

@@ -1,6 +1,7 @@
 //! Why a job could not be planned or run. A job's own fate is no error: it is in the report.
 
 use crate::steps::Part;
+use lazaret_connector::fetch::FetchError;
 use lazaret_policy::{FileName, JobError, Layer, Source};
 use std::io;
 use std::path::PathBuf;
@@ -73,6 +74,14 @@ pub enum PlanError {
         problem: String,
         /// What can be done.
         fix: String,
+    },
+    /// A file cannot be fetched as the policy asks.
+    #[error("`[[fetch]]` ({asked_by}) cannot be had: {problem}")]
+    Fetch {
+        /// Where the policy asks for it.
+        asked_by: Source,
+        /// Why not.
+        problem: String,
     },
     /// The job cannot have the network that the policy gives it.
     #[error("`[net] allow` ({asked_by}) cannot be had: {problem}")]
@@ -150,6 +159,7 @@ impl PlanError {
             Self::Input { .. } => "name a regular file that this user may read".to_owned(),
             Self::Unmet { .. } => "use the tier that has it (`--tier jail`), or take it out of the policy".to_owned(),
             Self::AfterStart { fix, .. } => fix.clone(),
+            Self::Fetch { .. } => "change `max-bytes` or `disk`, or take it out: [remove] fetch = [\"NAME\"]".to_owned(),
             Self::Network { .. } => "use a host that has it, or take the rules out: [remove] net = [\"*\"]".to_owned(),
             Self::Required(missing) => {
                 let fixes: Vec<&str> = missing.iter().map(|m| m.fix.as_str()).collect();
@@ -219,6 +229,14 @@ pub enum RunError {
         what: &'static str,
         /// The kernel's answer.
         source: io::Error,
+    },
+    /// A file that was to be fetched for the job was not.
+    #[error("cannot fetch the input `{to}`")]
+    Fetch {
+        /// Its name in the job.
+        to: FileName,
+        /// Why.
+        source: Box<FetchError>,
     },
     /// An input changed between plan and run.
     #[error("cannot use the input `{name}`")]

@@ -205,7 +205,7 @@ fn beside(after: Option<&AfterStart>, brokered: Brokered) -> Result<Option<Filte
         Some(after) => after.filter.clone(),
         None => clone3().map_err(problem)?,
     };
-    for call in net::CALLS.iter().filter(|_| brokered.network) {
+    for call in net::TOLD.iter().filter(|_| brokered.network) {
         filter.push(Rule::parse(call).map_err(problem)?, Action::Log);
     }
     Ok(Some(filter))

@@ -58,6 +58,33 @@ pub fn open_inputs(job: &Job, limits: &Limits) -> Result<Vec<OpenInput>, Error> 
     Ok(opened)
 }
 
+/// Adds files that are there already to the inputs.
+///
+/// # Errors
+///
+/// One whose name another has, or all together are more than the disk limit.
+pub fn add(inputs: &mut Vec<OpenInput>, files: Vec<OpenInput>, limits: &Limits) -> Result<(), Error> {
+    for file in files {
+        let failed = |problem| PlanError::Input { path: file.name.to_string().into(), problem };
+        if inputs.iter().any(|input| input.name == file.name) {
+            return Err(failed(InputProblem::Kind("name that another input has")).into());
+        }
+        inputs.push(file);
+    }
+    let mut total = 0_u64;
+    for input in inputs {
+        let stat = rustix::fs::fstat(&input.file)
+            .map_err(|errno| RunError::Resource { what: "look at an input", source: errno.into() })?;
+        total = total.saturating_add(u64::try_from(stat.st_size).unwrap_or(0));
+        if total > limits.disk.bytes() {
+            let (disk, asked_by) = (limits.disk.to_string(), limits.disk.source.clone());
+            let problem = InputProblem::Size { size: total, disk, asked_by };
+            return Err(PlanError::Input { path: input.name.to_string().into(), problem }.into());
+        }
+    }
+    Ok(())
+}
+
 fn kind_name(kind: FileType) -> &'static str {
     match kind {
         FileType::Directory => "directory",

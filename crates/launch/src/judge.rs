@@ -70,6 +70,8 @@ struct Evidence {
     cut: bool,
     /// A file of the job's has, or had, the size that none may exceed, or was to be changed beyond it.
     file_at_limit: bool,
+    /// More connections were asked for than there may be.
+    at_connections: bool,
 }
 
 /// The kernel's own killing leaves nothing but the signal, and any process can send itself that.
@@ -97,6 +99,7 @@ pub fn judge(terms: &Terms<'_>, running: &Running, watched: &Watched, boundary: 
         cpu_used_up: cpu_us(running, &measured) >= micros(terms.limits.cpu.duration()),
         disk_full,
         cut: running.streams.stdout.truncated || running.streams.stderr.truncated,
+        at_connections: watched.network.as_ref().is_some_and(|n| n.reached.contains(&LimitKey::NetConnections)),
         file_at_limit: failed && (file_at_limit || watched.refusals.beyond),
     };
     let limits_hit = limits_hit(terms, &evidence);
@@ -134,7 +137,16 @@ impl Evidence {
         match (&self.stop, self.ended) {
             (Some(Stop::Violation(verdict)), _) => return verdict.clone(),
             // Found after the end too: what was written past a bound is no success.
-            (Some(Stop::Limit(key @ (LimitKey::Output | LimitKey::Disk))), _) => return or_signal(limit(*key)),
+            (
+                Some(Stop::Limit(
+                    key @ (LimitKey::Output
+                    | LimitKey::Disk
+                    | LimitKey::NetSent
+                    | LimitKey::NetReceived
+                    | LimitKey::NetTime),
+                )),
+                _,
+            ) => return or_signal(limit(*key)),
             (Some(Stop::Cancelled), _) if self.cut => return Verdict::Cancelled,
             _ if self.measured.oom_kills > 0 => return or_signal(limit(LimitKey::Memory)),
             // The end came before the supervisor's: then it is the job's own.
@@ -185,6 +197,10 @@ fn limits_hit(terms: &Terms<'_>, evidence: &Evidence) -> Vec<LimitHit> {
         (LimitKey::Cpu, evidence.cpu_used_up || evidence.stop == Some(Stop::Limit(LimitKey::Cpu))),
         (LimitKey::Wall, evidence.stop == Some(Stop::Limit(LimitKey::Wall))),
         (LimitKey::Output, evidence.stop == Some(Stop::Limit(LimitKey::Output))),
+        (LimitKey::NetConnections, evidence.at_connections),
+        (LimitKey::NetSent, stopped_for(LimitKey::NetSent)),
+        (LimitKey::NetReceived, stopped_for(LimitKey::NetReceived)),
+        (LimitKey::NetTime, stopped_for(LimitKey::NetTime)),
     ];
     reached.into_iter().filter(|(_, hit)| *hit).map(|(key, _)| terms.limits.hit(key)).collect()
 }

@@ -10,6 +10,7 @@ pub mod bounds;
 pub mod cancel;
 pub mod collect;
 pub mod error;
+pub mod fetch;
 pub mod filter;
 pub mod image;
 pub mod inputs;

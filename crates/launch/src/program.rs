@@ -2,11 +2,13 @@
 
 use crate::error::PlanError;
 use crate::filter::FilterPlan;
+use crate::network;
 use crate::start;
 use lazaret_policy::{EnvValue, Job, JobError, Policy};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// The paths to try, the arguments and the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,22 @@ impl Program {
         }
         program.environment.push(string(value)?);
         Ok(program)
+    }
+
+    /// Names the certificates that a job believes whose requests are looked at, which works in `directory`: where the job
+    /// does not name others.
+    ///
+    /// # Errors
+    ///
+    /// A NUL in a string.
+    pub fn believe(&mut self, directory: &Path) -> Result<(), PlanError> {
+        for (name, file) in network::variables(directory) {
+            let prefix = format!("{name}=");
+            if !self.environment.iter().any(|variable| variable.as_bytes().starts_with(prefix.as_bytes())) {
+                self.environment.push(string([prefix.as_bytes(), file.as_os_str().as_bytes()].concat())?);
+            }
+        }
+        Ok(())
     }
 
     /// Looks nothing up: which candidate is there is found by executing.

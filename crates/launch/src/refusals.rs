@@ -203,7 +203,7 @@ impl Refusals {
             }
         }
         let name = call_name(&notification);
-        if answer == Answer::Continue && rules.brokered.network && net::CALLS.contains(&name.as_str()) {
+        if answer == Answer::Continue && rules.brokered.network && net::takes(&name, &notification.args) {
             return match net {
                 Some(net) => net.make(listener, &notification, &name),
                 None => seccomp::answer(listener, notification.id, Answer::Errno(EPERM.into())),

@@ -9,7 +9,7 @@ use crate::shell::Mark;
 use crate::steps::Part;
 use crate::watch::Watched;
 use lazaret_policy::{
-    Change, Control, Mode, Phases, Report, ReportVersion, StepTime, StreamReport, Streams, Tier, Usage,
+    Change, Control, FetchReport, Mode, Phases, Report, ReportVersion, StepTime, StreamReport, Streams, Tier, Usage,
 };
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,8 @@ pub struct Account<'a> {
     pub controls: Vec<Control>,
     /// The plan's remarks.
     pub notes: Vec<String>,
+    /// What was fetched for the job.
+    pub fetched: Vec<FetchReport>,
     /// What the job changed in copy-on-write views.
     pub changes: Vec<Change>,
     /// How many of the counted tasks are Lazaret's own.
@@ -106,7 +108,8 @@ pub fn finish(
         changes: account.changes,
         refusals: watched.refusals.kept,
         refusals_dropped: watched.refusals.dropped,
-        network: watched.network,
+        fetched: account.fetched,
+        network: watched.network.map(|network| network.report),
         path_refusals: None,
         rollout: lazaret_policy::RolloutReport::None,
         notes,

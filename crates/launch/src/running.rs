@@ -4,7 +4,6 @@ use crate::cancel::Cancel;
 use crate::error::RunError;
 use crate::inputs::OpenInput;
 use crate::judge::Seen;
-use crate::network::NetworkPlan;
 use crate::observe::Peaks;
 use crate::shell::Shell;
 use crate::steps::job::{Settings, Slots};
@@ -29,8 +28,6 @@ pub struct Terms<'a> {
     pub filter: &'a FilterPlan,
     /// What is executed.
     pub program: &'a Program,
-    /// What may be connected to, if anything.
-    pub network: Option<&'a NetworkPlan>,
     /// Who may end the job from outside.
     pub cancels: &'a [Cancel],
 }
@@ -49,7 +46,7 @@ pub struct Running {
     /// When process 1 told that the job's command had begun.
     pub begun: Option<Instant>,
     /// What process 1 handed over, in the order of [`Carried::handed_over`](crate::steps::Carried::handed_over).
-    pub handed: [Option<OwnedFd>; 6],
+    pub handed: [Option<OwnedFd>; 7],
 }
 
 /// What a tier has around a running job, as the loop sees it that watches.
@@ -164,7 +161,7 @@ pub fn admit(
     let filled: Vec<(Slot, BorrowedFd<'_>)> =
         streams_filled.into_iter().chain(doors_filled).chain(inputs_filled).chain(library_filled).collect();
     shell.send(steps, &filled)?;
-    Ok(Running { shell, streams, launched: since.at, launched_ns: since.ns, begun: None, handed: [const { None }; 6] })
+    Ok(Running { shell, streams, launched: since.at, launched_ns: since.ns, begun: None, handed: [const { None }; 7] })
 }
 
 fn monotonic_ns() -> u64 {

@@ -237,10 +237,12 @@ pub struct Carried {
     pub questions: Slot,
     /// The same by connections.
     pub question_streams: Slot,
+    /// Where the job's connections go whose requests are looked at.
+    pub requests: Slot,
 }
 
 impl Carried {
-    const NAMES: [&str; 8] = [
+    const NAMES: [&str; 9] = [
         "channel",
         "job directory",
         "scratch",
@@ -249,6 +251,7 @@ impl Carried {
         "listener",
         "questions",
         "question streams",
+        "requests",
     ];
     const SLOTS: Self = Self {
         channel: Slot(0),
@@ -259,11 +262,20 @@ impl Carried {
         listener: Slot(5),
         questions: Slot(6),
         question_streams: Slot(7),
+        requests: Slot(8),
     };
 
     /// What the caller gets back, in this order.
-    pub fn handed_over(self) -> [Slot; 6] {
-        [self.job_directory, self.scratch, self.mount_namespace, self.listener, self.questions, self.question_streams]
+    pub fn handed_over(self) -> [Slot; 7] {
+        [
+            self.job_directory,
+            self.scratch,
+            self.mount_namespace,
+            self.listener,
+            self.questions,
+            self.question_streams,
+            self.requests,
+        ]
     }
 }
 

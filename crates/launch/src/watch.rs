@@ -2,17 +2,16 @@
 
 use crate::cancel::Cancel;
 use crate::error::RunError;
-use crate::network::NetworkPlan;
 use crate::refusals::Refusals;
 use crate::running::{Boundary, Running, Terms};
 use crate::streams::{Incoming, Sink};
-use lazaret_broker::net::Net;
-use lazaret_policy::{LimitKey, NetworkReport, Verdict};
+use lazaret_broker::net::{self, Net};
+use lazaret_policy::{LimitKey, Verdict};
 use lazaret_sys::wait::Ended;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// Why the supervisor ended the job.
@@ -33,8 +32,8 @@ pub struct Watched {
     pub stop: Option<Stop>,
     /// The calls that were refused.
     pub refusals: Refusals,
-    /// What the job did by its network, if it has one.
-    pub network: Option<NetworkReport>,
+    /// What came of the job's network, if it has one.
+    pub network: Option<net::Ended>,
     /// How process 1 ended.
     pub init: Option<Ended>,
     /// When it was all over.
@@ -47,7 +46,7 @@ const PASS_ON: Duration = Duration::from_secs(10);
 const PASS_ON_CANCELLED: Duration = Duration::from_millis(500);
 
 /// Watches `running` until every process of it is dead. `processors` is how many can run it at once; `begun` is called
-/// when its command has begun. `terms` have the job's network made, if it has one.
+/// when its command has begun. `net` is its network, if it has one.
 ///
 /// # Errors
 ///
@@ -59,8 +58,8 @@ pub fn watch<B: Boundary>(
     sink: &Sink<'_>,
     processors: u32,
     begun: impl FnOnce(),
+    net: Option<Net>,
 ) -> Result<Watched, RunError> {
-    let net = terms.network.map(NetworkPlan::begin).transpose()?;
     let refusals = Refusals::of(terms.program);
     let mut watcher = Watcher { terms: *terms, boundary, sink, processors, stop: None, refusals, net };
     let handed = watcher.until_handed_over(running)?;
@@ -85,7 +84,10 @@ pub fn watch<B: Boundary>(
         Some(failure) if watcher.stop.is_none() => Err(failure),
         _ => {
             let began = running.begun.unwrap_or(running.launched);
-            let network = watcher.net.map(|net| net.finish(began));
+            let network = watcher.net.map(|net| net.finish(began, watcher.stop.is_some()));
+            let passed =
+                network.as_ref().and_then(|ended| ended.reached.iter().find(|key| **key != LimitKey::NetConnections));
+            watcher.stop = watcher.stop.or(passed.map(|key| Stop::Limit(*key)));
             Ok(Watched { stop: watcher.stop, refusals: watcher.refusals, network, init, ended })
         }
     }
@@ -152,11 +154,15 @@ impl<'a, B: Boundary> Watcher<'a, B> {
             }
         };
         self.boundary.begin(running);
-        if let (Some(net), [.., Some(questions), Some(streams)]) = (&mut self.net, &mut running.handed) {
-            let own = |socket: &OwnedFd| socket.try_clone();
-            let served = own(questions).and_then(|questions| net.serve_names(questions, own(streams)?));
-            served.map_err(|source| RunError::Resource { what: "answer the job's questions for names", source })?;
-            running.handed[4..].fill_with(|| None);
+        if let Some(net) = &mut self.net {
+            let [.., questions, streams, requests] = &mut running.handed;
+            let own = |what| move |source| RunError::Resource { what, source };
+            if let (Some(questions), Some(streams)) = (questions.take(), streams.take()) {
+                net.serve_names(questions, streams).map_err(own("answer the job's questions for names"))?;
+            }
+            if let Some(requests) = requests.take() {
+                net.serve_requests(requests).map_err(own("serve the job's requests"))?;
+            }
         }
         let mut cpu_check = self.next_cpu_check(running, Instant::now());
         loop {
@@ -210,6 +216,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
             Cancel,
             Listener,
             Net,
+            News,
             Writes,
             Stdout,
             Stderr,
@@ -227,6 +234,8 @@ impl<'a, B: Boundary> Watcher<'a, B> {
         interests
             .extend(self.boundary.interest().filter(|_| !stopped).map(|writes| (Event::Writes, writes, PollFlags::IN)));
         interests.extend(connecting.map(|socket| (Event::Net, socket, PollFlags::OUT)));
+        let news = self.net.as_ref().filter(|_| !stopped).into_iter().flat_map(Net::news);
+        interests.extend(news.map(|news| (Event::News, news, PollFlags::IN)));
         let streams = &running.streams;
         if !stopped {
             interests.extend(streams.stdout.interest(stdout).map(|(fd, flags)| (Event::Stdout, fd, flags)));
@@ -259,7 +268,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
                             .map_err(|source| RunError::Resource { what: "answer a system call of the job", source })?;
                     }
                 }
-                Event::Net => self.advance_net(running)?,
+                Event::Net | Event::News => self.advance_net(running)?,
                 // Looked at above.
                 Event::Writes => {}
                 // Nobody is left under the filter.
@@ -284,7 +293,11 @@ impl<'a, B: Boundary> Watcher<'a, B> {
     fn advance_net(&mut self, running: &Running) -> Result<(), RunError> {
         let (Some(net), Some(listener)) = (&mut self.net, &running.handed[3]) else { return Ok(()) };
         let advanced = net.advance(listener.as_fd());
-        advanced.map_err(|source| RunError::Resource { what: "answer a system call of the job", source })
+        let passed = advanced.map_err(|source| RunError::Resource { what: "see to the job's network", source })?;
+        if let Some(key) = passed {
+            self.end(running, Stop::Limit(key));
+        }
+        Ok(())
     }
 
     fn look(&mut self, running: &Running, asked: bool) {

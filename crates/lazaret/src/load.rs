@@ -41,6 +41,7 @@ fn loader() -> Loader<'static> {
         .with_reader(|path| std::fs::read_to_string(path))
         .with_rule_check(check_rule)
         .with_host_check(check_host)
+        .with_fetch_checks(check_url, check_media)
 }
 
 fn check_rule(text: &str) -> Result<(), RuleProblem> {
@@ -57,11 +58,29 @@ fn check_rule(text: &str) -> Result<(), RuleProblem> {
 ///
 /// What is wrong with it, and where.
 pub fn check_host(text: &str) -> Result<(), RuleProblem> {
-    text.parse::<lazaret_egress::Rule>().map(drop).map_err(|error| RuleProblem {
-        message: error.to_string(),
-        span: error.span,
-        hint: error.hint,
-    })
+    let problem = |message: String, span, hint| RuleProblem { message, span, hint };
+    // A URL without methods is told to be one, as a rule on connections.
+    if text.contains("://") && text.trim().contains(' ') {
+        let parsed = text.parse::<lazaret_egress::RequestRule>();
+        return parsed.map(drop).map_err(|error| problem(error.to_string(), error.span, error.hint));
+    }
+    let parsed = text.parse::<lazaret_egress::Rule>();
+    parsed.map(drop).map_err(|error| problem(error.to_string(), error.span, error.hint))
+}
+
+/// Whether `text` is a URL that can be fetched: what a loader and [`PolicyBuilder::fetch`] check with.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn check_url(text: &str) -> Result<(), RuleProblem> {
+    let whole = |message: String| RuleProblem { span: 0..text.len(), message, hint: None };
+    lazaret_connector::fetch::origin(text).map(drop).map_err(|error| whole(error.to_string()))
+}
+
+fn check_media(text: &str) -> Result<(), RuleProblem> {
+    let whole = |message: String| RuleProblem { span: 0..text.len(), message, hint: None };
+    text.parse::<lazaret_connector::fetch::MediaType>().map(drop).map_err(|error| whole(error.to_string()))
 }
 
 /// Changes on top of a policy.
@@ -111,6 +130,16 @@ impl Change {
     /// What is no such rule.
     pub fn host(mut self, rule: &str) -> Result<Self, PolicyError> {
         self.0.host(rule, check_host, Source::Builder)?;
+        Ok(self)
+    }
+
+    /// Has a file fetched for the job before it starts, written `NAME=URL`, as `--fetch` does.
+    ///
+    /// # Errors
+    ///
+    /// A name or a URL that is none.
+    pub fn fetch(mut self, written: &str) -> Result<Self, PolicyError> {
+        self.0.fetch(written, check_url, Source::Builder)?;
         Ok(self)
     }
 

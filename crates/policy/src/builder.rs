@@ -1,9 +1,11 @@
 use crate::check::{self, Fault};
 use crate::error::{Place, PolicyError, Problem};
+use crate::job::FileName;
 use crate::layer::{Layer, Tier};
 use crate::limits::LimitKey;
 use crate::load::{RuleCheck, RuleProblem, contradiction, expand_network};
-use crate::policy::{Bind, CallRule, Cow, Device, EnvValue, EnvVar, HostRule, Policy};
+use crate::policy::{Bind, CallRule, Cow, Device, EnvValue, EnvVar, Fetch, HostRule, Policy};
+use crate::quantity::{Bytes, FileSizeLimit};
 use crate::rollout::Old;
 use crate::source::{Source, Sourced};
 
@@ -166,6 +168,33 @@ impl PolicyBuilder {
             }
             policy.system_calls.brokered.network = true;
             expand_network(policy);
+            Ok(())
+        })
+    }
+
+    /// Has a file fetched for the job, written `NAME=URL`; it may have as many bytes as `/job` holds, and be of any type.
+    /// `check` looks at the URL.
+    ///
+    /// # Errors
+    ///
+    /// A name that is none, and what `check` finds.
+    pub fn fetch(&mut self, written: &str, check: RuleCheck, source: Source) -> Result<&mut Self, PolicyError> {
+        let option = Written { text: written, source: &source };
+        let Some((name, url)) = written.split_once('=') else {
+            let hint = "write NAME=URL, such as cat.jpg=https://images.example.com/cat.jpg";
+            return Err(option.fault(Fault::new(format!("`{written}` names no file and URL"), hint), 0));
+        };
+        let to = FileName::new(name).map_err(|error| option.key_fault(Fault::from(error), name))?;
+        if let Err(RuleProblem { span, message, hint }) = check(url) {
+            let from = name.len() + 1;
+            let fault = Fault::new(message, hint.unwrap_or_else(|| "write the whole URL".to_owned()));
+            return Err(option.place(fault, from + span.start, from + span.end));
+        }
+        self.each(|policy| {
+            let max_bytes = FileSizeLimit::new(Bytes(policy.limits.disk.bytes()))
+                .map_err(|error| option.fault(Fault::from(error), 0))?;
+            let fetch = Fetch { url: url.to_owned(), to: to.clone(), max_bytes, types: Vec::new(), allow: Vec::new() };
+            replace(&mut policy.fetch, Sourced::new(fetch, source.clone()), |a, b| a.to == b.to);
             Ok(())
         })
     }

@@ -1,8 +1,9 @@
 //! Checks of single values that the loader and the builder share.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Component, Path, PathBuf};
 
-use crate::job::is_variable_name;
+use crate::job::{FileNameError, is_variable_name};
 use crate::layer::UnknownName;
 use crate::policy::{Bind, Cow, Device};
 use crate::quantity::QuantityError;
@@ -179,4 +180,32 @@ pub(crate) fn locale(name: &str) -> Result<(), Fault> {
     }
     let shown = text::escape(name.as_bytes());
     Err(Fault::new(format!("`{shown}` cannot be a locale"), "write it as `C.UTF-8` or `de_DE.UTF-8`"))
+}
+
+/// A name server: an address, or an address and a port.
+pub(crate) fn name_server(text: &str) -> Result<SocketAddr, Fault> {
+    let address = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
+    address.or_else(|_with_port| text.parse::<SocketAddr>()).map_err(|_none| {
+        Fault::new(
+            format!("`{text}` is no name server"),
+            "write an address, or one with a port: \"10.0.0.2\", \"[::1]:5353\"",
+        )
+    })
+}
+
+/// The path of a file of the host.
+pub(crate) fn absolute_file(text: &str) -> Result<PathBuf, Fault> {
+    let path = PathBuf::from(text);
+    let good = path.is_absolute() && !text.contains('\0') && path.file_name().is_some();
+    if good {
+        Ok(path)
+    } else {
+        Err(Fault::new(format!("`{text}` is no file's path"), "write it from the root on: \"/etc/own-ca.pem\""))
+    }
+}
+
+impl From<FileNameError> for Fault {
+    fn from(error: FileNameError) -> Self {
+        Self::new(error.to_string(), "write a plain name, as of a file in one directory")
+    }
 }

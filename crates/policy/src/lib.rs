@@ -70,17 +70,18 @@ pub use layer::{Layer, Mode, Tier, UnknownName};
 pub use limits::{LimitKey, Limits};
 pub use load::{Loader, RuleCheck, RuleProblem};
 pub use policy::{
-    Bind, Brokered, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, Files, HostRule, Network, Policy, ProcView,
-    Root, SystemCalls,
+    Bind, Brokered, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, Fetch, Files, HostRule, Network, Policy,
+    ProcView, Root, SystemCalls,
 };
 pub use quantity::{
-    Bytes, CountLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit,
-    QuantityError, SizeLimit, TimeLimit,
+    Bytes, ConnectionLimit, CountLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit,
+    OutputLimit, ProcessLimit, QuantityError, SizeLimit, TimeLimit, TrafficLimit,
 };
 pub use report::{
-    ArgumentText, CallPhase, Change, ChangeKind, Connection, ConnectionOutcome, Control, Explanation, FrameText,
-    GroupText, Holding, NameReport, NetworkAct, NetworkRefusal, NetworkReport, OutputReport, PathCause, PathRefusal,
-    Phases, Refusal, Report, ReportVersion, StepTime, StreamReport, Streams, ThreadText, Usage,
+    ArgumentText, CallPhase, Change, ChangeKind, Connection, ConnectionOutcome, Control, Explanation, FetchReport,
+    FrameText, GroupText, Holding, NameReport, NetworkAct, NetworkRefusal, NetworkReport, OutputReport, PathCause,
+    PathRefusal, Phases, Refusal, Report, ReportVersion, RequestReport, StepTime, StreamReport, Streams, ThreadText,
+    Usage,
 };
 pub use rollout::{
     Arm, KeyHash, KeyRule, Old, PathAccess, PathNeed, Rollout, RolloutReport, Shadow, Share, ShareError, Trial,

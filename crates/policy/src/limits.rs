@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::layer::UnknownName;
 use crate::quantity::{
-    Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit, QuantityError,
-    TimeLimit,
+    ConnectionLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit,
+    QuantityError, TimeLimit, TrafficLimit,
 };
 use crate::source::{Source, Sourced};
 use crate::verdict::LimitHit;
@@ -36,6 +36,14 @@ pub enum LimitKey {
     Cpus,
     /// Bytes per second to and from block devices.
     IoRate,
+    /// Connections that the job may ask for beyond itself.
+    NetConnections,
+    /// Bytes that it may send beyond itself, over all connections.
+    NetSent,
+    /// Bytes that it may receive from beyond itself, over all connections.
+    NetReceived,
+    /// How long one connection may last.
+    NetTime,
 }
 
 impl LimitKey {
@@ -51,6 +59,10 @@ impl LimitKey {
         Self::OpenFiles,
         Self::Cpus,
         Self::IoRate,
+        Self::NetConnections,
+        Self::NetSent,
+        Self::NetReceived,
+        Self::NetTime,
     ];
 
     /// The name in policies, on the command line and in reports.
@@ -66,6 +78,10 @@ impl LimitKey {
             Self::OpenFiles => "open-files",
             Self::Cpus => "cpus",
             Self::IoRate => "io-rate",
+            Self::NetConnections => "net-connections",
+            Self::NetSent => "net-sent",
+            Self::NetReceived => "net-received",
+            Self::NetTime => "net-time",
         }
     }
 
@@ -82,6 +98,10 @@ impl LimitKey {
             Self::OpenFiles => "descriptors that one process may hold open",
             Self::Cpus => "processor bandwidth in cores",
             Self::IoRate => "bytes per second to and from block devices",
+            Self::NetConnections => "connections that a job may ask for beyond itself",
+            Self::NetSent => "bytes that a job may send beyond itself, over all connections",
+            Self::NetReceived => "bytes that a job may receive from beyond itself, over all connections",
+            Self::NetTime => "how long one connection may last",
         }
     }
 }
@@ -128,6 +148,14 @@ pub struct Limits {
     pub cpus: Option<Sourced<Cpus>>,
     /// See [`LimitKey::IoRate`]. `None`: the rate is not bounded.
     pub io_rate: Option<Sourced<IoRate>>,
+    /// See [`LimitKey::NetConnections`]. `None`: unbounded.
+    pub net_connections: Option<Sourced<ConnectionLimit>>,
+    /// See [`LimitKey::NetSent`]. `None`: unbounded.
+    pub net_sent: Option<Sourced<TrafficLimit>>,
+    /// See [`LimitKey::NetReceived`]. `None`: unbounded.
+    pub net_received: Option<Sourced<TrafficLimit>>,
+    /// See [`LimitKey::NetTime`]. `None`: unbounded.
+    pub net_time: Option<Sourced<TimeLimit>>,
 }
 
 impl Limits {
@@ -148,6 +176,10 @@ impl Limits {
             LimitKey::OpenFiles => self.open_files = Sourced::new(text.parse()?, source),
             LimitKey::Cpus => self.cpus = Some(Sourced::new(text.parse()?, source)),
             LimitKey::IoRate => self.io_rate = Some(Sourced::new(text.parse()?, source)),
+            LimitKey::NetConnections => self.net_connections = Some(Sourced::new(text.parse()?, source)),
+            LimitKey::NetSent => self.net_sent = Some(Sourced::new(text.parse()?, source)),
+            LimitKey::NetReceived => self.net_received = Some(Sourced::new(text.parse()?, source)),
+            LimitKey::NetTime => self.net_time = Some(Sourced::new(text.parse()?, source)),
         }
         Ok(())
     }
@@ -165,6 +197,10 @@ impl Limits {
             LimitKey::OpenFiles => self.open_files.to_string(),
             LimitKey::Cpus => self.cpus.as_ref().map_or_else(unbounded, |cpus| cpus.to_string()),
             LimitKey::IoRate => self.io_rate.as_ref().map_or_else(unbounded, |rate| rate.to_string()),
+            LimitKey::NetConnections => self.net_connections.as_ref().map_or_else(unbounded, |limit| limit.to_string()),
+            LimitKey::NetSent => self.net_sent.as_ref().map_or_else(unbounded, |limit| limit.to_string()),
+            LimitKey::NetReceived => self.net_received.as_ref().map_or_else(unbounded, |limit| limit.to_string()),
+            LimitKey::NetTime => self.net_time.as_ref().map_or_else(unbounded, |limit| limit.to_string()),
         }
     }
 
@@ -181,6 +217,10 @@ impl Limits {
             LimitKey::OpenFiles => Some(&self.open_files.source),
             LimitKey::Cpus => self.cpus.as_ref().map(|cpus| &cpus.source),
             LimitKey::IoRate => self.io_rate.as_ref().map(|rate| &rate.source),
+            LimitKey::NetConnections => self.net_connections.as_ref().map(|limit| &limit.source),
+            LimitKey::NetSent => self.net_sent.as_ref().map(|limit| &limit.source),
+            LimitKey::NetReceived => self.net_received.as_ref().map(|limit| &limit.source),
+            LimitKey::NetTime => self.net_time.as_ref().map(|limit| &limit.source),
         }
     }
 

@@ -1,10 +1,13 @@
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::job::FileName;
 use crate::layer::{Layer, Tier};
 use crate::limits::Limits;
+use crate::quantity::FileSizeLimit;
 use crate::rollout::Rollout;
 use crate::source::Sourced;
 
@@ -28,6 +31,9 @@ pub struct Policy {
     pub files: Files,
     /// The network, as far as the jail has one.
     pub network: Network,
+    /// Files that are fetched for the job before it starts, each name once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fetch: Vec<Sourced<Fetch>>,
     /// Environment variables, each name once. The job has no others.
     pub environment: Vec<Sourced<EnvVar>>,
     /// System calls.
@@ -181,6 +187,34 @@ pub struct Network {
     pub host_name: Sourced<String>,
     /// The hosts and ports that it may connect to. The system calls that programs need for that are among the rules.
     pub allow: Vec<Sourced<HostRule>>,
+    /// Who is asked for the addresses of names. `None`: those of the host's resolv.conf(5), behind its hosts(5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name_servers: Option<Sourced<Vec<SocketAddr>>>,
+    /// Files of certificates of authorities that are believed beside the host's, where Lazaret itself speaks TLS.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trust: Vec<Sourced<PathBuf>>,
+}
+
+/// A file that Lazaret itself fetches, so that the job needs no network for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Fetch {
+    /// From where, by `http` or `https`.
+    pub url: String,
+    /// Its name in `/job`.
+    #[serde(serialize_with = "as_text")]
+    pub to: FileName,
+    /// The most that it may have.
+    #[serde(serialize_with = "as_text")]
+    pub max_bytes: FileSizeLimit,
+    /// Of which types it may be, as the server says: `image/png`, `image/*`. Empty: of every one.
+    pub types: Vec<String>,
+    /// Hosts and ports, beside the URL's own, to which redirects may lead; and ranges of addresses that are not public.
+    pub allow: Vec<String>,
+}
+
+fn as_text<T: fmt::Display, S: serde::Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
 }
 
 impl Network {
@@ -189,17 +223,22 @@ impl Network {
         !self.allow.is_empty()
     }
 
+    /// Whether requests are looked at on the way to some of that.
+    pub fn has_request_rules(&self) -> bool {
+        self.allow.iter().any(|host| host.is_of_requests())
+    }
+
     /// Whether the loopback interface is up: names are asked for there too.
     pub fn has_loopback(&self) -> bool {
         self.loopback.value || self.has_rules()
     }
 }
 
-/// One host, or several, and ports.
+/// One host, or several, and ports; or requests to such.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct HostRule {
-    /// The rule's text: `host:port`, `*.host:port`, `range/length:port-port`.
+    /// The rule's text: `host:port`, `*.host:port`, `range/length:port-port`, `METHOD https://host/path`.
     pub rule: String,
     /// Why the program needs it. Empty when the policy does not say.
     pub why: String,
@@ -266,6 +305,13 @@ pub struct CallRule {
     pub action: CallAction,
     /// Why the program needs it. Empty when the policy does not say.
     pub why: String,
+}
+
+impl HostRule {
+    /// Whether it is about requests of HTTP and not about connections: `GET https://api.example.com/v1/*`.
+    pub fn is_of_requests(&self) -> bool {
+        self.rule.contains("://")
+    }
 }
 
 impl CallRule {

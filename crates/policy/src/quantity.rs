@@ -145,6 +145,8 @@ pub type DiskLimit = SizeLimit<{ 64 << 10 }>;
 pub type OutputLimit = SizeLimit<0>;
 /// Bytes per second to and from block devices: at least 4 KiB, one block.
 pub type IoRate = SizeLimit<{ 4 << 10 }>;
+/// Bytes sent, or received, over all connections: at least one.
+pub type TrafficLimit = SizeLimit<1>;
 
 impl<const LEAST: u64> SizeLimit<LEAST> {
     /// The least value.
@@ -197,6 +199,8 @@ pub struct CountLimit<const LEAST: u32, const MOST: u32>(u32);
 pub type ProcessLimit = CountLimit<1, 32_768>;
 /// Descriptors that one process may hold open.
 pub type OpenFilesLimit = CountLimit<4, 1_048_576>;
+/// Connections of one job.
+pub type ConnectionLimit = CountLimit<1, 65_536>;
 
 impl<const LEAST: u32, const MOST: u32> CountLimit<LEAST, MOST> {
     /// Checks the bounds.

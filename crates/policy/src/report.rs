@@ -1,7 +1,11 @@
+mod fetch;
 mod network;
 mod refusal;
 
-pub use network::{Connection, ConnectionOutcome, NameReport, NetworkAct, NetworkRefusal, NetworkReport};
+pub use fetch::FetchReport;
+pub use network::{
+    Connection, ConnectionOutcome, NameReport, NetworkAct, NetworkRefusal, NetworkReport, RequestReport,
+};
 pub use refusal::{
     ArgumentText, CallPhase, Explanation, FrameText, GroupText, PathCause, PathRefusal, Refusal, ThreadText,
 };
@@ -63,6 +67,9 @@ pub struct Report {
     pub refusals: Vec<Refusal>,
     /// Refusals that were too many to be recorded.
     pub refusals_dropped: u64,
+    /// The files that were fetched for the job before it started.
+    #[serde(default)]
+    pub fetched: Vec<FetchReport>,
     /// What the job did by its network. Null: the policy gives it none.
     #[serde(default)]
     pub network: Option<NetworkReport>,

@@ -62,6 +62,11 @@ pub enum Verdict {
         /// The limit that was hit.
         limit: LimitHit,
     },
+    /// What the job sent or received beyond itself, or the time of a connection, went over its bound.
+    NetworkLimit {
+        /// The limit that was hit.
+        limit: LimitHit,
+    },
     /// The job made a system call that the policy answers with death.
     Violation {
         /// The call's name, or its number when it has none in the table.
@@ -110,7 +115,7 @@ impl Verdict {
     }
 
     /// The verdict for a limit that ended the job. `None` for the limits that only slow a job down or refuse a call
-    /// (`open-files`, `cpus`, `io-rate`).
+    /// (`open-files`, `cpus`, `io-rate`, `net-connections`).
     pub fn of_limit(limit: LimitHit) -> Option<Self> {
         match limit.key {
             LimitKey::Wall => Some(Self::Timeout { limit }),
@@ -120,7 +125,8 @@ impl Verdict {
             LimitKey::FileSize => Some(Self::FileSizeLimit { limit }),
             LimitKey::Output => Some(Self::OutputLimit { limit }),
             LimitKey::Disk => Some(Self::DiskLimit { limit }),
-            LimitKey::OpenFiles | LimitKey::Cpus | LimitKey::IoRate => None,
+            LimitKey::NetSent | LimitKey::NetReceived | LimitKey::NetTime => Some(Self::NetworkLimit { limit }),
+            LimitKey::OpenFiles | LimitKey::Cpus | LimitKey::IoRate | LimitKey::NetConnections => None,
         }
     }
 
@@ -142,6 +148,7 @@ impl Verdict {
             Self::FileSizeLimit { .. } => "file-size-limit",
             Self::OutputLimit { .. } => "output-limit",
             Self::DiskLimit { .. } => "disk-limit",
+            Self::NetworkLimit { .. } => "network-limit",
             Self::Violation { .. } => "violation",
             Self::Cancelled => "cancelled",
             Self::OutputMissing { .. } => "output-missing",
@@ -157,7 +164,8 @@ impl Verdict {
             | Self::ProcessLimit { limit }
             | Self::FileSizeLimit { limit }
             | Self::OutputLimit { limit }
-            | Self::DiskLimit { limit } => Some(limit),
+            | Self::DiskLimit { limit }
+            | Self::NetworkLimit { limit } => Some(limit),
             Self::Ok
             | Self::Exit { .. }
             | Self::Signal { .. }
@@ -180,6 +188,7 @@ impl Verdict {
             | Self::FileSizeLimit { .. }
             | Self::OutputLimit { .. }
             | Self::DiskLimit { .. }
+            | Self::NetworkLimit { .. }
             | Self::Violation { .. }
             | Self::Cancelled
             | Self::OutputMissing { .. } => 123,
@@ -205,6 +214,7 @@ impl fmt::Display for Verdict {
                 write!(f, "the job was stopped: what it wrote reached its {limit}")
             }
             Self::DiskLimit { limit } => write!(f, "the job filled its {limit}"),
+            Self::NetworkLimit { limit } => write!(f, "the job was stopped: its network went over its {limit}"),
             Self::Violation { call, rule: Some(rule), .. } => {
                 write!(f, "the job was killed for the system call `{call}`, by the rule `{rule}`")
             }

@@ -1,21 +1,25 @@
 //! The calls, one by one.
 
 use super::address::{self, Written};
-use super::decide::{Permit, Refused};
+use super::decide::{By, Permit, Refused};
 use super::pending::{self, Connecting, Pending};
 use super::place::{self, Placed};
 use super::socket::{self, Begun, Facts};
 use super::{Net, replica};
 use crate::caller::{Caller, CallerError, Reply};
+use lazaret_connector::Intended;
 use lazaret_policy::NetworkAct;
 use lazaret_sys::option;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Ports below are not for those without a capability: ip(7), `ip_unprivileged_port_start`.
 const UNPRIVILEGED: u16 = 1024;
+
+/// sizeof(struct linger): two numbers.
+const LINGER: usize = 8;
 
 /// What becomes of a call.
 enum Next {
@@ -51,7 +55,13 @@ impl Net {
         let next = match call {
             "connect" => self.connect(caller),
             "bind" => self.bind(caller),
-            _ => self.listen(caller),
+            "listen" => self.listen(caller),
+            "setsockopt" => self.linger(caller),
+            // Permitted whatever its argument is: it goes on as nothing is decided.
+            _ => {
+                self.pollers.note();
+                Ok(Next::GoOn)
+            }
         };
         match next {
             Ok(Next::Reply(reply)) => caller.answer(reply),
@@ -67,13 +77,16 @@ impl Net {
     }
 
     /// The socket that a call names, and what it is.
-    fn object(&self, caller: &Caller<'_>) -> Result<(i32, OwnedFd, Facts), CallerError> {
+    fn object(&mut self, caller: &Caller<'_>) -> Result<(i32, OwnedFd, Facts), CallerError> {
         let number = first(caller, 0);
         let object = caller.descriptor(number)?;
         match Facts::of(object.as_fd()) {
             Ok(facts) => Ok((number, object, facts)),
-            Err(e) if e.raw_os_error() == Some(libc::ENOTSOCK) => Err(CallerError::Errno(libc::ENOTSOCK)),
-            Err(e) => Err(CallerError::Own(e)),
+            Err(e) => {
+                self.hands.let_go(object);
+                let is_none = e.raw_os_error() == Some(libc::ENOTSOCK);
+                Err(if is_none { CallerError::Errno(libc::ENOTSOCK) } else { CallerError::Own(e) })
+            }
         }
     }
 
@@ -173,8 +186,15 @@ impl Net {
             return fails(libc::EISCONN);
         }
         let by_rule = self.names.with_pins(|pins| self.terms.decide(to, pins));
+        let by_rule = match by_rule {
+            Ok(permit) => self.terms.decide_on_way(permit, &mut self.routes).map_err(CallerError::Own)?,
+            Err(refused) => Err(refused),
+        };
         match by_rule {
-            Ok(permit) => self.connect_outside(&here, object, &permit),
+            Ok(permit) => match permit.by.clone() {
+                By::Itself => self.connect_outside(&here, object, &permit),
+                By::Requests(intended) => self.connect_to_requests(&here, object, &permit, intended),
+            },
             // The job's own servers: on its own socket, which leads nowhere else.
             Err(_) if address::is_own(to.ip()) && !outside => self.connect_own(&here, object),
             Err(refused) => {
@@ -184,20 +204,18 @@ impl Net {
         }
     }
 
-    /// On the very socket that the job has.
+    /// On the very socket that the job has, as the job itself would.
     fn connect_own(&mut self, here: &Place<'_, '_>, object: OwnedFd) -> Result<Next, CallerError> {
         let bytes = address::bytes(here.to, here.facts.is_v6());
-        match socket::begin(object.as_fd(), &bytes).map_err(CallerError::Own)? {
-            Begun::Done => Ok(DONE),
-            Begun::Failed(libc::EALREADY) if !socket::is_nonblocking(object.as_fd()).map_err(CallerError::Own)? => {
-                self.wait_for(here, Connecting::Own(object), bytes)
-            }
-            Begun::Failed(errno) => fails(errno),
-            Begun::Waiting if socket::is_nonblocking(object.as_fd()).map_err(CallerError::Own)? => {
-                fails(libc::EINPROGRESS)
-            }
-            Begun::Waiting => self.wait_for(here, Connecting::Own(object), bytes),
+        self.connect_by_hand(here, object, bytes)
+    }
+
+    fn connect_by_hand(&mut self, here: &Place<'_, '_>, object: OwnedFd, bytes: Vec<u8>) -> Result<Next, CallerError> {
+        if self.pending.len() >= pending::MOST {
+            return fails(libc::ENOBUFS);
         }
+        let token = self.hands.connect(object, bytes.clone()).map_err(CallerError::Own)?;
+        self.wait_for(here, Connecting::Own(token), bytes)
     }
 
     /// By a socket from outside, that takes the place of the job's.
@@ -205,9 +223,13 @@ impl Net {
         if let Some(again) = self.is_on_its_way(here)? {
             return Ok(again);
         }
+        if let Err(refused) = self.admit(here.caller)? {
+            self.transcript.refuse(NetworkAct::Connect, Some(here.to), refused);
+            return fails(libc::EACCES);
+        }
         let flags = rustix::fs::fcntl_getfl(&old).map_err(|errno| CallerError::Own(errno.into()))?;
         let cloexec = place::is_closed_on_exec(here.caller.tid(), here.descriptor.cast_signed());
-        let socket = replica::make(old.as_fd(), &here.facts, permit.address).map_err(CallerError::Own)?;
+        let socket = replica::make(old.as_fd(), &here.facts, permit.address, self.walled).map_err(CallerError::Own)?;
         let entry = self.transcript.begin(permit);
         let bytes = address::bytes(permit.address, here.facts.is_v6());
         let begun = socket::begin(socket.as_fd(), &bytes).map_err(CallerError::Own)?;
@@ -229,6 +251,43 @@ impl Net {
         let placed = Placed { address: permit.address, entry };
         self.put(here.caller, here.descriptor, socket, (cloexec, flags), placed)?;
         if errno == 0 { Ok(DONE) } else { fails(errno) }
+    }
+
+    /// To the connector, on the job's own socket: that one is inside.
+    fn connect_to_requests(
+        &mut self,
+        here: &Place<'_, '_>,
+        object: OwnedFd,
+        permit: &Permit,
+        intended: Intended,
+    ) -> Result<Next, CallerError> {
+        if let Err(refused) = self.admit(here.caller)? {
+            self.transcript.refuse(NetworkAct::Connect, Some(here.to), refused);
+            return fails(libc::EACCES);
+        }
+        let Some(requests) = &mut self.requests else { return fails(libc::ENETUNREACH) };
+        if self.outside == here.facts.namespace {
+            return fails(libc::EACCES);
+        }
+        if here.facts.is_v6() {
+            // The connector is at an address of IPv4. What is bound already fails as it would.
+            drop(option::set_number(object.as_fd(), libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 0));
+        }
+        // Its own address is needed before it is connected, which gives it one: the connector knows it by that.
+        let any = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let bound = option::bind(object.as_fd(), &address::bytes(any, here.facts.is_v6()));
+        let own = |errno: rustix::io::Errno| CallerError::Own(errno.into());
+        let local = SocketAddr::try_from(rustix::net::getsockname(&object).map_err(own)?).map_err(own)?;
+        if let Err(e) = bound
+            && local.port() == 0
+        {
+            return Err(CallerError::Own(e));
+        }
+        let bytes = address::bytes(requests.at(), here.facts.is_v6());
+        requests.expect(local.port(), intended);
+        let entry = self.transcript.begin(permit);
+        self.transcript.connected(entry);
+        self.connect_by_hand(here, object, bytes)
     }
 
     /// A call that a signal interrupted, and that is made again, goes on where it was; one beside another waits for nothing.
@@ -254,9 +313,11 @@ impl Net {
         if self.pending.len() >= pending::MOST {
             return fails(libc::ENOBUFS);
         }
-        let until = patience(match &socket {
-            Connecting::Own(socket) | Connecting::Replica { socket, .. } => socket.as_fd(),
-        });
+        let until = match &socket {
+            // The call itself knows when to end.
+            Connecting::Own(_) => None,
+            Connecting::Replica { socket, .. } => patience(socket.as_fd()),
+        };
         self.wait(Pending {
             notification: *here.caller.notification(),
             descriptor: here.descriptor,
@@ -293,6 +354,21 @@ impl Net {
                 fails(libc::EAFNOSUPPORT)
             }
         }
+    }
+
+    /// `SO_LINGER`: whoever closes a socket last, which may be this process, would wait for as long as the job says. So only
+    /// what needs no waiting is set: off, or an end at once by a reset. A time to wait is taken as off.
+    fn linger(&mut self, caller: &Caller<'_>) -> Result<Next, CallerError> {
+        let (_, object, _) = self.object(caller)?;
+        let length = usize::try_from(first(caller, 4)).unwrap_or(0);
+        if length < LINGER {
+            return fails(libc::EINVAL);
+        }
+        let asked = caller.copy(&mut self.reader, caller.notification().args[3], LINGER)?;
+        let (is_on, seconds) = asked.split_at(LINGER / 2);
+        let at_once = is_on.iter().any(|byte| *byte != 0) && seconds.iter().all(|byte| *byte == 0);
+        let set = [i32::from(at_once), 0].map(i32::to_ne_bytes).concat();
+        returns(option::set(object.as_fd(), libc::SOL_SOCKET, libc::SO_LINGER, &set))
     }
 
     fn listen(&mut self, caller: &Caller<'_>) -> Result<Next, CallerError> {

@@ -1,14 +1,21 @@
 //! What may be connected to.
 
 use super::names::Pins;
-use lazaret_egress::{Guard, Name, Rule};
+use lazaret_connector::Intended;
+use lazaret_egress::{Guard, Host, Name, Refusal, RequestRule, Rule};
+use lazaret_sys::interface::{Interfaces, Way};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 /// By what is decided.
 #[derive(Debug)]
 pub struct Terms {
-    /// What the policy permits.
+    /// The connections that the policy permits.
     pub rules: Vec<Rule>,
+    /// The requests that it permits, on other connections.
+    pub requests: Vec<RequestRule>,
+    /// The hosts and ports of both.
+    pub(super) reach: Vec<Rule>,
     /// The last word on addresses.
     pub guard: Guard,
 }
@@ -22,6 +29,17 @@ pub(super) struct Permit {
     pub(super) name: Option<Name>,
     /// The rule.
     pub(super) rule: String,
+    /// Whether its requests are looked at.
+    pub(super) by: By,
+}
+
+/// How a connection is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum By {
+    /// To the host, with nothing in between.
+    Itself,
+    /// To the connector, which looks at each request.
+    Requests(Intended),
 }
 
 /// Why nothing is connected to.
@@ -36,16 +54,26 @@ pub(super) struct Refused {
 }
 
 impl Terms {
+    /// Those of a policy with these rules.
+    pub fn new(rules: Vec<Rule>, requests: Vec<RequestRule>) -> Self {
+        let reach = rules.iter().cloned().chain(requests.iter().map(RequestRule::reach)).collect();
+        Self { rules, requests, reach, guard: Guard::default() }
+    }
+
     /// Decides about `address`, with the names for which the job was told it.
     pub(super) fn decide(&self, address: SocketAddr, pins: &Pins) -> Result<Permit, Refused> {
         let (ip, port) = (address.ip().to_canonical(), address.port());
         let names = pins.names_of(ip);
         let by_name = names.iter().find_map(|name| {
             let rule = self.rules.iter().find(|rule| rule.permits_name(name, port))?;
-            Some((Some(name.clone()), rule))
+            Some((Some(name.clone()), rule.to_string(), By::Itself))
         });
-        let by_address = || self.rules.iter().find(|rule| rule.permits_address(ip, port)).map(|rule| (None, rule));
-        let Some((name, rule)) = by_name.or_else(by_address) else {
+        let by_address = || {
+            let rule = self.rules.iter().find(|rule| rule.permits_address(ip, port))?;
+            Some((None, rule.to_string(), By::Itself))
+        };
+        let by_requests = || self.by_requests(names, ip, port);
+        let Some((name, rule, by)) = by_name.or_else(by_address).or_else(by_requests) else {
             let name = names.first().cloned();
             let host = name.as_ref().map_or_else(|| host_text(ip), ToString::to_string);
             let reason = match &name {
@@ -56,14 +84,38 @@ impl Terms {
             let suggestion = self.could_permit(ip, port).then_some(suggestion);
             return Err(Refused { name, reason, suggestion });
         };
-        match self.guard.decide(address, &self.rules) {
-            Ok(address) => Ok(Permit { address, name, rule: rule.to_string() }),
+        match self.guard.decide(address, &self.reach) {
+            Ok(address) => Ok(Permit { address, name, rule, by }),
             Err(refusal) => {
                 let suggestion = format!("[net] allow = [\"{}:{port}\"]", host_text(ip));
                 let suggestion = self.could_permit(ip, port).then_some(suggestion);
                 Err(Refused { name, reason: refusal.to_string(), suggestion })
             }
         }
+    }
+
+    /// Whether there are requests that may be made to that address and port.
+    fn by_requests(&self, names: &[Name], ip: IpAddr, port: u16) -> Option<(Option<Name>, String, By)> {
+        let hosts = names.iter().cloned().map(Host::Name).chain([Host::Address(ip)]);
+        hosts.into_iter().find_map(|host| {
+            let rule = self.requests.iter().find(|rule| rule.reaches(&host, port))?;
+            let name = match &host {
+                Host::Name(name) => Some(name.clone()),
+                Host::Address(_) => None,
+            };
+            Some((name, rule.to_string(), By::Requests(Intended { host, port })))
+        })
+    }
+
+    /// The same, when this host's routes are known: what leads to this host itself needs a rule that names it.
+    pub(super) fn decide_on_way(&self, permit: Permit, routes: &mut Interfaces) -> io::Result<Result<Permit, Refused>> {
+        let (ip, port) = (permit.address.ip(), permit.address.port());
+        if routes.way(ip)? != Way::Own || self.reach.iter().any(|rule| rule.permits_address(ip, port)) {
+            return Ok(Ok(permit));
+        }
+        let reason = Refusal::Own { address: ip }.to_string();
+        let suggestion = Some(format!("[net] allow = [\"{}:{port}\"]", host_text(ip)));
+        Ok(Err(Refused { name: permit.name, reason, suggestion }))
     }
 
     /// Whether a rule that names this very address would be followed.
@@ -83,7 +135,6 @@ fn host_text(ip: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lazaret_egress::Host;
 
     fn name(text: &str) -> Name {
         match Host::parse(text) {
@@ -94,7 +145,8 @@ mod tests {
 
     fn terms(rules: &[&str]) -> Terms {
         let rules = rules.iter().map(|rule| rule.parse().expect("a rule")).collect();
-        Terms { rules, guard: Guard::new(["198.18.0.9".parse().expect("an address")]) }
+        let guard = Guard::new(["198.18.0.9".parse().expect("an address")]);
+        Terms { guard, ..Terms::new(rules, Vec::new()) }
     }
 
     fn pins(pinned: &[(&str, &str)]) -> Pins {

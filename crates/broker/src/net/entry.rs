@@ -2,8 +2,22 @@
 
 use lazaret_filter::Action;
 
-/// The calls that are made for the job.
-pub const CALLS: [&str; 3] = ["bind", "connect", "listen"];
+/// Rules that name the calls which are put to the supervisor: those that it makes for the job, and those that it only hears
+/// of. `setsockopt` is that of `SO_LINGER`: see [`takes`].
+pub const TOLD: [&str; 6] =
+    ["bind", "connect", "epoll_create", "epoll_create1", "listen", "setsockopt(level == 1, name == 13)"];
+
+/// Whether the call of that name with these arguments is one of [`TOLD`].
+pub fn takes(call: &str, args: &[u64; 6]) -> bool {
+    let low = |at: usize| args[at] & u64::from(u32::MAX);
+    match call {
+        "setsockopt" => (low(1), low(2)) == (SOL_SOCKET, SO_LINGER),
+        _ => TOLD.contains(&call),
+    }
+}
+
+const SOL_SOCKET: u64 = libc::SOL_SOCKET as u64;
+const SO_LINGER: u64 = libc::SO_LINGER as u64;
 
 const EPERM: u16 = 1;
 const ENOPROTOOPT: u16 = 92;
@@ -13,7 +27,8 @@ const EOPNOTSUPP: u16 = 95;
 ///
 /// Sending that connects (tcp(7), `MSG_FASTOPEN`, and the options that make connect(2) or write(2) send at once) would reach
 /// an address that nobody looked at. Source routes (ip(7), `IP_OPTIONS`; ipv6(7), routing and other extension headers) send
-/// packets elsewhere than to where the socket is connected; binding to an interface chooses another way there. A replaced
+/// packets elsewhere than to where the socket is connected; a multicast group that is joined has this host tell its network so;
+/// binding to an interface chooses another way there. A replaced
 /// protocol (`TCP_ULP`) is another object. The interfaces and addresses of a socket from outside (netdevice(7)) are this
 /// host's. Rings (io_uring(7)) make calls past every filter. Who is asked for a page of a job's memory and does not answer
 /// (userfaultfd(2)) holds the supervisor up.
@@ -22,8 +37,11 @@ pub const RULES: &[(&str, Action)] = &[
     ("sendmsg(flags & 0x20000000 == 0x20000000)", Action::Refuse(EOPNOTSUPP)),
     ("sendmmsg(flags & 0x20000000 == 0x20000000)", Action::Refuse(EOPNOTSUPP)),
     ("setsockopt(level == 6, name in [19, 23, 30, 31, 33, 34])", Action::Refuse(ENOPROTOOPT)),
-    ("setsockopt(level == 0, name == 4)", Action::Refuse(ENOPROTOOPT)),
-    ("setsockopt(level == 41, name in [5, 6, 54, 55, 57, 59])", Action::Refuse(ENOPROTOOPT)),
+    ("setsockopt(level == 0, name in [4, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48])", Action::Refuse(ENOPROTOOPT)),
+    (
+        "setsockopt(level == 41, name in [5, 6, 20, 21, 27, 28, 42, 43, 44, 45, 46, 47, 48, 54, 55, 57, 59])",
+        Action::Refuse(ENOPROTOOPT),
+    ),
     ("setsockopt(level == 1, name in [25, 62])", Action::Refuse(EPERM)),
     ("ioctl(request >= 0x890b, request <= 0x894a)", Action::Refuse(EPERM)),
     ("ioctl(request >= 0x894c, request <= 0x89ff)", Action::Refuse(EPERM)),

@@ -47,7 +47,7 @@ pub struct NameServer {
 
 /// What all threads of one job's name server know.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     terms: Arc<Terms>,
     upstream: Upstream,
     state: Mutex<State>,
@@ -80,6 +80,11 @@ impl Names {
     /// What names are pinned to, for as long as the guard is held.
     pub(super) fn with_pins<T>(&self, look: impl FnOnce(&Pins) -> T) -> T {
         look(&self.shared.state().pins)
+    }
+
+    /// What its threads know.
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     pub(super) fn serve(&mut self, questions: OwnedFd, streams: OwnedFd) -> io::Result<()> {
@@ -123,6 +128,11 @@ impl Drop for Names {
 }
 
 impl Shared {
+    /// The addresses of one kind that `name` is pinned to.
+    pub(super) fn pinned(&self, name: &Name, wants: Wants) -> Vec<IpAddr> {
+        self.state().pins.get(name, wants).map(<[IpAddr]>::to_vec).unwrap_or_default()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -133,7 +143,7 @@ impl Shared {
         let Some(name) = &question.name else {
             return say(Told::NoName);
         };
-        if !self.terms.rules.iter().any(|rule| rule.names(name)) {
+        if !self.terms.reach.iter().any(|rule| rule.names(name)) {
             self.state().refuse(
                 name,
                 None,
@@ -160,7 +170,7 @@ impl Shared {
             Ok(resolved) => {
                 let (mut good, mut bad) = (Vec::new(), Vec::new());
                 for address in resolved.addresses {
-                    match self.terms.guard.decide_on_ports(address, &self.terms.rules) {
+                    match self.terms.guard.decide_on_ports(address, &self.terms.reach) {
                         Ok(()) => good.push(address),
                         Err(refusal) => bad.push((address, refusal)),
                     }
@@ -168,6 +178,7 @@ impl Shared {
                 for (address, refusal) in bad {
                     state.refuse(name, Some(address), refusal.to_string(), None);
                 }
+                state.errors.remove(name);
                 // Another thread may have been first.
                 let pinned = state.pins.pin_first(name, question.wants, good);
                 question.answer(Told::Addresses(pinned, SECONDS), transport)
@@ -206,6 +217,7 @@ impl State {
             name: Some(text),
             address: address.map(|address| address.to_string()),
             port: None,
+            request: None,
             reason,
             suggestion,
             count: 0,

@@ -1,9 +1,10 @@
 //! Calls that wait for their connections.
 
+use super::hands::Token;
 use super::place::Placed;
 use super::socket::{self, Begun};
 use super::transcript::Entry;
-use super::{LOOK, Net};
+use super::{LOOK, Net, pollers};
 use crate::caller::{Caller, CallerError, Reply};
 use lazaret_sys::seccomp::{self, Notification};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -40,8 +41,8 @@ pub(super) struct Pending {
 /// What is being connected.
 #[derive(Debug)]
 pub(super) enum Connecting {
-    /// The job's own socket.
-    Own(OwnedFd),
+    /// The job's own socket, by a thread.
+    Own(Token),
     /// One from outside, that is to take its place.
     Replica {
         socket: OwnedFd,
@@ -52,27 +53,35 @@ pub(super) enum Connecting {
     },
 }
 
-impl Connecting {
-    fn socket(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Own(socket) | Self::Replica { socket, .. } => socket.as_fd(),
-        }
-    }
-}
-
 impl Pending {
-    pub(super) fn interest(&self) -> BorrowedFd<'_> {
-        self.socket.socket()
+    /// What becomes writable when it can be answered; a thread says so by itself.
+    pub(super) fn interest(&self) -> Option<BorrowedFd<'_>> {
+        match &self.socket {
+            Connecting::Replica { socket, .. } => Some(socket.as_fd()),
+            Connecting::Own(_) => None,
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.until
     }
 
-    fn is_ready(&self) -> bool {
-        let socket = self.socket.socket();
+    /// What became of it, if that can be said.
+    fn outcome(&self, done: &[(Token, i32)]) -> io::Result<Option<i32>> {
+        let socket = match &self.socket {
+            Connecting::Own(own) => return Ok(done.iter().find(|(token, _)| token == own).map(|(_, errno)| *errno)),
+            Connecting::Replica { socket, .. } => socket,
+        };
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&now)) == Ok(1)
+        if poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&now)) != Ok(1) {
+            return Ok(None);
+        }
+        // Asked again, the kernel says what became of it, and the socket knows that it was told.
+        Ok(Some(match socket::begin(socket.as_fd(), &self.bytes)? {
+            Begun::Done => 0,
+            Begun::Failed(errno) => errno,
+            Begun::Waiting => libc::EINPROGRESS,
+        }))
     }
 }
 
@@ -84,14 +93,17 @@ impl Net {
     }
 
     /// Answers all that can be answered, and forgets those that went away for good.
-    pub(super) fn answer_pending(&mut self, listener: BorrowedFd<'_>) -> io::Result<()> {
-        let now = Instant::now();
+    pub(super) fn answer_pending(&mut self, listener: BorrowedFd<'_>, now: Instant) -> io::Result<()> {
+        let done = self.hands.done();
         for mut pending in std::mem::take(&mut self.pending) {
             if pending.gone.is_none() && !seccomp::is_waiting(listener, pending.notification.id) {
                 pending.gone = Some(now);
             }
             if let Some(gone) = pending.gone {
-                if now >= gone + KEPT {
+                // A thread that is done has nothing to be kept for.
+                let is_over =
+                    matches!(pending.socket, Connecting::Own(own) if done.iter().any(|(token, _)| *token == own));
+                if now >= gone + KEPT || is_over {
                     self.give_up(&pending, libc::EINTR);
                 } else {
                     self.pending.push(pending);
@@ -99,13 +111,7 @@ impl Net {
                 continue;
             }
             let in_time = pending.until.is_none_or(|until| now < until);
-            if pending.is_ready() {
-                // Asked again, the kernel says what became of it, and the socket knows that it was told.
-                let error = match socket::begin(pending.socket.socket(), &pending.bytes)? {
-                    Begun::Done => 0,
-                    Begun::Failed(errno) => errno,
-                    Begun::Waiting => libc::EINPROGRESS,
-                };
+            if let Some(error) = pending.outcome(&done)? {
                 self.settle(listener, pending, error)?;
             } else if in_time {
                 self.pending.push(pending);
@@ -164,7 +170,11 @@ impl Net {
         // Known before it can be used.
         let cookie = socket::cookie(socket.as_fd()).map_err(CallerError::Own)?;
         rustix::fs::fcntl_setfl(&socket, flags).map_err(own)?;
+        self.account(socket.as_fd(), placed.address, placed.entry)?;
         self.placed.insert(cookie, placed);
-        caller.put(descriptor, socket.as_fd(), cloexec)
+        let number = descriptor.cast_signed();
+        let watched = self.pollers.of(caller, number);
+        caller.put(descriptor, socket.as_fd(), cloexec)?;
+        pollers::register(caller, watched, socket.as_fd(), number)
     }
 }

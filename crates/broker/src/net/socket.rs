@@ -113,11 +113,6 @@ pub(super) fn is_closed(object: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(state == CLOSED)
 }
 
-/// Whether calls on it do not wait.
-pub(super) fn is_nonblocking(object: BorrowedFd<'_>) -> io::Result<bool> {
-    Ok(rustix::fs::fcntl_getfl(object)?.contains(OFlags::NONBLOCK))
-}
-
 /// What became of connecting: 0, or an errno.
 pub(super) fn error(object: BorrowedFd<'_>) -> io::Result<i32> {
     option::number(object, libc::SOL_SOCKET, libc::SO_ERROR)

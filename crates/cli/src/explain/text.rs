@@ -2,7 +2,10 @@
 
 use super::Part;
 use lazaret_policy::printable;
-use lazaret_policy::{CallPhase, Control, Explanation, FrameText, PathCause, PathRefusal, Refusal, Verdict};
+use lazaret_policy::{
+    CallPhase, Control, Explanation, FrameText, NetworkAct, NetworkRefusal, NetworkReport, PathCause, PathRefusal,
+    Refusal, Verdict,
+};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -24,6 +27,7 @@ pub(super) fn text(part: &Part<'_>) -> String {
     if part.refusals_dropped > 0 {
         blocks.push(format!("and {} refused calls more, of too many kinds to be kept", part.refusals_dropped));
     }
+    blocks.extend(part.network.into_iter().flat_map(network_blocks));
     blocks.extend(part.path_refusals.unwrap_or_default().iter().map(path_block));
     if !logged.is_empty() {
         let names: Vec<String> = logged.iter().map(|call| format!("{} ({})", call.call, times(call.count))).collect();
@@ -207,6 +211,57 @@ pub(crate) fn frame_text(frame: &FrameText) -> String {
 }
 
 /// One path.
+/// What was asked for, and why it was refused, on one line.
+pub(crate) fn network_text(refusal: &NetworkRefusal) -> String {
+    let NetworkRefusal { act, name, address, port, reason, .. } = refusal;
+    let act = match act {
+        NetworkAct::Resolve => "the addresses of",
+        NetworkAct::Connect => "a connection to",
+        NetworkAct::Bind => "to bind",
+        NetworkAct::Listen => "to listen",
+        NetworkAct::Request => "the request",
+    };
+    if let Some(request) = &refusal.request {
+        return format!("{act} {request}: {reason}");
+    }
+    let port = port.map_or_else(String::new, |port| format!(" port {port}"));
+    let whom = match (name, address) {
+        (Some(name), Some(address)) => format!(" {name} ({address})"),
+        (Some(whom), None) | (None, Some(whom)) => format!(" {whom}"),
+        (None, None) => String::new(),
+    };
+    format!("{act}{whom}{port}: {reason}")
+}
+
+/// What was permitted and did not come about.
+pub(crate) fn network_failures(network: &NetworkReport) -> Vec<String> {
+    let connections = network.connections.iter().filter_map(|connection| {
+        let error = connection.error.as_ref()?;
+        let whom = connection.name.as_ref().map_or_else(String::new, |name| format!("{name}, "));
+        Some(format!("a connection to {whom}{} port {}: {error}", connection.address, connection.port))
+    });
+    let names = network.names.iter().filter_map(|name| name.error.clone());
+    let requests =
+        network.requests.iter().filter_map(|request| Some(format!("{}: {}", request.request, request.error.as_ref()?)));
+    names.chain(connections).chain(requests).collect()
+}
+
+fn network_blocks(network: &NetworkReport) -> Vec<String> {
+    let refused = network.refused.iter().map(|refusal| {
+        let allow = refusal.suggestion.as_deref().unwrap_or("nothing in a policy does");
+        format!("refused {}: {}\n   = allow:   {allow}", times(refusal.count), network_text(refusal))
+    });
+    let mut blocks: Vec<String> = refused.collect();
+    if network.refused_dropped > 0 {
+        blocks.push(format!(
+            "and {} refusals of the network more, of too many kinds to be kept",
+            network.refused_dropped
+        ));
+    }
+    blocks.extend(network_failures(network).into_iter().map(|failure| format!("failed: {failure}")));
+    blocks
+}
+
 fn path_block(refusal: &PathRefusal) -> String {
     let PathRefusal { path, call, access, error, cause, count, allow, why_not } = refusal;
     let cause = match cause {

@@ -138,12 +138,20 @@ fn policy_view(policy: &Policy) -> PolicyView<'_> {
 }
 
 fn network(policy: &Policy) -> Vec<Setting> {
-    let Network { loopback, host_name, allow } = &policy.network;
+    let Network { loopback, host_name, allow, name_servers, trust } = &policy.network;
     let own = [
         setting("loopback", &loopback.value, &loopback.source),
         setting("host-name", &host_name.value, &host_name.source),
     ];
-    own.into_iter().chain(allow.iter().map(|host| setting("allow", &host.rule, &host.source))).collect()
+    let servers = name_servers.as_ref().map(|servers| {
+        let text: Vec<String> = servers.value.iter().map(ToString::to_string).collect();
+        setting("name-servers", &text.join(", "), &servers.source)
+    });
+    own.into_iter()
+        .chain(allow.iter().map(|host| setting("allow", &host.rule, &host.source)))
+        .chain(servers)
+        .chain(trust.iter().map(|path| setting("trust", &path.value.display(), &path.source)))
+        .collect()
 }
 
 fn identity(plan: &Plan) -> Identity {

@@ -1,5 +1,5 @@
 use super::*;
-use lazaret_policy::{CallRule, Sourced};
+use lazaret_policy::{Brokered, CallRule, Sourced};
 use std::path::PathBuf;
 
 fn plan(default: CallAction, rules: &[(&str, CallAction)]) -> FilterPlan {
@@ -9,7 +9,12 @@ fn plan(default: CallAction, rules: &[(&str, CallAction)]) -> FilterPlan {
         Sourced::new(rule, source(line + 2))
     };
     let rules = rules.iter().enumerate().map(rule).collect();
-    let calls = SystemCalls { default: Sourced::new(default, source(1)), rules, refuse_after_start: Vec::new() };
+    let calls = SystemCalls {
+        default: Sourced::new(default, source(1)),
+        rules,
+        refuse_after_start: Vec::new(),
+        brokered: Brokered::default(),
+    };
     FilterPlan::bounded(&calls, &[], true, 1 << 20).expect("the rules are good")
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::filter::FilterPlan;
 use lazaret_filter::{Arch, table};
-use lazaret_policy::{CallAction, CallRule, Loader, Source, Sourced};
+use lazaret_policy::{Brokered, CallAction, CallRule, Loader, Source, Sourced};
 
 fn calls(default: CallAction, rules: &[(&str, CallAction)]) -> SystemCalls {
     let sourced = |rule: &str, action| CallRule { rule: rule.to_owned(), action, why: String::new() };
@@ -9,6 +9,7 @@ fn calls(default: CallAction, rules: &[(&str, CallAction)]) -> SystemCalls {
         default: Sourced::new(default, Source::Builder),
         rules: rules.iter().map(|(rule, action)| Sourced::new(sourced(rule, *action), Source::Builder)).collect(),
         refuse_after_start: Vec::new(),
+        brokered: Brokered::default(),
     }
 }
 

@@ -181,7 +181,7 @@ pub fn fork_and_hand_over(steps: &mut Steps, list: List) {
     let slots: Vec<u8> = carried.handed_over().iter().map(|slot| slot.0).collect();
     let count = slots.len() as u64;
     let slots = Structure {
-        shown: "[job directory, scratch, mount namespace, listener, questions, question streams]".into(),
+        shown: "[job directory, scratch, mount namespace, listener, questions, question streams, requests]".into(),
         bytes: slots,
         addresses: vec![],
     };

@@ -116,6 +116,10 @@ fn size(limits: &Limits, key: LimitKey) -> u128 {
         LimitKey::OpenFiles => limits.open_files.get().into(),
         LimitKey::Cpus => limits.cpus.as_ref().map_or(u128::MAX, |cpus| cpus.millis().into()),
         LimitKey::IoRate => limits.io_rate.as_ref().map_or(u128::MAX, |rate| rate.bytes().into()),
+        LimitKey::NetConnections => limits.net_connections.as_ref().map_or(u128::MAX, |limit| limit.get().into()),
+        LimitKey::NetSent => limits.net_sent.as_ref().map_or(u128::MAX, |limit| limit.bytes().into()),
+        LimitKey::NetReceived => limits.net_received.as_ref().map_or(u128::MAX, |limit| limit.bytes().into()),
+        LimitKey::NetTime => limits.net_time.as_ref().map_or(u128::MAX, |limit| limit.duration().as_nanos()),
     }
 }
 

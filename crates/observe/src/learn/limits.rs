@@ -60,7 +60,12 @@ fn given(base: &Policy, key: LimitKey) -> u64 {
         LimitKey::Disk => limits.disk.value.bytes(),
         LimitKey::Output => limits.output.value.bytes(),
         LimitKey::OpenFiles => limits.open_files.value.get().into(),
-        LimitKey::Cpus | LimitKey::IoRate => u64::MAX,
+        LimitKey::Cpus
+        | LimitKey::IoRate
+        | LimitKey::NetConnections
+        | LimitKey::NetSent
+        | LimitKey::NetReceived
+        | LimitKey::NetTime => u64::MAX,
     }
 }
 

@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -5,10 +6,10 @@ use crate::check::Fault;
 use crate::error::{Place, Problem};
 use crate::layer::{Layer, Tier};
 use crate::limits::LimitKey;
-use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvVar, HostRule, ProcView, Root};
+use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvVar, Fetch, HostRule, ProcView, Root};
 use crate::quantity::{
-    Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit, QuantityError,
-    TimeLimit,
+    ConnectionLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit,
+    QuantityError, TimeLimit, TrafficLimit,
 };
 use crate::rollout::{KeyRule, Share};
 use crate::source::{Source, Sourced};
@@ -26,6 +27,9 @@ pub(super) struct Draft {
     pub(super) loopback: Option<Sourced<bool>>,
     pub(super) host_name: Option<Sourced<String>>,
     pub(super) hosts: Vec<Sourced<HostRule>>,
+    pub(super) name_servers: Option<Sourced<Vec<SocketAddr>>>,
+    pub(super) trust: Vec<Sourced<PathBuf>>,
+    pub(super) fetch: Vec<Sourced<Fetch>>,
     pub(super) environment: Vec<Sourced<EnvVar>>,
     pub(super) call_default: Option<Sourced<CallAction>>,
     pub(super) rules: Vec<Sourced<CallRule>>,
@@ -71,6 +75,10 @@ pub(super) struct DraftLimits {
     pub(super) open_files: Option<Sourced<OpenFilesLimit>>,
     pub(super) cpus: Option<Sourced<Cpus>>,
     pub(super) io_rate: Option<Sourced<IoRate>>,
+    pub(super) net_connections: Option<Sourced<ConnectionLimit>>,
+    pub(super) net_sent: Option<Sourced<TrafficLimit>>,
+    pub(super) net_received: Option<Sourced<TrafficLimit>>,
+    pub(super) net_time: Option<Sourced<TimeLimit>>,
 }
 
 /// One entry of `[remove]`: something to take out of the base.
@@ -94,6 +102,7 @@ pub(super) enum List {
     Rules(CallAction),
     AfterStart,
     Hosts,
+    Fetch,
     Limits,
 }
 
@@ -114,6 +123,7 @@ impl List {
         "silent",
         "refuse-after-start",
         "net",
+        "fetch",
         "limits",
     ];
 
@@ -127,6 +137,7 @@ impl List {
             "environment" => Some(Self::Environment),
             "refuse-after-start" => Some(Self::AfterStart),
             "net" => Some(Self::Hosts),
+            "fetch" => Some(Self::Fetch),
             "limits" => Some(Self::Limits),
             _ => CallAction::ALL.iter().find(|action| action.name() == key).map(|action| Self::Rules(*action)),
         }
@@ -143,6 +154,7 @@ impl List {
             Self::Rules(action) => action.name(),
             Self::AfterStart => "refuse-after-start",
             Self::Hosts => "net",
+            Self::Fetch => "fetch",
             Self::Limits => "limits",
         }
     }
@@ -161,6 +173,10 @@ impl DraftLimits {
             LimitKey::OpenFiles => self.open_files = Some(Sourced::new(text.parse()?, source)),
             LimitKey::Cpus => self.cpus = Some(Sourced::new(text.parse()?, source)),
             LimitKey::IoRate => self.io_rate = Some(Sourced::new(text.parse()?, source)),
+            LimitKey::NetConnections => self.net_connections = Some(Sourced::new(text.parse()?, source)),
+            LimitKey::NetSent => self.net_sent = Some(Sourced::new(text.parse()?, source)),
+            LimitKey::NetReceived => self.net_received = Some(Sourced::new(text.parse()?, source)),
+            LimitKey::NetTime => self.net_time = Some(Sourced::new(text.parse()?, source)),
         }
         Ok(())
     }
@@ -170,10 +186,14 @@ impl DraftLimits {
         let (is_set, name) = match what {
             "cpus" => (self.cpus.take().is_some(), LimitKey::Cpus),
             "io-rate" => (self.io_rate.take().is_some(), LimitKey::IoRate),
+            "net-connections" => (self.net_connections.take().is_some(), LimitKey::NetConnections),
+            "net-sent" => (self.net_sent.take().is_some(), LimitKey::NetSent),
+            "net-received" => (self.net_received.take().is_some(), LimitKey::NetReceived),
+            "net-time" => (self.net_time.take().is_some(), LimitKey::NetTime),
             _ => {
                 return Err(Fault::new(
                     format!("the limit `{what}` cannot be removed"),
-                    "only `cpus` and `io-rate` can be; raise the others under [limits]",
+                    "only `cpus`, `io-rate` and those of the network can be; raise the others under [limits]",
                 ));
             }
         };
@@ -192,6 +212,10 @@ impl DraftLimits {
             open_files: self.open_files.or(base.open_files),
             cpus: self.cpus.or(base.cpus),
             io_rate: self.io_rate.or(base.io_rate),
+            net_connections: self.net_connections.or(base.net_connections),
+            net_sent: self.net_sent.or(base.net_sent),
+            net_received: self.net_received.or(base.net_received),
+            net_time: self.net_time.or(base.net_time),
         }
     }
 }
@@ -214,6 +238,9 @@ impl Draft {
             loopback,
             host_name,
             hosts,
+            name_servers,
+            trust,
+            fetch,
             environment,
             call_default,
             rules,
@@ -246,6 +273,9 @@ impl Draft {
             loopback: loopback.or(base.loopback),
             host_name: host_name.or(base.host_name),
             hosts: merged(base.hosts, hosts, |host| host.rule.clone()),
+            name_servers: name_servers.or(base.name_servers),
+            trust: merged(base.trust, trust, Clone::clone),
+            fetch: merged(base.fetch, fetch, |fetch| fetch.to.clone()),
             environment: merged(base.environment, environment, |variable| variable.name.clone()),
             call_default: call_default.or(base.call_default),
             rules: all_rules,
@@ -292,6 +322,9 @@ impl Draft {
                 take(&mut self.refuse_after_start, removal, |rule| rule.rule.clone(), |rule| rule.rule == what)
             }
             List::Hosts => take(&mut self.hosts, removal, |host| host.rule.clone(), |host| host.rule == what),
+            List::Fetch => {
+                take(&mut self.fetch, removal, |fetch| fetch.to.to_string(), |fetch| fetch.to.to_string() == what)
+            }
             List::Limits => self.limits.remove(what),
         }
     }

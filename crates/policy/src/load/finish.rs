@@ -22,6 +22,9 @@ impl Draft {
             loopback,
             host_name,
             hosts,
+            name_servers,
+            trust,
+            fetch,
             environment,
             call_default,
             rules,
@@ -31,7 +34,22 @@ impl Draft {
             rollout: _,
         } = self;
         let DraftFiles { root, read, cow, devices, proc, pts, shm, fonts, locale } = files;
-        let DraftLimits { wall, cpu, memory, processes, file_size, disk, output, open_files, cpus, io_rate } = limits;
+        let DraftLimits {
+            wall,
+            cpu,
+            memory,
+            processes,
+            file_size,
+            disk,
+            output,
+            open_files,
+            cpus,
+            io_rate,
+            net_connections,
+            net_sent,
+            net_received,
+            net_time,
+        } = limits;
         let tier = unset.check("tier", tier);
         let root = unset.check("files.root", root);
         let proc = unset.check("files.proc", proc);
@@ -71,7 +89,8 @@ impl Draft {
                 degrade,
                 require,
                 files,
-                network: Network { loopback: loopback?, host_name: host_name?, allow: hosts },
+                network: Network { loopback: loopback?, host_name: host_name?, allow: hosts, name_servers, trust },
+                fetch,
                 environment,
                 system_calls: SystemCalls { default: call_default?, rules, refuse_after_start, brokered },
                 limits: Limits {
@@ -85,6 +104,10 @@ impl Draft {
                     open_files: open_files?,
                     cpus,
                     io_rate,
+                    net_connections,
+                    net_sent,
+                    net_received,
+                    net_time,
                 },
                 rollout: None,
             })
@@ -171,10 +194,17 @@ const NETWORK_PATHS: [(&str, &str); 6] = [
     ("/etc/gai.conf", "which of several addresses is preferred"),
 ];
 
+fn is_of_trust(path: &str) -> bool {
+    ["/etc/ssl/certs", "/etc/pki"].iter().any(|place| path.starts_with(place))
+}
+
 /// Shows the job what a network needs of the host's files.
 pub(crate) fn expand_network(policy: &mut Policy) {
     let Some(source) = policy.network.allow.first().map(|host| host.source.clone()) else { return };
-    for (path, why) in NETWORK_PATHS {
+    // With rules on requests the job is shown certificates of Lazaret's making in their place.
+    let of_trust = |path: &str| policy.network.has_request_rules() && is_of_trust(path);
+    let paths: Vec<_> = NETWORK_PATHS.iter().filter(|(path, _)| !of_trust(path)).collect();
+    for (path, why) in paths {
         add_optional_bind(policy, path, &format!("[net] allow: {why}"), &source);
     }
 }

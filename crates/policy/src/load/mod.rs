@@ -41,6 +41,8 @@ pub type RuleCheck = fn(&str) -> Result<(), RuleProblem>;
 struct Checks {
     call: Option<RuleCheck>,
     host: Option<RuleCheck>,
+    url: Option<RuleCheck>,
+    media: Option<RuleCheck>,
 }
 
 type Reader<'a> = Box<dyn FnMut(&Path) -> io::Result<String> + 'a>;
@@ -75,6 +77,13 @@ impl<'a> Loader<'a> {
     #[must_use]
     pub fn with_host_check(mut self, check: RuleCheck) -> Self {
         self.checks.host = Some(check);
+        self
+    }
+
+    /// Checks what is to be fetched: URLs with `url`, types of files with `media`.
+    #[must_use]
+    pub fn with_fetch_checks(mut self, url: RuleCheck, media: RuleCheck) -> Self {
+        (self.checks.url, self.checks.media) = (Some(url), Some(media));
         self
     }
 

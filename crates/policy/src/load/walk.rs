@@ -16,6 +16,7 @@ use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, H
 use crate::source::Sourced;
 use crate::text;
 
+mod fetch;
 mod rollout;
 mod values;
 
@@ -26,7 +27,7 @@ type Key<'i> = Spanned<DeString<'i>>;
 type Value<'i> = Spanned<DeValue<'i>>;
 
 /// The tables of a policy and their keys; the first is the text's top level.
-pub(super) const TABLES: [(&str, &[&str]); 8] = [
+pub(super) const TABLES: [(&str, &[&str]); 9] = [
     (
         "",
         &[
@@ -37,6 +38,7 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
             "require",
             "files",
             "net",
+            "fetch",
             "environment",
             "system-calls",
             "limits",
@@ -45,10 +47,29 @@ pub(super) const TABLES: [(&str, &[&str]); 8] = [
         ],
     ),
     ("files", &["root", "read", "cow", "devices", "proc", "pts", "shm", "fonts", "locale"]),
-    ("net", &["loopback", "host-name", "allow"]),
+    ("net", &["loopback", "host-name", "allow", "name-servers", "trust"]),
+    ("fetch", &["url", "to", "max-bytes", "types", "allow", "why"]),
     ("environment", &["set", "pass"]),
     ("system-calls", &["default", "allow", "log", "trap", "kill", "refuse", "silent", "refuse-after-start"]),
-    ("limits", &["wall", "cpu", "memory", "processes", "file-size", "disk", "output", "open-files", "cpus", "io-rate"]),
+    (
+        "limits",
+        &[
+            "wall",
+            "cpu",
+            "memory",
+            "processes",
+            "file-size",
+            "disk",
+            "output",
+            "open-files",
+            "cpus",
+            "io-rate",
+            "net-connections",
+            "net-sent",
+            "net-received",
+            "net-time",
+        ],
+    ),
     ("rollout", &["enforce", "shadow", "old", "key", "file"]),
     ("remove", List::KEYS),
 ];
@@ -106,6 +127,7 @@ impl Walk<'_> {
                 }
                 "files" => self.table("files", value, Self::files),
                 "net" => self.table("net", value, Self::net),
+                "fetch" => self.fetches(value),
                 "environment" => self.table("environment", value, Self::environment),
                 "system-calls" => self.table("system-calls", value, Self::system_calls),
                 "limits" => self.table("limits", value, Self::limits),
@@ -176,6 +198,23 @@ impl Walk<'_> {
                 "loopback" => self.draft.loopback = self.boolean("net.loopback", value),
                 "host-name" => {
                     self.draft.host_name = self.checked("net.host-name", value, check::host_name);
+                }
+                "trust" => {
+                    for (text, span) in self.strings("net.trust", value) {
+                        let path = check::absolute_file(&text);
+                        let known = self.draft.trust.iter().any(|other| other.value.as_os_str() == text.as_str());
+                        if let Some(path) = self.unique(path, known, &text, &span) {
+                            self.draft.trust.push(path);
+                        }
+                    }
+                }
+                "name-servers" => {
+                    let written = self.strings("net.name-servers", value);
+                    let parsed = written.into_iter().map(|(text, span)| self.accept(check::name_server(&text), &span));
+                    let servers: Option<Vec<_>> = parsed.collect();
+                    self.draft.name_servers = servers.map(|servers| {
+                        self.sourced(&value.span(), servers.into_iter().map(|server| server.value).collect())
+                    });
                 }
                 "allow" => {
                     for entry in self.entries("net.allow", value, "host", &["why"]) {
@@ -419,11 +458,15 @@ fn in_order<'t, 'i>(table: &'t DeTable<'i>) -> Vec<(&'t Key<'i>, &'t Value<'i>)>
 /// What a limit's value looks like.
 const fn example(limit: LimitKey) -> &'static str {
     match limit {
-        LimitKey::Wall | LimitKey::Cpu => "a time such as \"30s\"",
-        LimitKey::Memory | LimitKey::FileSize | LimitKey::Disk | LimitKey::Output | LimitKey::IoRate => {
-            "a size such as \"512MiB\""
-        }
-        LimitKey::Processes | LimitKey::OpenFiles => "an integer such as 64",
+        LimitKey::Wall | LimitKey::Cpu | LimitKey::NetTime => "a time such as \"30s\"",
+        LimitKey::Memory
+        | LimitKey::FileSize
+        | LimitKey::Disk
+        | LimitKey::Output
+        | LimitKey::IoRate
+        | LimitKey::NetSent
+        | LimitKey::NetReceived => "a size such as \"512MiB\"",
+        LimitKey::Processes | LimitKey::OpenFiles | LimitKey::NetConnections => "an integer such as 64",
         LimitKey::Cpus => "a number of cores such as 1.5",
     }
 }

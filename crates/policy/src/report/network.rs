@@ -10,12 +10,37 @@ pub struct NetworkReport {
     pub connections: Vec<Connection>,
     /// Those that were too many to be recorded.
     pub connections_dropped: u64,
+    /// The requests that were permitted, in the order of their end: where a rule is about requests.
+    pub requests: Vec<RequestReport>,
+    /// Those that were too many to be recorded.
+    pub requests_dropped: u64,
     /// The permitted names that the job asked for, in alphabetical order.
     pub names: Vec<NameReport>,
     /// What was refused, equal ones counted together.
     pub refused: Vec<NetworkRefusal>,
     /// Refusals that were too many to be recorded.
     pub refused_dropped: u64,
+}
+
+/// One request that was permitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestReport {
+    /// What was asked for: method and URL, without its query, in which credentials stand.
+    pub request: String,
+    /// The rule that permitted it.
+    pub rule: String,
+    /// Where it was sent. Null: it was not sent, or that is not known.
+    pub address: Option<String>,
+    /// The status of the answer. Null: there was none.
+    pub status: Option<u16>,
+    /// Why it failed, or broke off. Null: it did not.
+    pub error: Option<String>,
+    /// Bytes of its body that were sent on.
+    pub sent: u64,
+    /// Bytes of the answer's body that the job got.
+    pub received: u64,
+    /// How long it took, microseconds.
+    pub duration_us: u64,
 }
 
 /// A permitted name.
@@ -48,6 +73,8 @@ pub struct Connection {
     pub sent: Option<u64>,
     /// Bytes that came for the job. Null: this host could not tell.
     pub received: Option<u64>,
+    /// Whether both numbers are of its end. Otherwise they are those of a moment before, and it may have carried more.
+    pub exact: bool,
     /// When it was asked for, microseconds after the command's start.
     pub start_us: u64,
     /// How long it lasted, from then on, microseconds. Null: its end is not known.
@@ -77,6 +104,9 @@ pub struct NetworkRefusal {
     pub address: Option<String>,
     /// The port. Null: none was named.
     pub port: Option<u16>,
+    /// The request: method and URL, without its query. Null: it was no request.
+    #[serde(default)]
+    pub request: Option<String>,
     /// Why.
     pub reason: String,
     /// A line of a policy that would permit it. Null: nothing would, or nothing should.
@@ -97,4 +127,6 @@ pub enum NetworkAct {
     Bind,
     /// To be connected to.
     Listen,
+    /// An answer to a request.
+    Request,
 }

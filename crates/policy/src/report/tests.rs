@@ -68,6 +68,22 @@ fn sample() -> Report {
             })),
         }],
         refusals_dropped: 0,
+        network: Some(NetworkReport {
+            connections: vec![Connection {
+                name: Some("a.example".to_owned()),
+                address: "192.0.2.1".to_owned(),
+                port: 443,
+                rule: "a.example:443".to_owned(),
+                outcome: ConnectionOutcome::Failed,
+                error: Some("Connection refused".to_owned()),
+                sent: Some(0),
+                received: Some(0),
+                exact: true,
+                start_us: 10,
+                duration_us: Some(20),
+            }],
+            ..NetworkReport::default()
+        }),
         path_refusals: Some(vec![PathRefusal {
             path: "/usr/share/foo".to_owned(),
             call: "openat".to_owned(),

@@ -82,6 +82,10 @@ fn loosen(limits: &mut Limits, source: &Source) {
     keep_if_higher(&mut limits.open_files, tight.open_files);
     limits.cpus = None;
     limits.io_rate = None;
+    limits.net_connections = None;
+    limits.net_sent = None;
+    limits.net_received = None;
+    limits.net_time = None;
 }
 
 fn keep_if_higher<T: PartialOrd>(loose: &mut Sourced<T>, tight: Sourced<T>) {

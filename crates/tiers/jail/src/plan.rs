@@ -8,6 +8,7 @@ pub(crate) mod tests;
 mod tree;
 
 pub use lazaret_launch::bounds::Rlimit;
+pub use lazaret_launch::fetch::FetchPlan;
 pub(crate) use lazaret_launch::filter::FilterCache;
 pub use lazaret_launch::filter::FilterPlan;
 pub use lazaret_launch::landlock::{LandlockPlan, LandlockRule};
@@ -23,6 +24,7 @@ use lazaret_filter::Action;
 pub use lazaret_launch::filter::OwnRules;
 use lazaret_launch::require;
 use lazaret_policy::{Control, Job, Layer, Limits, Mode, Policy, Tier};
+use std::path::Path;
 use std::sync::Arc;
 
 /// The user and group id that a job sees itself as.
@@ -50,6 +52,8 @@ pub struct Plan {
     pub group: Group,
     /// The system-call filter.
     pub filter: Arc<FilterPlan>,
+    /// What is fetched before the job starts.
+    pub fetch: FetchPlan,
     /// What may be connected to, if anything.
     pub network: Option<NetworkPlan>,
     /// What is executed, with which arguments and environment.
@@ -73,12 +77,21 @@ pub struct ShellKind {
     pub loopback: bool,
     /// Whether there are sockets on which the job can ask for addresses of names. The interface is up then.
     pub names: bool,
+    /// Whether there is a socket for connections whose requests are looked at.
+    pub requests: bool,
 }
 
 impl ShellKind {
     /// What most policies want on this host.
     pub(crate) fn usual(who: &Identity) -> Self {
-        Self { mode: who.mode, caller_ids: who.ids, time: who.time_namespace, loopback: false, names: false }
+        Self {
+            mode: who.mode,
+            caller_ids: who.ids,
+            time: who.time_namespace,
+            loopback: false,
+            names: false,
+            requests: false,
+        }
     }
 }
 
@@ -157,6 +170,7 @@ impl Place {
             time: support.time_namespace,
             loopback: policy.network.has_loopback(),
             names: policy.network.has_rules(),
+            requests: policy.network.has_request_rules(),
         };
         let room = Room { tree, landlock, host_name: policy.network.host_name.value.clone() };
         Ok(Self { shell, room: Arc::new(room), notes: copies::notes(policy, support, facts) })
@@ -180,13 +194,17 @@ impl Plan {
         filter.check_exec()?;
         let Place { shell, room, notes } = place;
         let namespaces = Namespaces { cgroup: support.cgroup_namespace, time: support.time_namespace };
-        let program = Program::started(policy, job, &filter)?;
+        let mut program = Program::started(policy, job, &filter)?;
+        if policy.network.has_request_rules() {
+            program.believe(Path::new(JOB_DIRECTORY))?;
+        }
         let group = group(policy, support, &room.tree);
         let controls = controls::all(policy, support, &filter, &room.landlock, &room.tree);
         require::check(policy, &controls)?;
         let network = NetworkPlan::new(policy, filter.supervised, &room.landlock)?;
         Ok(Self {
             network,
+            fetch: FetchPlan::new(policy)?,
             policy: policy.name.clone(),
             shell,
             namespaces,

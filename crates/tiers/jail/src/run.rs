@@ -16,6 +16,7 @@ use crate::plan::{FilterCache, OWN_RULES, OWN_TASKS, Place, Plan, ShellKind};
 use crate::probe::{Identity, PathFacts, Support};
 use crate::run::housekeeper::Housekeeper;
 use crate::uid::Uids;
+use lazaret_launch::network::{Begun, NetworkPlan};
 use lazaret_launch::observe::Observe;
 use lazaret_launch::report::{Account, Times};
 use lazaret_launch::running::{Boundary as _, Terms};
@@ -144,17 +145,30 @@ impl Launcher {
         // The jail is built while the rest is decided. If that fails, it is thrown away.
         let shell = launch::begin(self, &place)?;
         let plan = self.plan_in(place, policy, job, observe)?;
-        let inputs = inputs::open_inputs(job, &plan.limits)?;
+        let mut inputs = inputs::open_inputs(job, &plan.limits)?;
+        let (files, fetched) = plan.fetch.run()?;
+        inputs::add(&mut inputs, files, &plan.limits)?;
         let destinations = collect::prepare(job)?;
         let planned = begun.elapsed();
-        let network = plan.network.as_ref();
-        let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, network, cancels };
-        let watch_in = |shell| -> Result<_, RunError> {
+        let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
+        let mut watch_in = |shell| -> Result<_, RunError> {
+            let network = plan.network.as_ref().map(NetworkPlan::begin).transpose()?;
+            let certificates = network.as_ref().map(Begun::input).transpose()?.flatten();
+            inputs.retain(|input| certificates.as_ref().is_none_or(|own| own.name != input.name));
+            inputs.extend(certificates);
             let number = STARTED.fetch_add(1, Ordering::Relaxed);
             let mut jail = launch::launch(&plan, shell, number, &inputs, job, sink)?;
             self.housekeeper.lend_a_hand();
             let begin_next = || self.housekeeper.prepare_next();
-            let watched = watch::watch(&terms, &mut jail.running, &mut jail.walls, sink, self.processors, begin_next);
+            let watched = watch::watch(
+                &terms,
+                &mut jail.running,
+                &mut jail.walls,
+                sink,
+                self.processors,
+                begin_next,
+                network.map(|network| network.net),
+            );
             Ok((jail, watched))
         };
         let (mut jail, mut watched) = watch_in(shell)?;
@@ -203,6 +217,7 @@ impl Launcher {
             program: &plan.program,
             controls,
             notes,
+            fetched,
             changes: changes.list,
             own_tasks: OWN_TASKS,
         };

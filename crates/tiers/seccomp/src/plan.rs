@@ -11,6 +11,7 @@ pub use rules::own_rules;
 use crate::probe::Support;
 use lazaret_launch::bounds::Rlimit;
 use lazaret_launch::error::PlanError;
+use lazaret_launch::fetch::FetchPlan;
 use lazaret_launch::filter::FilterPlan;
 use lazaret_launch::landlock::LandlockPlan;
 use lazaret_launch::program::Program;
@@ -47,6 +48,8 @@ pub struct Plan {
     pub own_proc: bool,
     /// Optional paths of the policy that this host does not have.
     pub left_out: Vec<(PathBuf, Source)>,
+    /// What is fetched before the job starts.
+    pub fetch: FetchPlan,
     /// What is executed, with which arguments and environment.
     pub program: Program,
     /// Every control: what was asked for, and what will hold.
@@ -99,6 +102,7 @@ impl Plan {
             own_proc: policy.files.proc.value == ProcView::Minimal && landlock != LandlockPlan::Degraded,
             landlock,
             left_out,
+            fetch: FetchPlan::new(policy)?,
             program,
             controls,
             notes: notes(policy, support, place, &replaced),

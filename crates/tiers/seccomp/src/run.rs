@@ -105,7 +105,9 @@ impl Launcher {
         let begun = Instant::now();
         let name = place::name();
         let plan = self.plan_at(&self.base.join(&name), policy, job, observe)?;
-        let inputs = inputs::open_inputs(job, &plan.limits)?;
+        let mut inputs = inputs::open_inputs(job, &plan.limits)?;
+        let (files, fetched) = plan.fetch.run()?;
+        inputs::add(&mut inputs, files, &plan.limits)?;
         let destinations = collect::prepare(job)?;
         let planned = begun.elapsed();
         let uid = match plan.mode {
@@ -123,9 +125,8 @@ impl Launcher {
         let mut running = running::admit(since, shell, job, sink, &inputs, given, make)?;
         drop(library);
         let mut fence = Fence::new(&plan, self.image.as_fd(), &place, self.support.open_files);
-        let terms =
-            Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, network: None, cancels };
-        let watched = watch::watch(&terms, &mut running, &mut fence, sink, self.processors, || {});
+        let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
+        let watched = watch::watch(&terms, &mut running, &mut fence, sink, self.processors, || {}, None);
         let ended = Instant::now();
         let mut watched = match watched {
             Ok(watched) => watched,
@@ -149,6 +150,7 @@ impl Launcher {
             program: &plan.program,
             controls: plan.controls.clone(),
             notes: plan.notes.clone(),
+            fetched,
             changes: Vec::new(),
             own_tasks: 0,
         };

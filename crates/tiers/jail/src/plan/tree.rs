@@ -162,6 +162,13 @@ impl Tree {
             builder.bind(&bind.host, &bind.guest, bind.optional, &bind.source)?;
         }
         builder.own_files(&policy.network);
+        if policy.network.has_request_rules() {
+            // Programs that no variable tells of it find it where they look.
+            let own = Path::new(JOB_DIRECTORY).join(lazaret_launch::network::CERTIFICATES);
+            for place in lazaret_launch::network::BUNDLES {
+                builder.symlink(Path::new(place), &own);
+            }
+        }
         for device in DEVICES {
             let path = Path::new("/dev").join(device);
             builder.device(&path);

@@ -10,12 +10,24 @@ pub(crate) fn add(steps: &mut Steps, list: List, kind: ShellKind) {
     if kind.names {
         let (questions, streams) = (steps.carried.questions, steps.carried.question_streams);
         let datagrams = Value::Named((libc::SOCK_DGRAM | FLAGS) as u64, "SOCK_DGRAM|SOCK_CLOEXEC|SOCK_NONBLOCK");
-        name_server(steps, list, datagrams, questions);
-        let stream = Value::Named((libc::SOCK_STREAM | FLAGS) as u64, "SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK");
-        name_server(steps, list, stream, streams);
-        let args = vec![Value::Descriptor(streams), Value::Number(16)];
-        steps.add(list, Part::Network, call!(SYS_listen), args);
+        bound(steps, list, datagrams, questions, NAMES);
+        listener(steps, list, streams, NAMES);
     }
+    if kind.requests {
+        let requests = steps.carried.requests;
+        // Any port: the supervisor knows it, and nobody else needs to.
+        listener(steps, list, requests, 0);
+    }
+}
+
+/// The port of names: where the C library looks even without a resolv.conf(5).
+const NAMES: u16 = 53;
+
+fn listener(steps: &mut Steps, list: List, slot: Slot, port: u16) {
+    let stream = Value::Named((libc::SOCK_STREAM | FLAGS) as u64, "SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK");
+    bound(steps, list, stream, slot, port);
+    let args = vec![Value::Descriptor(slot), Value::Number(1024)];
+    steps.add(list, Part::Network, call!(SYS_listen), args);
 }
 
 /// netdevice(7), SIOCSIFFLAGS on `lo`.
@@ -38,14 +50,14 @@ pub(crate) fn loopback(steps: &mut Steps, list: List) {
 const FAMILY: u16 = libc::AF_INET as u16;
 const FLAGS: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
 
-/// A socket on 127.0.0.1, port 53, where the C library looks even without a resolv.conf(5).
-fn name_server(steps: &mut Steps, list: List, kind: Value, slot: Slot) {
+/// A socket on a port of 127.0.0.1.
+fn bound(steps: &mut Steps, list: List, kind: Value, slot: Slot, port: u16) {
     steps.add(list, Part::Network, call!(SYS_socket), vec![named!(AF_INET), kind, Value::Number(0)]).save(slot);
     let mut address = vec![0_u8; 16];
     address[..2].copy_from_slice(&FAMILY.to_ne_bytes());
-    address[2..4].copy_from_slice(&53_u16.to_be_bytes());
+    address[2..4].copy_from_slice(&port.to_be_bytes());
     address[4..8].copy_from_slice(&[127, 0, 0, 1]);
-    let address = Structure { shown: "127.0.0.1:53".into(), bytes: address, addresses: Vec::new() };
+    let address = Structure { shown: format!("127.0.0.1:{port}").into(), bytes: address, addresses: Vec::new() };
     let args = vec![Value::Descriptor(slot), Value::Structure(address.into()), Value::Number(16)];
     steps.add(list, Part::Network, call!(SYS_bind), args);
 }

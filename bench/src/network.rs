@@ -1,0 +1,210 @@
+//! What a network costs: none in between, Lazaret's broker, and other ways out of an empty network namespace.
+
+use crate::args;
+use crate::host;
+use crate::order::order;
+use crate::output::{Results, Table, progress};
+use crate::peers;
+use crate::stats::{Summary, median, ratio};
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Where pasta and slirp4netns have the host's loopback appear: their own defaults, or what the command lines below say.
+const SLIRP_HOST: &str = "10.0.2.2";
+const PASTA_HOST: &str = "10.9.9.1";
+
+/// One way to reach a server on the host's loopback.
+#[derive(Debug)]
+struct Contender {
+    name: &'static str,
+    about: &'static str,
+    /// What runs the helper, whose words are appended.
+    argv: Vec<String>,
+    /// Where the server is from there.
+    address: &'static str,
+    /// Measurements in nanoseconds, by their names.
+    measured: BTreeMap<String, Vec<u64>>,
+}
+
+pub(crate) fn network(args: &args::Network) -> Result<()> {
+    let results = Results::prepare(&args.common.results, "network")?;
+    let load_before = host::load();
+    let lazaret = peers::program(args.common.lazaret.as_deref())?;
+    let scene = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let helper = compile(scene.path())?;
+    let server = Server::start(&helper)?;
+    let mut contenders = contenders(&lazaret, &helper, server.port, &args.common.degrade)?;
+    progress(&format!("{} contenders, {} rounds", contenders.len(), args.rounds));
+    for round in 0..args.rounds {
+        for turn in order(contenders.len(), usize::try_from(round)?) {
+            let contender = &mut contenders[turn];
+            contender.measure("connect", server.port, args.connections)?;
+            contender.measure("carry", server.port, args.mib)?;
+        }
+    }
+    let markdown = format!(
+        "# The network\n\n{}- {} rounds of {} connections of each kind, and of {} MiB each way\n\n{}",
+        host::markdown(&load_before),
+        args.rounds,
+        args.connections,
+        args.mib,
+        table(&contenders, args.mib)?,
+    );
+    let data: BTreeMap<_, _> = contenders.iter().map(|contender| (contender.name, &contender.measured)).collect();
+    results.publish(&markdown, &serde_json::json!(data))
+}
+
+fn contenders(lazaret: &Path, helper: &Path, port: u16, degrade: &[String]) -> Result<Vec<Contender>> {
+    let text = |path: &Path| path.to_str().map(str::to_owned).context("a path is not text");
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let helper = text(helper)?;
+    let new = |name, about, argv, address| Contender { name, about, argv, address, measured: BTreeMap::new() };
+    let mut all = vec![new("bare", "no sandbox", vec![helper.clone()], "127.0.0.1")];
+    let (rule, input) = (format!("127.0.0.1:{port}"), format!("{helper}:helper"));
+    let mut argv = vec![text(lazaret)?];
+    argv.extend(words(&["run", "--quiet", "--net", &rule, "--in", &input, "--limit", "net-connections=60000"]));
+    argv.extend(words(&["--limit", "net-received=1TiB", "--limit", "net-sent=1TiB", "--limit", "wall=10m"]));
+    argv.extend(words(&["--limit", "cpu=10m"]));
+    argv.extend(degrade.iter().flat_map(|layer| ["--degrade".to_owned(), layer.clone()]));
+    argv.extend(words(&["--", "./helper"]));
+    all.push(new("lazaret", "a whole jail; the broker connects, then nothing is in between", argv, "127.0.0.1"));
+    if is_there("pasta") {
+        let map = ["--config-net", "--quiet", "--no-map-gw", "--map-host-loopback", PASTA_HOST, "--"];
+        let mut argv = words(&["pasta"]);
+        argv.extend(words(&map));
+        argv.push(helper.clone());
+        all.push(new("pasta", "a network namespace with a TAP device and translation in user space", argv, PASTA_HOST));
+    }
+    if is_there("slirp4netns") {
+        // It configures the namespace of a process that waits for it.
+        let script = "unshare --user --map-root-user --net sh -c 'echo $$ >&3; read go; exec \"$@\"' sh \"$@\" \
+                      3>\"$0\" <\"$0.go\" & \
+                      child=$!; until [ -s \"$0\" ]; do sleep 0.01; done; \
+                      slirp4netns --configure --mtu=65520 --ready-fd=4 \"$(cat \"$0\")\" tap0 4>\"$0.ready\" >/dev/null 2>&1 & \
+                      slirp=$!; until [ -s \"$0.ready\" ]; do sleep 0.01; done; \
+                      echo go > \"$0.go\"; wait $child; status=$?; kill $slirp; wait $slirp 2>/dev/null; exit $status";
+        let directory = format!("{helper}.slirp");
+        let wrapped = format!(
+            "rm -f '{directory}' '{directory}.go' '{directory}.ready'; mkfifo '{directory}.go'; exec sh -c '{}' '{directory}' \"$@\"",
+            script.replace('\'', "'\\''")
+        );
+        let argv = words(&["sh", "-c", &wrapped, "sh", &helper]);
+        all.push(new("slirp4netns", "the same by another program", argv, SLIRP_HOST));
+    }
+    for absent in ["pasta", "slirp4netns"].into_iter().filter(|name| !is_there(name)) {
+        progress(&format!("SKIPPED: {absent} is not installed"));
+    }
+    Ok(all)
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
+
+impl Contender {
+    fn measure(&mut self, what: &str, port: u16, count: u32) -> Result<()> {
+        let (program, rest) = self.argv.split_first().context("there is nothing to run")?;
+        let output = Command::new(program)
+            .args(rest)
+            .args([what, self.address, &port.to_string(), &count.to_string()])
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot start {program}"))?;
+        if !output.status.success() {
+            bail!("{} failed to {what}: {}", self.name, String::from_utf8_lossy(&output.stderr));
+        }
+        for line in String::from_utf8(output.stdout)?.lines() {
+            let (name, value) = line.split_once(' ').with_context(|| format!("`{line}` is no measurement"))?;
+            // The two connections of what is carried are too few to say anything.
+            if what == "connect" || !name.ends_with("blocking") {
+                self.measured.entry(name.to_owned()).or_default().push(value.parse()?);
+            }
+        }
+        Ok(())
+    }
+
+    fn median_of(&self, what: &str) -> Result<f64> {
+        let samples = self.measured.get(what).map(Vec::as_slice).unwrap_or_default();
+        median(samples).with_context(|| format!("{} measured no {what}", self.name))
+    }
+}
+
+fn table(contenders: &[Contender], mib: u32) -> Result<String> {
+    let mut table = Table::new(&[
+        "",
+        "connect µs",
+        "p95",
+        "more µs",
+        "no wait µs",
+        "more µs",
+        "receive MiB/s",
+        "",
+        "send MiB/s",
+        "",
+    ]);
+    let bare = &contenders[0];
+    let micros = |ns: f64| format!("{:.1}", ns / 1000.0);
+    for contender in contenders {
+        let connect = Summary::of(&contender.measured["blocking"]).context("nothing was measured")?;
+        let no_wait = contender.median_of("nonblocking")?;
+        let rate = |what| Ok::<_, anyhow::Error>(f64::from(mib) * 1e9 / contender.median_of(what)?);
+        let of_bare = |what| Ok::<_, anyhow::Error>(ratio(bare.median_of(what)?, contender.median_of(what)?));
+        table.row(vec![
+            contender.name.to_owned(),
+            micros(connect.median),
+            micros(connect.p95),
+            micros(connect.median - bare.median_of("blocking")?),
+            micros(no_wait),
+            micros(no_wait - bare.median_of("nonblocking")?),
+            format!("{:.0}", rate("receive")?),
+            format!("{:.2}", of_bare("receive")?),
+            format!("{:.0}", rate("send")?),
+            format!("{:.2}", of_bare("send")?),
+        ]);
+    }
+    let about = contenders.iter().map(|own| format!("- {}: {}\n", own.name, own.about));
+    Ok(format!("{table}\n{}", about.collect::<String>()))
+}
+
+/// The helper as a server; it ends with this value.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(helper: &Path) -> Result<Self> {
+        let mut child = Command::new(helper)
+            .arg("serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start the server")?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().context("the server has no output")?).read_line(&mut line)?;
+        Ok(Self { child, port: line.trim().parse().context("the server says no port")? })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        drop(self.child.wait());
+    }
+}
+
+fn compile(directory: &Path) -> Result<PathBuf> {
+    let source = directory.join("helper.c");
+    std::fs::write(&source, include_str!("network/helper.c")).context("cannot write to the temporary directory")?;
+    let helper = directory.join("helper");
+    let compiled = Command::new("cc").args(["-O2", "-Wall", "-pthread", "-o"]).arg(&helper).arg(&source).output();
+    let output = compiled.context("cannot start the C compiler; install gcc")?;
+    if !output.status.success() {
+        bail!("cannot compile the helper: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(helper)
+}

@@ -1,0 +1,202 @@
+//! What the job's connections carry, and how many it may have.
+
+use super::Net;
+use super::decide::Refused;
+use super::transcript::Entry;
+use crate::caller::{Caller, CallerError};
+use crate::ledger::{Account, Budget, Change, ConnectionId, Ledger, LedgerError, Passed};
+use lazaret_connector::{Tally, Way};
+use lazaret_policy::LimitKey;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::Instant;
+
+/// How many connections a job may have for which no policy says that.
+const MOST: u32 = 65_536;
+/// How many descriptors of a process are looked through for a socket.
+const LOOKED_THROUGH: usize = 4096;
+
+/// What each connection carried.
+pub(super) type Accounted = Vec<(Entry, Account)>;
+
+/// The accounts of one job.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    ledger: Ledger,
+    budget: Budget,
+    /// How many connections may be begun, and how many were.
+    most: u32,
+    begun: u32,
+    /// Whether one more was asked for.
+    is_at_most: bool,
+    /// The entries of the connections in the transcript, as far as they have one.
+    entries: HashMap<ConnectionId, Entry>,
+    /// Connections that ended while the job holds on to their sockets: what they carried last is not known yet.
+    held: Vec<ConnectionId>,
+    inodes: HashMap<ConnectionId, u64>,
+    next: u64,
+    /// What the tally was told of.
+    told: (u64, u64),
+}
+
+impl Accounts {
+    /// `blind`: why the kernel cannot be asked, if so; then there is no budget.
+    pub(super) fn new(most: Option<u32>, budget: Budget, blind: Option<String>) -> Self {
+        let ledger = match blind {
+            None => Ledger::new(budget),
+            Some(reason) => Ledger::blind(reason),
+        };
+        let (entries, inodes) = (HashMap::new(), HashMap::new());
+        let most = most.unwrap_or(MOST);
+        Self {
+            ledger,
+            budget,
+            most,
+            begun: 0,
+            is_at_most: false,
+            entries,
+            held: Vec::new(),
+            inodes,
+            next: 0,
+            told: (0, 0),
+        }
+    }
+
+    /// Begins one more connection, if there may be one.
+    fn take(&mut self) -> bool {
+        if self.begun >= self.most {
+            self.is_at_most = true;
+            return false;
+        }
+        self.begun = self.begun.saturating_add(1);
+        true
+    }
+
+    fn counts_bytes(&self) -> bool {
+        self.budget.sent.is_some() || self.budget.received.is_some()
+    }
+
+    /// Takes the last figures of a connection from the socket that the caller holds on to.
+    fn settle(&mut self, caller: &Caller<'_>, id: ConnectionId) -> Result<bool, CallerError> {
+        let Some(inode) = self.inodes.get(&id) else { return Ok(false) };
+        for number in numbers(caller.tid(), *inode) {
+            let Ok(socket) = caller.descriptor(number) else { continue };
+            match self.ledger.settle(id, socket.as_fd(), Instant::now()) {
+                Ok(has_ended) => return Ok(has_ended),
+                // The number stands for another by now.
+                Err(LedgerError::Unknown(_)) => {}
+                Err(error) => return Err(CallerError::Own(std::io::Error::other(error))),
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.ledger.descriptor()
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.ledger.due()
+    }
+
+    /// Whether one more connection was asked for than there may be.
+    pub(super) fn is_at_most(&self) -> bool {
+        self.is_at_most
+    }
+
+    /// Takes what is to be known, and returns the limit that the job is to be ended for.
+    pub(super) fn look(&mut self, is_due: bool, tally: &Tally) -> Result<Option<LimitKey>, LedgerError> {
+        let now = Instant::now();
+        let changes = if is_due { self.ledger.look(now)? } else { self.ledger.hear(now)? };
+        let (sent, received) = self.ledger.sums();
+        // One budget for both kinds of connections.
+        tally.add(Way::Up, sent - self.told.0);
+        tally.add(Way::Down, received - self.told.1);
+        self.told = (sent, received);
+        let mut passed = None;
+        for change in changes {
+            match change {
+                Change::Closed(id) => self.held.retain(|held| *held != id),
+                Change::Held(id) => self.held.push(id),
+                // Some accounts will not be exact, which they say.
+                Change::Lost => {}
+                Change::Passed(of) => {
+                    passed.get_or_insert(match of {
+                        Passed::Sent => LimitKey::NetSent,
+                        Passed::Received => LimitKey::NetReceived,
+                        Passed::Time(_) => LimitKey::NetTime,
+                    });
+                }
+            }
+        }
+        Ok(passed)
+    }
+
+    /// Ends all connections, as far as this process may.
+    pub(super) fn cut(&mut self) -> Result<usize, LedgerError> {
+        self.ledger.cut()
+    }
+
+    /// What each connection carried, for the transcript; and the limit that was passed, if one was at the very end.
+    pub(super) fn finish(&mut self, tally: &Tally) -> Result<(Accounted, Option<LimitKey>), LedgerError> {
+        let accounts = self.ledger.finish(Instant::now())?;
+        let passed = self.look(false, tally)?;
+        let known = |(id, account)| Some((*self.entries.get(&id)?, account));
+        Ok((accounts.into_iter().filter_map(known).collect(), passed))
+    }
+}
+
+impl Net {
+    /// Whether the job may have one more connection. `Err` says why not.
+    pub(super) fn admit(&mut self, caller: &Caller<'_>) -> Result<Result<(), Refused>, CallerError> {
+        let refused = |reason: String| Ok(Err(Refused { name: None, reason, suggestion: None }));
+        if self.accounts.counts_bytes() && !self.accounts.held.is_empty() {
+            let held = std::mem::take(&mut self.accounts.held);
+            for id in held {
+                if !self.accounts.settle(caller, id)? {
+                    self.accounts.held.push(id);
+                }
+            }
+            if !self.accounts.held.is_empty() {
+                let reason = "a connection has ended that the job holds on to, so that what it carried is not known";
+                return refused(reason.to_owned());
+            }
+        }
+        if !self.accounts.take() {
+            return refused(format!("the limit of {} connections (`net-connections`) is reached", self.accounts.most));
+        }
+        Ok(Ok(()))
+    }
+
+    /// Begins to account for a socket that is about to be put into the job.
+    pub(super) fn account(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        remote: SocketAddr,
+        entry: Option<Entry>,
+    ) -> Result<(), CallerError> {
+        let own = |errno: rustix::io::Errno| CallerError::Own(errno.into());
+        let local = SocketAddr::try_from(rustix::net::getsockname(socket).map_err(own)?).map_err(own)?;
+        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        let accounts = &mut self.accounts;
+        let id = ConnectionId(accounts.next);
+        let opened = accounts.ledger.opened(id, socket, (local, remote), Instant::now());
+        opened.map_err(|error| CallerError::Own(std::io::Error::other(error)))?;
+        accounts.next += 1;
+        accounts.entries.extend(entry.map(|entry| (id, entry)));
+        accounts.inodes.insert(id, rustix::fs::fstat(socket).map_err(own)?.st_ino);
+        Ok(())
+    }
+}
+
+/// The numbers that stand for the socket `inode` in the process of the thread `tid`. Source: proc_pid_fd(5).
+fn numbers(tid: u32, inode: u64) -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{tid}/fd")) else { return Vec::new() };
+    let name = format!("socket:[{inode}]");
+    let is_it = |entry: &std::fs::DirEntry| {
+        std::fs::read_link(entry.path()).is_ok_and(|target| target.as_os_str() == name.as_str())
+    };
+    let found = entries.flatten().take(LOOKED_THROUGH).filter(is_it);
+    found.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
