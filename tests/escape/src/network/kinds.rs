@@ -43,7 +43,7 @@ const KINDS: [(&str, i32, i32, i32); 16] = [
 /// Connects, binds, listens and sends by each kind, and by one that was connected for it.
 fn kinds(args: &Arguments) -> Outcome {
     attack(args, |targets, counts| {
-        for turn in 0..targets.loops {
+        for turn in 0..targets.loops / 4 {
             let (name, family, kind, protocol) = KINDS[turn % KINDS.len()];
             let Ok(socket) = socket::make(family, kind, protocol) else { continue };
             counts.of(name, Ok(()));
@@ -157,7 +157,7 @@ fn namespace(args: &Arguments) -> Outcome {
     let outcome = attack(args, |targets, counts| {
         let port = format!(":{:04X} ", targets.permitted.port());
         for turn in 0..targets.loops {
-            if turn % 64 != 0 && found.is_none() {
+            if turn % 16 != 0 {
                 continue;
             }
             let socket = targets.brokered(false)?;
@@ -217,7 +217,9 @@ fn taken(args: &Arguments) -> Outcome {
                     continue;
                 };
                 counts.of("undo", socket::connect(&socket, &Address::none()));
-                counts.of("listen", socket::listen(&socket));
+                if turn % 2 == 0 {
+                    counts.of("listen", socket::listen(&socket));
+                }
                 counts.of("reconnect", socket::connect(&socket, &targets.forbidden_v4(turn)));
             }
         }

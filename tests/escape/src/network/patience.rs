@@ -45,14 +45,16 @@ fn linger(args: &Arguments) -> Outcome {
             }
         });
         let full = vec![0_u8; 1 << 20];
-        for turn in 0..targets.loops {
+        for turn in 0..targets.loops / 4 {
             let socket = socket::tcp(false)?;
             socket::do_not_wait(&socket, true)?;
             counts.of("connect", socket::connect(&socket, &at));
             let peer = counts.of("accept", socket::accept(&listening));
             ignore(socket::set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUF, &4096_i32));
             while sys!(sendto, socket.as_raw_fd(), full.as_ptr(), full.len(), libc::MSG_DONTWAIT, 0, 0).is_ok() {}
-            ignore(socket::set(&socket, libc::SOL_SOCKET, libc::SO_LINGER, &[1_i32, 100_000]));
+            let for_ever = [1_i32, 100_000];
+            counts.of("linger", socket::set(&socket, libc::SOL_SOCKET, libc::SO_LINGER, &for_ever));
+            counts.of("linger", socket::set_with_high_halves(&socket, libc::SOL_SOCKET, libc::SO_LINGER, &for_ever));
             next.1.store((turn * 37 % 3000) as i32, Ordering::Relaxed);
             next.0.store(socket.as_raw_fd(), Ordering::Release);
             counts.of("listen", socket::listen(&socket));
@@ -92,8 +94,8 @@ fn blocking(args: &Arguments) -> Outcome {
             }
         });
         handle(0);
-        storm(500);
-        for turn in 0..targets.loops {
+        storm(3000);
+        for turn in 0..targets.loops / 8 {
             let socket = socket::tcp(false)?;
             ignore(socket::set(&socket, libc::IPPROTO_TCP, libc::TCP_SYNCNT, &127_i32));
             socket::do_not_wait(&socket, true)?;
@@ -151,7 +153,7 @@ fn lengths(args: &Arguments) -> Outcome {
         ];
         let local = socket::make(libc::AF_UNIX, libc::SOCK_STREAM, 0)?;
         let brokered = targets.brokered(false)?;
-        for turn in 0..targets.loops {
+        for turn in 0..targets.loops / 8 {
             let length = lengths[turn % lengths.len()];
             let before = turn / lengths.len() % 40;
             let forbidden = targets.forbidden_v4(turn);
@@ -194,7 +196,7 @@ fn descriptors(args: &Arguments) -> Outcome {
             9999,
             libc::AT_FDCWD.into(),
         ]);
-        for turn in 0..targets.loops {
+        for turn in 0..targets.loops / 3 {
             let number = all[turn % all.len()];
             // A descriptor is the low half.
             let number = if turn % 3 == 0 { number | 0x7fff_0001 << 32 } else { number };

@@ -91,11 +91,10 @@ fn memory(args: &Arguments) -> Outcome {
             let mut turn = 0;
             let busy = Busy::new(move || {
                 theirs.store(&others[turn % others.len()]);
+                pause(turn);
                 theirs.store(&permitted);
+                pause(turn / 7);
                 turn += 1;
-                if turn.is_multiple_of(64) {
-                    thread::yield_now();
-                }
             });
             for _ in 0..targets.loops / 2 {
                 let socket = socket::tcp(v6)?;
@@ -105,6 +104,14 @@ fn memory(args: &Arguments) -> Outcome {
         }
         Ok(())
     })
+}
+
+/// A while, another each time.
+fn pause(turn: usize) {
+    for _ in 0..turn % 61 * 20 {
+        std::hint::spin_loop();
+    }
+    thread::yield_now();
 }
 
 /// The number stands for one socket and then for another, while a call goes on that is harmless for one of them.
@@ -121,12 +128,13 @@ fn number(args: &Arguments) -> Outcome {
             let one = &brokered[turn % brokered.len()];
             for socket in [one, &fresh, one, &local] {
                 ignore(socket::put(socket, number));
+                thread::yield_now();
             }
             turn += 1;
         });
-        for turn in 0..targets.loops {
-            let forbidden = targets.forbidden_v4(turn);
-            match turn % 6 {
+        for turn in (0..targets.loops).step_by(2) {
+            let forbidden = targets.forbidden_v4(turn / 2);
+            match turn / 2 % 6 {
                 0 => drop(counts.of("listen", socket::listen(&place))),
                 1 => drop(counts.of("bind", socket::bind(&place, &Address::of(([0, 0, 0, 0], 0).into())))),
                 2 => drop(counts.of("undo", socket::connect(&place, &Address::none()))),
@@ -135,6 +143,8 @@ fn number(args: &Arguments) -> Outcome {
                 _ => drop(counts.of("accept", socket::accept(&place))),
             }
             counts.of("connect", socket::connect(&place, &forbidden));
+            // Its queue is never full.
+            while own_peer(&own.0).is_ok() {}
         }
         drop(busy);
         Ok(())
@@ -181,7 +191,7 @@ fn local(args: &Arguments) -> Outcome {
                 std::hint::spin_loop();
             }
             ignore(socket::put(&brokered[turn % brokered.len()], number));
-            theirs.store(&if turn % 8 == 0 { Address::none() } else { others[turn % others.len()] });
+            theirs.store(&if turn % 2 == 0 { Address::none() } else { others[turn % others.len()] });
             turn += 1;
         });
         for turn in 0..targets.loops {
@@ -219,7 +229,7 @@ fn passed(args: &Arguments) -> Outcome {
             if counts.of("send", descriptors::send(ours.as_raw_fd(), socket.as_raw_fd())).is_none() {
                 break;
             }
-            for turn in turn..turn + USES {
+            for turn in (turn..turn + USES).step_by(4) {
                 counts.of("undo", socket::connect(&socket, &Address::none()));
                 counts.of("reconnect", socket::connect(&socket, &targets.forbidden_v4(turn)));
             }
@@ -234,7 +244,7 @@ fn use_what_comes(from: i32, targets: &Targets) -> i32 {
     let mut turn = 0;
     // The other end was copied by fork: it ends when nothing came for a while.
     while let Ok(socket) = descriptors::receive_one(from) {
-        for _ in 0..USES {
+        for _ in 0..USES / 4 {
             turn += 1;
             ignore(socket::connect(&socket, &Address::none()));
             ignore(socket::connect(&socket, &targets.forbidden_v4(turn)));
@@ -247,7 +257,7 @@ fn use_what_comes(from: i32, targets: &Targets) -> i32 {
 /// Threads are in calls when their process becomes another program, which has their sockets.
 fn exec(args: &Arguments) -> Outcome {
     attack(args, |targets, counts| {
-        let rounds = targets.loops / 16;
+        let rounds = targets.loops / 64;
         let mut running: Vec<Child> = Vec::new();
         let words: Vec<String> = ["/proc/self/exe", "net-after-exec"]
             .map(str::to_owned)
@@ -302,8 +312,9 @@ fn vfork(args: &Arguments) -> Outcome {
         let brokered = targets.brokered(false)?;
         let permitted = Address::of(targets.permitted);
         let mut stack = vec![0_u128; 4096];
-        for turn in 0..targets.loops {
-            let forbidden = targets.forbidden_v4(turn);
+        for turn in (0..targets.loops).step_by(4) {
+            let forbidden = targets.forbidden_v4(turn / 4);
+            let turn = turn / 4;
             let to = if turn % 2 == 0 { &permitted } else { &forbidden };
             ignore(socket::put(&brokered, number));
             let mut work = Work { number, to: *to };

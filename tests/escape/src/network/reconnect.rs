@@ -44,7 +44,7 @@ fn unspec(args: &Arguments) -> Outcome {
 /// Ends a connection that is on its way, which undoes it, and makes another or listens.
 fn shut(args: &Arguments) -> Outcome {
     attack(args, |targets, counts| {
-        for turn in 0..targets.loops {
+        for turn in 0..targets.loops / 4 {
             let socket = socket::tcp(false)?;
             socket::do_not_wait(&socket, true)?;
             counts.of("begin", socket::connect(&socket, &Address::of(targets.slow)));
@@ -58,7 +58,7 @@ fn shut(args: &Arguments) -> Outcome {
 /// Goes on after a connection that failed.
 fn failed(args: &Arguments) -> Outcome {
     attack(args, |targets, counts| {
-        for turn in 0..targets.loops {
+        for turn in 0..targets.loops / 4 {
             let socket = socket::tcp(false)?;
             socket::do_not_wait(&socket, turn % 2 == 0)?;
             counts.of("begin", socket::connect(&socket, &Address::of(targets.closed)));
@@ -121,8 +121,9 @@ fn send_to(args: &Arguments) -> Outcome {
         for turn in (0..targets.loops).step_by(USES) {
             let v6 = turn / USES % 2 == 1;
             let Some(brokered) = counts.of("connect", targets.brokered(v6)) else { continue };
-            for turn in turn..turn + USES {
+            for turn in (turn..turn + USES).step_by(4) {
                 let forbidden = targets.forbidden(turn, v6);
+                let turn = turn / 4;
                 let fresh = socket::tcp(v6)?;
                 for flags in [0, FASTOPEN] {
                     counts.of("send to, connected", socket::send_to(&brokered, &forbidden, flags));
@@ -166,9 +167,12 @@ fn options(args: &Arguments) -> Outcome {
         for turn in (0..targets.loops).step_by(USES) {
             let v6 = turn / USES % 2 == 1;
             let Some(brokered) = counts.of("connect", targets.brokered(v6)) else { continue };
-            for turn in turn..turn + USES {
+            for turn in (turn..turn + USES).step_by(4) {
                 let forbidden = targets.forbidden(turn, v6);
+                let turn = turn / 4;
                 let fresh = socket::tcp(v6)?;
+                // By a route that leads nowhere it would wait.
+                socket::do_not_wait(&fresh, true)?;
                 let (name, level, option) = numbers[turn % numbers.len()];
                 let value = if option == 1 { libc::AF_INET } else { 1 };
                 for socket in [&fresh, &brokered] {

@@ -26,8 +26,6 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// The end of "a job cannot …".
     pub(crate) about: &'static str,
-    /// How often it tries.
-    pub(crate) loops: u32,
     /// How many connections to the one who is permitted it has to come to in the jail.
     pub(crate) least: u64,
     /// What is seen in the control.
@@ -45,7 +43,7 @@ pub(crate) struct Row {
 impl Row {
     const fn new(name: &'static str, about: &'static str, shows: Shows) -> Self {
         let (words, options): (&str, &[&str]) = ("", &[]);
-        Self { name, about, loops: 10_000, least: 500, shows, words, options, verdicts: &["exit"], only_wide: false }
+        Self { name, about, least: 100, shows, words, options, verdicts: &["exit"], only_wide: false }
     }
 
     const fn least(mut self, least: u64) -> Self {
@@ -85,18 +83,18 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("net-options", "make other objects of sockets", Shows::Connection),
     Row::new("net-datagrams", "send datagrams", Shows::Datagram).least(0),
     Row::new("net-memory", "change the address while it is looked at", Shows::Connection),
-    Row::new("net-number", "change what a number stands for", Shows::Connection).least(100),
+    Row::new("net-number", "change what a number stands for", Shows::Connection).least(20),
     Row::new("net-local", "have the kernel go on with another socket", Shows::Connection).least(16),
     Row::new("net-passed", "have another process use its socket", Shows::Connection),
-    Row::new("net-exec", "become another program while calls wait", Shows::Connection).least(50).options(MANY),
+    Row::new("net-exec", "become another program while calls wait", Shows::Connection).least(10).options(MANY),
     Row::new("net-vfork", "connect by children that die", Shows::Connection),
     Row::new("net-signals", "connect elsewhere under a storm of signals", Shows::Connection),
-    Row::new("net-deaths", "use the calls of the dead", Shows::Connection).least(200).options(MANY),
+    Row::new("net-deaths", "use the calls of the dead", Shows::Connection).least(10).options(MANY),
     Row::new("net-threads", "race its own threads", Shows::Connection).options(MANY),
     Row::new("net-pending", "keep others from connecting by calls that wait", Shows::Nothing("there is no supervisor"))
         .least(16)
         .options(MANY),
-    Row::new("net-own-limit", "have no room for what it is given", Shows::Connection).least(100),
+    Row::new("net-own-limit", "have no room for what it is given", Shows::Connection).least(20),
     Row::new("net-linger", "hold up its supervisor's close", Shows::Nothing("there is no supervisor")).least(0),
     Row::new("net-blocking", "have its supervisor wait for a connection", Shows::Nothing("there is no supervisor"))
         .least(0),
@@ -105,7 +103,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("net-kinds", "connect by another kind of socket", Shows::Connection).least(0),
     Row::new("net-groups", "have the host join a group", Shows::Group),
     Row::new("net-requests", "ask for the host's interfaces", Shows::Claimed).least(1),
-    Row::new("net-namespace", "come into the host's network", Shows::Claimed).least(100),
+    Row::new("net-namespace", "come into the host's network", Shows::Claimed).least(20),
     Row::new("net-taken", "take a socket out of another process", Shows::Connection).least(0).only_wide(),
     Row::new("net-traced", "change another's registers in a call", Shows::Connection).least(0).only_wide(),
     Row::new("net-filters", "answer its own calls", Shows::Connection).least(0).options(MANY),
