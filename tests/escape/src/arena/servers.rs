@@ -201,28 +201,62 @@ impl Sockets {
     }
 }
 
-/// Everybody who listens and is not of the arena, and groups that were joined. Source: proc_net(5).
+/// Everybody who listens and is not of the arena, and groups that were joined. Source: proc_net(5), /proc/net/igmp.
 fn look_for_others(reached: &Arc<Mutex<Reached>>) -> Box<dyn FnMut() + Send> {
-    let listening = || -> BTreeSet<String> {
-        let text =
-            ["tcp", "tcp6"].map(|name| fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default());
-        let lines =
-            text.iter().flat_map(|text| text.lines().skip(1)).map(|line| line.split_whitespace().collect::<Vec<_>>());
-        lines.filter(|fields| fields.get(3) == Some(&"0A")).map(|fields| fields[1].to_owned()).collect()
-    };
-    let (ours, reached) = (listening(), Arc::clone(reached));
+    let (ours, reached) = (listening().unwrap_or_default(), Arc::clone(reached));
     Box::new(move || {
         let others = listening();
         let groups = ["igmp", "igmp6"]
             .map(|name| fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default());
         let mut reached = reached.lock().unwrap_or_else(PoisonError::into_inner);
-        reached.listening.extend(others.difference(&ours).cloned());
+        match others {
+            Ok(others) => reached.listening.extend(others.difference(&ours).cloned()),
+            // Who cannot be looked for may be there.
+            Err(errno) => drop(reached.listening.insert(format!("unknown: {errno}"))),
+        }
         for (text, group) in groups.iter().zip(["030201EF", "ff020000000000000000000000020077"]) {
             reached.groups.extend(text.contains(group).then(|| group.to_owned()));
         }
         drop(reached);
         child::nap(2);
     })
+}
+
+/// The ports of all TCP sockets that listen. Source: sock_diag(7).
+fn listening() -> Result<BTreeSet<String>> {
+    const BY_FAMILY: u16 = 20;
+    const REQUEST_DUMP: u16 = 0x301;
+    const LISTEN: u32 = 1 << 10;
+    const HEADER: usize = 16;
+    let netlink = socket::make(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_SOCK_DIAG)?;
+    let mut ports = BTreeSet::new();
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        // struct nlmsghdr, and struct inet_diag_req_v2, of which all else is zeros.
+        let mut request = [0_u8; HEADER + 56];
+        request[..4].copy_from_slice(&(HEADER as u32 + 56).to_ne_bytes());
+        request[4..6].copy_from_slice(&BY_FAMILY.to_ne_bytes());
+        request[6..8].copy_from_slice(&REQUEST_DUMP.to_ne_bytes());
+        request[HEADER..HEADER + 2].copy_from_slice(&[family as u8, libc::IPPROTO_TCP as u8]);
+        request[HEADER + 4..HEADER + 8].copy_from_slice(&LISTEN.to_ne_bytes());
+        sys!(sendto, netlink.as_raw_fd(), request.as_ptr(), request.len(), 0, 0, 0)?;
+        let mut is_done = false;
+        while !is_done {
+            let mut bytes = [0_u8; 32768];
+            let length = sys!(recvfrom, netlink.as_raw_fd(), bytes.as_mut_ptr(), bytes.len(), 0, 0, 0)?;
+            let mut rest = &bytes[..usize::try_from(length).unwrap_or_default()];
+            while let Some((size, body)) = rest.split_first_chunk::<4>() {
+                let size = (u32::from_ne_bytes(*size) as usize).next_multiple_of(4).clamp(HEADER, rest.len());
+                is_done |= body[..2] != BY_FAMILY.to_ne_bytes();
+                // Behind four bytes of the message its own port.
+                if let Some(&[high, low]) = rest[..size].get(HEADER + 4..HEADER + 6) {
+                    ports.extend((!is_done).then(|| u16::from_be_bytes([high, low]).to_string()));
+                }
+                rest = &rest[size..];
+            }
+            is_done |= length == 0;
+        }
+    }
+    Ok(ports)
 }
 
 /// The host's name server: it knows every name.

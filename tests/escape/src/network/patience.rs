@@ -30,7 +30,7 @@ fn linger(args: &Arguments) -> Outcome {
     attack(args, |targets, counts| {
         let (listening, at) = server()?;
         let nothing = std::fs::File::open("/dev/null")?;
-        let next = Arc::new((AtomicI32::new(-1), AtomicI32::new(0)));
+        let next = Arc::new((AtomicI32::new(-1), AtomicI32::new(0), AtomicBool::new(false)));
         let (theirs, stop) = (Arc::clone(&next), Arc::new(AtomicBool::new(false)));
         let until = Arc::clone(&stop);
         let closer = thread::spawn(move || {
@@ -41,6 +41,7 @@ fn linger(args: &Arguments) -> Outcome {
                         std::hint::spin_loop();
                     }
                     ignore(socket::put(&nothing, number));
+                    theirs.2.store(true, Ordering::Release);
                 }
             }
         });
@@ -58,7 +59,7 @@ fn linger(args: &Arguments) -> Outcome {
             next.1.store((turn * 37 % 3000) as i32, Ordering::Relaxed);
             next.0.store(socket.as_raw_fd(), Ordering::Release);
             counts.of("listen", socket::listen(&socket));
-            while next.0.load(Ordering::Acquire) >= 0 {
+            while !next.2.swap(false, Ordering::AcqRel) {
                 std::hint::spin_loop();
             }
             drop(peer);

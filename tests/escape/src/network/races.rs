@@ -191,7 +191,7 @@ fn local(args: &Arguments) -> Outcome {
                 std::hint::spin_loop();
             }
             ignore(socket::put(&brokered[turn % brokered.len()], number));
-            theirs.store(&if turn % 2 == 0 { Address::none() } else { others[turn % others.len()] });
+            theirs.store(&if turn / USES % 2 == 0 { Address::none() } else { others[turn % others.len()] });
             turn += 1;
         });
         for turn in 0..targets.loops {

@@ -167,6 +167,7 @@ fn options(args: &Arguments) -> Outcome {
         for turn in (0..targets.loops).step_by(USES) {
             let v6 = turn / USES % 2 == 1;
             let Some(brokered) = counts.of("connect", targets.brokered(v6)) else { continue };
+            socket::do_not_wait(&brokered, true)?;
             for turn in (turn..turn + USES).step_by(4) {
                 let forbidden = targets.forbidden(turn, v6);
                 let turn = turn / 4;

@@ -66,8 +66,13 @@ pub(crate) fn own(number: i64) -> Result<OwnedFd> {
 /// A TCP socket that is reset when it is closed, so that no port waits for the rest of its connection.
 pub(crate) fn tcp(v6: bool) -> Result<OwnedFd> {
     let socket = make(if v6 { libc::AF_INET6 } else { libc::AF_INET }, libc::SOCK_STREAM, 0)?;
-    set(&socket, libc::SOL_SOCKET, libc::SO_LINGER, &[1_i32, 0])?;
-    Ok(socket)
+    loop {
+        match set(&socket, libc::SOL_SOCKET, libc::SO_LINGER, &[1_i32, 0]) {
+            // The supervisor makes this call too, and signals end it.
+            Err(Errno(libc::EINTR)) => {}
+            set => return set.map(|_| socket),
+        }
+    }
 }
 
 pub(crate) fn connect(socket: &impl AsRawFd, to: &Address) -> Result {

@@ -100,9 +100,10 @@ fn job(ground: &Arc<Ground>, row: &'static Row, under: Under, user: &'static str
         }
         match account(&ground, user) {
             Ok(account) => {
-                let told = run::in_the_jail(&ground, account, row, under)?;
-                note(&format!("{name}: {told}"));
-                Ok(())
+                let told = run::in_the_jail(&ground, account, row, under);
+                let said = told.as_ref().map_or_else(|why| why.lines().next().unwrap_or_default(), String::as_str);
+                note(&format!("{name}: {said}"));
+                Ok(told.map(drop)?)
             }
             Err(why) => skip(&name, &why),
         }
