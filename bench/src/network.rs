@@ -167,7 +167,7 @@ fn table(contenders: &[Contender], mib: u32) -> Result<String> {
         ]);
     }
     let about = contenders.iter().map(|own| format!("- {}: {}\n", own.name, own.about));
-    Ok(format!("{table}\n{}", about.collect::<String>()))
+    Ok(format!("{}\n{}", table.to_markdown(), about.collect::<String>()))
 }
 
 /// The helper as a server; it ends with this value.

@@ -1,6 +1,7 @@
 //! A thread of the job that waits in a call, and what can be had of it and done for it.
 
 use lazaret_inspect::{InspectError, Reader};
+use lazaret_sys::processor;
 use lazaret_sys::seccomp::{self, Answer, Notification, Put};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::cell::OnceCell;
@@ -63,6 +64,11 @@ impl<'a> Caller<'a> {
         self.notification
     }
 
+    /// Where its call was received from.
+    pub(crate) fn listener(&self) -> BorrowedFd<'a> {
+        self.listener
+    }
+
     /// The number of its thread, in the pid namespace of this process.
     pub fn tid(&self) -> u32 {
         self.notification.pid
@@ -91,8 +97,8 @@ impl<'a> Caller<'a> {
         Ok(self.process.get_or_init(|| process).as_fd())
     }
 
-    /// The object that the number `descriptor` stands for in the caller, at this moment. Other threads of the job may make it
-    /// stand for another in the next: so whatever is decided is decided about this object, and done with it.
+    /// The object that the number `descriptor` stands for in the caller, at this moment. Other threads of the job may
+    /// make it stand for another in the next: so whatever is decided is decided about this object, and done with it.
     ///
     /// # Errors
     ///
@@ -154,7 +160,8 @@ impl<'a> Caller<'a> {
         if self.is_waiting() { Ok(read) } else { Err(CallerError::Gone) }
     }
 
-    /// Has the number `number` of the caller stand for `object`, in place of what it stands for, while the call waits on.
+    /// Has the number `number` of the caller stand for `object`, in place of what it stands for, while the call waits
+    /// on.
     ///
     /// # Errors
     ///
@@ -195,7 +202,12 @@ impl<'a> Caller<'a> {
             Reply::Errno(errno) => seccomp::answer(self.listener, id, Answer::Errno(errno)),
             Reply::Value(value) => seccomp::answer(self.listener, id, Answer::Value(value)),
             Reply::Descriptor { object, cloexec } => {
-                match seccomp::put(self.listener, id, object.as_fd(), Put::AsAnswer, cloexec) {
+                // Of an answer with a descriptor the kernel does not know that both should share a processor
+                // ([`seccomp::wake_in_place`], Linux 6.18): it would wake each of them on an idle one.
+                let kept = (processor::keep_own(), processor::keep_here(self.tid()));
+                let put = seccomp::put(self.listener, id, object.as_fd(), Put::AsAnswer, cloexec);
+                drop(kept);
+                match put {
                     Ok(_) => Ok(()),
                     Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(()),
                     // Its own limit on descriptors is reached: it is told so, as by the call itself.

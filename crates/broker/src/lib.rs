@@ -5,6 +5,7 @@
 //! threads can change memory, and descriptor tables, after the look.
 
 mod caller;
+pub mod files;
 pub mod ledger;
 pub mod net;
 

@@ -82,6 +82,11 @@ pub struct Net {
     look: Option<Instant>,
     /// When it was advanced last.
     looked: Instant,
+    /// Whether it has ended before the job.
+    is_over: bool,
+    /// The sockets that the job was given, where they are to be cut and this process may not have the kernel do that.
+    kept: Vec<OwnedFd>,
+    keeps: bool,
 }
 
 /// What the network of a job is made of.
@@ -103,6 +108,8 @@ pub struct Setting {
     pub blind: Option<String>,
     /// Who speaks with the job, where there are rules on requests.
     pub speaker: Option<Speaker>,
+    /// Whether it may end before the job does: see [`Net::complete_input`].
+    pub may_end: bool,
 }
 
 /// What came of the network of a job that is dead.
@@ -121,7 +128,7 @@ impl Net {
     ///
     /// When this process's own network cannot be looked at, or told from the job's.
     pub fn new(setting: Setting) -> io::Result<Self> {
-        let Setting { mut terms, upstream, reader, walled, connections, budget, blind, speaker } = setting;
+        let Setting { mut terms, upstream, reader, walled, connections, budget, blind, speaker, may_end } = setting;
         let mut routes = Interfaces::open()?;
         terms.guard = Guard::new(routes.addresses()?);
         let terms = Arc::new(terms);
@@ -143,6 +150,9 @@ impl Net {
             routes,
             look: None,
             looked: Instant::now(),
+            is_over: false,
+            kept: Vec::new(),
+            keeps: may_end && !accounts::may_cut()?,
         })
     }
 
@@ -178,6 +188,32 @@ impl Net {
         self.answer(&caller, call)?;
         if self.hands.is_overrun() {
             return Err(io::Error::other("the job had everybody wait who closes what it names"));
+        }
+        Ok(())
+    }
+
+    /// The job says that its input is complete: nothing is connected to any more, no name is answered for, and what is
+    /// connected is cut.
+    ///
+    /// # Errors
+    ///
+    /// When a connection cannot be cut: the job is to be ended.
+    pub fn complete_input(&mut self, listener: BorrowedFd<'_>) -> io::Result<()> {
+        self.is_over = true;
+        self.names.close();
+        self.answer_pending(listener, Instant::now())?;
+        for pending in std::mem::take(&mut self.pending) {
+            self.abandon(listener, pending)?;
+        }
+        if let Some(requests) = self.requests.take() {
+            requests.finish(&mut self.transcript);
+        }
+        for socket in std::mem::take(&mut self.kept) {
+            // One that has ended is no longer connected.
+            drop(rustix::net::shutdown(&socket, rustix::net::Shutdown::Both).map_err(io::Error::from));
+        }
+        if !self.keeps {
+            self.accounts.cut().map_err(io::Error::other)?;
         }
         Ok(())
     }

@@ -57,6 +57,12 @@ extern "C" {
 #endif
 
 /*
+ * Says, within a job of Lazaret's, that it has all of its input, so that what its policy ends then is ended: the network of a
+ * policy with [net] until = "input-complete". Returns 1 when there is a supervisor who ended it, otherwise 0.
+ */
+int lazaret_input_complete(void);
+
+/*
  * Locks the process down.
  *
  * policy      the name of a built-in policy, such as "compute", or, with a slash in it, the path of a TOML file, such as

@@ -81,6 +81,12 @@ pub unsafe extern "C" fn lazaret_lockdown(
 }
 
 /// See `lazaret.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn lazaret_input_complete() -> c_int {
+    c_int::from(lazaret_seccomp::input_complete())
+}
+
+/// See `lazaret.h`.
 ///
 /// # Safety
 ///

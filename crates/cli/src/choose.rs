@@ -22,11 +22,11 @@ pub(crate) fn policy(args: &JobArgs) -> Result<Policy, Failure> {
     for host in &args.hosts {
         builder.host(host, lazaret::check_host, Source::option(format!("--net {host}")))?;
     }
-    for fetch in &args.fetch {
-        builder.fetch(fetch, lazaret::check_url, Source::option(format!("--fetch {fetch}")))?;
-    }
     for limit in &args.limits {
         builder.limit(limit, Source::option(format!("--limit {limit}")))?;
+    }
+    for fetch in &args.fetch {
+        builder.fetch(fetch, lazaret::check_url, Source::option(format!("--fetch {fetch}")))?;
     }
     for layer in &args.degrade {
         builder.degrade(layer, Source::option(format!("--degrade {layer}")))?;

@@ -64,7 +64,8 @@ impl Guard {
             return Err(Refusal::Scope { address: IpAddr::V6(*address.ip()) });
         }
         let port = address.port();
-        let ip = self.judge(address.ip(), |ip| rules.iter().any(|rule| rule.permits_address(ip, port)))?;
+        let ip =
+            self.judge(address.ip(), |ip| rules.iter().any(|rule| rule.permits_address(ip, port) && rule.means(ip)))?;
         Ok(SocketAddr::new(ip, port))
     }
 
@@ -74,7 +75,7 @@ impl Guard {
     ///
     /// Why not.
     pub fn decide_on_ports(&self, address: IpAddr, rules: &[Rule]) -> Result<(), Refusal> {
-        self.judge(address, |ip| rules.iter().any(|rule| rule.names_address(ip))).map(drop)
+        self.judge(address, |ip| rules.iter().any(|rule| rule.names_address(ip) && rule.means(ip))).map(drop)
     }
 
     /// The canonical form of `address`, if it is public or `names` says that a rule names it.

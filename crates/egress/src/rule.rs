@@ -1,5 +1,6 @@
 //! Rules on hosts and ports, as a policy has them.
 
+use crate::class::class;
 use crate::host::{Host, HostError, Name};
 use ipnet::IpNet;
 use std::fmt;
@@ -91,6 +92,16 @@ impl Rule {
         self.names_address(address) && self.ports.contain(port)
     }
 
+    /// Whether it is about addresses of that kind, and not about so many that this is one of them: `10.0.0.0/8` means private
+    /// addresses, `0.0.0.0/0` does not.
+    pub fn means(&self, address: IpAddr) -> bool {
+        let own = class(address.to_canonical());
+        match &self.target {
+            Target::Range(range) => [range.network(), range.broadcast()].iter().all(|end| class(*end) == own),
+            Target::Name(_) | Target::Below(_) => false,
+        }
+    }
+
     /// Whether it names this address itself, at some port.
     pub fn names_address(&self, address: IpAddr) -> bool {
         match &self.target {
@@ -121,6 +132,7 @@ impl FromStr for Rule {
         }
         let (host, ports) = split(text).ok_or_else(|| {
             let host = if is_bare_v6(text) { format!("[{text}]") } else { text.trim_end_matches(':').to_owned() };
+            let host = if host.is_empty() { "api.example.com".to_owned() } else { host };
             error(RuleProblem::NoPort, 0..text.len(), Some(format!("write `{host}:443`")))
         })?;
         let behind = host.len() + 1..text.len();

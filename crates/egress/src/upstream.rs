@@ -4,12 +4,16 @@ use crate::host::{Host, Name};
 use crate::question::{Asked, Said, Wants};
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How many name servers count, as for the C library. Source: resolv.conf(5), `MAXNS`.
 const SERVERS: usize = 3;
 /// Seconds that an entry of the file of hosts holds for a job.
 const OF_FILE: u32 = 60;
+/// How long nobody looks whether the asking is over.
+const LOOK: Duration = Duration::from_millis(100);
 /// The most bytes of an answer by TCP.
 const MOST: usize = u16::MAX as usize;
 
@@ -20,6 +24,7 @@ pub struct Upstream {
     timeout: Duration,
     attempts: u32,
     hosts: Vec<(Name, IpAddr)>,
+    stop: Arc<AtomicBool>,
 }
 
 /// What a name resolved to.
@@ -70,8 +75,13 @@ impl Upstream {
 
     /// As a resolv.conf(5) and a hosts(5) say it. Lines that say nothing known are passed over, as the C library does.
     pub fn of_texts(resolv: &str, hosts: &str) -> Self {
-        let mut upstream =
-            Self { servers: Vec::new(), timeout: Duration::from_secs(5), attempts: 2, hosts: Vec::new() };
+        let mut upstream = Self {
+            servers: Vec::new(),
+            timeout: Duration::from_secs(5),
+            attempts: 2,
+            hosts: Vec::new(),
+            stop: Arc::default(),
+        };
         for line in resolv.lines() {
             let mut words = line.split(['#', ';']).next().unwrap_or_default().split_whitespace();
             match words.next() {
@@ -105,6 +115,11 @@ impl Upstream {
         self
     }
 
+    /// What ends all waiting when it becomes true.
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
     /// An option of resolv.conf(5), within its bounds.
     fn set(&mut self, option: &str) {
         let number = |text: &str| text.parse::<u32>().ok();
@@ -132,10 +147,10 @@ impl Upstream {
         for _ in 0..self.attempts {
             for server in &self.servers {
                 let patience = self.timeout.min(deadline.saturating_duration_since(Instant::now()));
-                if patience.is_zero() {
+                if patience.is_zero() || self.stop.load(Ordering::Acquire) {
                     return Err(last);
                 }
-                match ask(*server, name, wants, patience) {
+                match ask(*server, name, wants, patience, &self.stop) {
                     Ok(Said::Addresses(addresses, seconds)) => return Ok(Resolved { addresses, seconds }),
                     Ok(Said::NoName) => return Err(ResolveError::NoName(name.clone())),
                     Ok(Said::Failed) => last = failed(format!("{} refused or failed", server.ip())),
@@ -162,10 +177,10 @@ impl Upstream {
     }
 }
 
-fn ask(server: SocketAddr, name: &Name, wants: Wants, patience: Duration) -> io::Result<Said> {
+fn ask(server: SocketAddr, name: &Name, wants: Wants, patience: Duration, stop: &AtomicBool) -> io::Result<Said> {
     let until = Instant::now() + patience;
     let asked = Asked::new(name, wants)?;
-    match by_udp(server, &asked, until)? {
+    match by_udp(server, &asked, until, stop)? {
         Said::Truncated => by_tcp(server, &asked, until),
         said => Ok(said),
     }
@@ -177,7 +192,7 @@ fn left(until: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-fn by_udp(server: SocketAddr, asked: &Asked, until: Instant) -> io::Result<Said> {
+fn by_udp(server: SocketAddr, asked: &Asked, until: Instant, stop: &AtomicBool) -> io::Result<Said> {
     let any = if server.is_ipv4() { IpAddr::V4(Ipv4Addr::UNSPECIFIED) } else { IpAddr::V6(Ipv6Addr::UNSPECIFIED) };
     // A port of the kernel's choice, and nobody else's datagrams.
     let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
@@ -185,9 +200,14 @@ fn by_udp(server: SocketAddr, asked: &Asked, until: Instant) -> io::Result<Said>
     socket.send(&asked.bytes()?)?;
     let mut bytes = vec![0; MOST];
     loop {
-        socket.set_read_timeout(Some(left(until)?))?;
+        if stop.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        socket.set_read_timeout(Some(left(until)?.min(LOOK)))?;
         let len = match socket.recv(&mut bytes) {
             Ok(len) => len,
+            // Time to look up.
+            Err(e) if matches!(e.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => continue,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(e),
         };

@@ -13,3 +13,5 @@ pub const MAIN: u64 = 1;
 pub const CONSTRUCTOR: u64 = 2;
 /// The errno with which a supervisor answers that understood: `ENOTUNIQ`. Whoever gets another does not begin.
 pub const UNDERSTOOD: i32 = 76;
+/// The third argument: the job's input is complete. A program says so by itself.
+pub const INPUT_COMPLETE: u64 = 3;

@@ -90,6 +90,8 @@ pub enum PlanError {
         asked_by: Source,
         /// Why not.
         problem: String,
+        /// What can be done.
+        fix: &'static str,
     },
     /// A layer that the policy requires by name does not hold.
     #[error("what the policy requires does not hold: {}", list(.0))]
@@ -160,7 +162,7 @@ impl PlanError {
             Self::Unmet { .. } => "use the tier that has it (`--tier jail`), or take it out of the policy".to_owned(),
             Self::AfterStart { fix, .. } => fix.clone(),
             Self::Fetch { .. } => "change `max-bytes` or `disk`, or take it out: [remove] fetch = [\"NAME\"]".to_owned(),
-            Self::Network { .. } => "use a host that has it, or take the rules out: [remove] net = [\"*\"]".to_owned(),
+            Self::Network { fix, .. } => (*fix).to_owned(),
             Self::Required(missing) => {
                 let fixes: Vec<&str> = missing.iter().map(|m| m.fix.as_str()).collect();
                 fixes.join("; ")

@@ -79,7 +79,7 @@ impl FilterPlan {
             exec::spare_what_is_logged(&mut filter, token)?;
         }
         let after_start = AfterStart::new(&calls.refuse_after_start, token)?;
-        if after_start.is_some() {
+        if after_start.is_some() || calls.brokered.input_complete {
             let (rule, action) = start::marker_rule()?;
             filter.push(rule, action);
         }

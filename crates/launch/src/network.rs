@@ -48,7 +48,10 @@ impl Begun {
 
 /// A rule of the policy's, which was looked at when the policy was read.
 fn parsed<R: FromStr<Err: fmt::Display>>(host: &Sourced<HostRule>) -> Result<R, PlanError> {
-    let problem = |e| PlanError::Network { asked_by: host.source.clone(), problem: format!("`{}`: {e}", host.rule) };
+    let problem = |e| {
+        let problem = format!("`{}`: {e}", host.rule);
+        PlanError::Network { asked_by: host.source.clone(), problem, fix: "mend the rule, or take it out" }
+    };
     host.rule.parse().map_err(problem)
 }
 
@@ -61,6 +64,9 @@ fn can_account() -> &'static Result<(), String> {
     static FOUND: OnceLock<Result<(), String>> = OnceLock::new();
     FOUND.get_or_init(ledger::supported)
 }
+
+/// What can be done where a host lacks something.
+const ELSEWHERE: &str = "use a host that has it, or take the rules out: [remove] net = [\"*\"]";
 
 /// Who is asked for names: these, or those of this host.
 ///
@@ -101,6 +107,8 @@ pub struct NetworkPlan {
     pub budget: Budget,
     /// Why the kernel cannot be asked about connections, if so.
     pub blind: Option<String>,
+    /// Whether it ends when the job's input is complete.
+    pub may_end: bool,
 }
 
 impl NetworkPlan {
@@ -115,6 +123,7 @@ impl NetworkPlan {
             return Err(PlanError::Network {
                 asked_by: first.source.clone(),
                 problem: format!("it needs the layer `{}`, which does not hold here", Layer::Notifier),
+                fix: ELSEWHERE,
             });
         }
         let (of_requests, of_hosts): (Vec<_>, Vec<_>) =
@@ -144,12 +153,15 @@ impl NetworkPlan {
         let bounded = bounded.or(net_time.as_ref().map(|limit| &limit.source));
         if let (Some(source), Some(why)) = (bounded, &blind) {
             let problem = format!("its bounds of bytes or time ({source}) cannot be enforced here: {why}");
-            return Err(PlanError::Network { asked_by: first.source.clone(), problem });
+            let asked_by = first.source.clone();
+            return Err(PlanError::Network { asked_by, problem, fix: ELSEWHERE });
         }
         let connections = net_connections.as_ref().map(|limit| limit.get());
+        let may_end = policy.network.until.is_some();
         let trust = policy.network.trust.iter().map(|path| path.value.clone()).collect();
         let lifetime = policy.limits.wall.duration();
-        let plan = Self { rules, requests, trust, lifetime, walled, name_servers, shown, connections, budget, blind };
+        let plan =
+            Self { rules, requests, trust, lifetime, walled, name_servers, shown, connections, budget, blind, may_end };
         Ok(Some(plan))
     }
 
@@ -180,6 +192,7 @@ impl NetworkPlan {
             budget: self.budget,
             blind: self.blind.clone(),
             speaker,
+            may_end: self.may_end,
         };
         let net = Net::new(setting).map_err(own("look at this host's network"))?;
         Ok(Begun { net, certificates })

@@ -3,7 +3,7 @@
 use crate::observe::{Observed, Watching};
 use crate::program::Program;
 use crate::sights::Sights;
-use crate::start::{AfterStart, Phase, Told};
+use crate::start::{self, AfterStart, Phase, Told};
 use lazaret_broker::net::{self, Net};
 use lazaret_filter::{Action, Arch, Call, Decision, Filter, Reason, groups, table};
 use lazaret_init::marker;
@@ -163,6 +163,12 @@ impl Refusals {
             Err(e) => return Err(e),
         };
         let call = Call { audit_arch: notification.arch, nr: notification.number, args: notification.args };
+        if rules.brokered.input_complete && start::says_input_complete(&call) {
+            if let Some(net) = net {
+                net.complete_input(listener)?;
+            }
+            return seccomp::answer(listener, notification.id, Answer::Errno(marker::UNDERSTOOD));
+        }
         if rules.after_start.is_some() && self.phase.is_told(&call) {
             return seccomp::answer(listener, notification.id, Answer::Errno(marker::UNDERSTOOD));
         }

@@ -150,6 +150,22 @@ enum How {
     Unknown,
 }
 
+/// Whether `call` is there to tell the supervisor something.
+fn is_marker(call: &Call) -> bool {
+    let number = Arch::from_audit(call.audit_arch).and_then(|arch| table::number(arch, marker::CALL));
+    number == Some(call.nr) && call.args[..2] == [marker::FIRST, marker::SECOND]
+}
+
+/// Whether by `call` the job says that its input is complete.
+pub(crate) fn says_input_complete(call: &Call) -> bool {
+    is_marker(call) && call.args[2] == marker::INPUT_COMPLETE
+}
+
+/// Says, within a job, that it has all of its input: see [`lazaret_sys::phase::tell`].
+pub fn input_complete() -> bool {
+    lazaret_sys::phase::tell([marker::FIRST, marker::SECOND, marker::INPUT_COMPLETE], marker::UNDERSTOOD)
+}
+
 /// Whether the start has come.
 #[derive(Debug, Default)]
 pub struct Phase {
@@ -167,8 +183,7 @@ impl Phase {
 
     /// Whether `call` is there to tell of the start; then it has come.
     pub(crate) fn is_told(&mut self, call: &Call) -> bool {
-        let number = Arch::from_audit(call.audit_arch).and_then(|arch| table::number(arch, marker::CALL));
-        if number != Some(call.nr) || call.args[..2] != [marker::FIRST, marker::SECOND] {
+        if !is_marker(call) {
             return false;
         }
         let how = if call.args[2] == marker::MAIN { How::Main } else { How::Constructor };

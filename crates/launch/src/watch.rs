@@ -182,7 +182,9 @@ impl<'a, B: Boundary> Watcher<'a, B> {
                 self.end(running, Stop::Limit(LimitKey::Wall));
             }
             if cpu_check.is_some_and(|check| now >= check) {
-                cpu_check = self.next_cpu_check(running, now);
+                // What could not be read, for want of a descriptor, is read later: the limit is not lost by it.
+                let later = now + Duration::from_millis(100);
+                cpu_check = self.next_cpu_check(running, now).or(Some(later));
                 if cpu_check.is_some_and(|check| check <= now) {
                     self.end(running, Stop::Limit(LimitKey::Cpu));
                     cpu_check = None;

@@ -45,3 +45,11 @@ pub fn lockdown_strict(policy: &Policy) -> Result<LockdownReport, LockdownError>
 pub fn lockdown_preflight(policy: &Policy) -> Result<LockdownReport, LockdownError> {
     lockdown::preflight(policy)
 }
+
+/// Says, within a job, that it has all of its input, so that what its policy ends then is ended: the network of a policy with
+/// `[net] until = "input-complete"`. Returns whether there is a supervisor who ended it.
+///
+/// When this returns `true`, every connection of the job is cut, and no other can be made.
+pub fn input_complete() -> bool {
+    lazaret_launch::start::input_complete()
+}

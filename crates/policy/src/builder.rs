@@ -167,6 +167,7 @@ impl PolicyBuilder {
                 policy.system_calls.rules.push(Sourced::new(call, source.clone()));
             }
             policy.system_calls.brokered.network = true;
+            policy.system_calls.brokered.input_complete = policy.network.until.is_some();
             expand_network(policy);
             Ok(())
         })

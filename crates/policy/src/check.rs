@@ -185,7 +185,8 @@ pub(crate) fn locale(name: &str) -> Result<(), Fault> {
 /// A name server: an address, or an address and a port.
 pub(crate) fn name_server(text: &str) -> Result<SocketAddr, Fault> {
     let address = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
-    address.or_else(|_with_port| text.parse::<SocketAddr>()).map_err(|_none| {
+    let address = address.or_else(|_with_port| text.parse::<SocketAddr>());
+    address.ok().filter(|address| address.port() != 0).ok_or_else(|| {
         Fault::new(
             format!("`{text}` is no name server"),
             "write an address, or one with a port: \"10.0.0.2\", \"[::1]:5353\"",

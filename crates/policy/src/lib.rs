@@ -71,7 +71,7 @@ pub use limits::{LimitKey, Limits};
 pub use load::{Loader, RuleCheck, RuleProblem};
 pub use policy::{
     Bind, Brokered, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, Fetch, Files, HostRule, Network, Policy,
-    ProcView, Root, SystemCalls,
+    ProcView, Root, SystemCalls, Until,
 };
 pub use quantity::{
     Bytes, ConnectionLimit, CountLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit,

@@ -187,6 +187,9 @@ pub struct Network {
     pub host_name: Sourced<String>,
     /// The hosts and ports that it may connect to. The system calls that programs need for that are among the rules.
     pub allow: Vec<Sourced<HostRule>>,
+    /// When it ends, if that is before the job does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Sourced<Until>>,
     /// Who is asked for the addresses of names. `None`: those of the host's resolv.conf(5), behind its hosts(5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name_servers: Option<Sourced<Vec<SocketAddr>>>,
@@ -231,6 +234,26 @@ impl Network {
     /// Whether the loopback interface is up: names are asked for there too.
     pub fn has_loopback(&self) -> bool {
         self.loopback.value || self.has_rules()
+    }
+}
+
+/// When a job's network ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Until {
+    /// When the job says that its input is complete.
+    InputComplete,
+}
+
+impl Until {
+    /// Every value.
+    pub const ALL: &[Self] = &[Self::InputComplete];
+
+    /// The name in policies.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InputComplete => "input-complete",
+        }
     }
 }
 
@@ -286,6 +309,8 @@ pub struct SystemCalls {
 pub struct Brokered {
     /// Those that name a socket address, where the policy has rules on hosts.
     pub network: bool,
+    /// The call by which the job says that its input is complete, where something ends then.
+    pub input_complete: bool,
 }
 
 impl Brokered {

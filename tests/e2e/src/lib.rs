@@ -15,13 +15,19 @@
 //!
 //! Every run is bounded in time, in a directory of its own that goes with its [`Runner`].
 
+mod internet;
+mod names;
 mod process;
 mod report;
 mod runner;
+mod server;
 
+pub use internet::Internet;
+pub use names::{NameServer, Says};
 pub use process::{Ran, finish};
 pub use report::Report;
 pub use runner::{PATIENCE, Runner};
+pub use server::Server;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -48,6 +54,30 @@ macro_rules! as_root_and_user {
             fn $name() {
                 if let Some(runner) = $crate::Runner::user() {
                     super::$name(&runner);
+                }
+            })+
+        }
+    };
+}
+
+/// As [`as_root_and_user!`], for functions that take a `&Runner` and an [`&Internet`](Internet) in which they
+/// run. As the ordinary user only where root runs the tests, as only root can make it.
+#[macro_export]
+macro_rules! as_root_and_user_in_an_internet {
+    ($($name:ident),+ $(,)?) => {
+        mod as_root {
+            $(#[test]
+            fn $name() {
+                if let Some(runner) = $crate::Runner::root() {
+                    $crate::Internet::with(runner, super::$name);
+                }
+            })+
+        }
+        mod as_user {
+            $(#[test]
+            fn $name() {
+                if let Some(runner) = $crate::Runner::user() {
+                    $crate::Internet::with(runner, super::$name);
                 }
             })+
         }

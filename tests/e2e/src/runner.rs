@@ -1,5 +1,5 @@
 use crate::{ACCOUNT, Ran, Report, finish, program, skip};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ pub struct Runner {
     /// Holds `lazaret`, `work` and the report; everybody can enter it.
     scene: TempDir,
     who: Who,
+    /// The network namespace of what it runs, where that is not the test's own.
+    network: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +58,7 @@ impl Runner {
 
     fn new(who: Who) -> Self {
         let scene = tempfile::Builder::new().prefix("lazaret-e2e-").tempdir().expect("a directory can be made");
-        let runner = Self { scene, who };
+        let runner = Self { scene, who, network: None };
         allow_everybody(runner.scene.path());
         // The program's own directory may be closed to others. A link, or a copy by another process: a descriptor that
         // one of our threads writes through, inherited by a child of another's, would make it "text file busy".
@@ -68,6 +70,11 @@ impl Runner {
         fs::create_dir(runner.work()).expect("a directory can be made");
         runner.give(&runner.work());
         runner
+    }
+
+    /// The same, for a host whose network namespace is `network`.
+    pub(crate) fn within(self, network: PathBuf) -> Self {
+        Self { network: Some(network), ..self }
     }
 
     /// Whether jobs are started by root.
@@ -111,14 +118,18 @@ impl Runner {
 
     /// `program` as this user, in the work directory, with an environment of `PATH` only.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = match self.who {
-            Who::Root | Who::Myself => Command::new(program),
-            Who::Account { .. } => {
-                let mut command = Command::new("setpriv");
-                command.args(["--reuid", ACCOUNT, "--regid", ACCOUNT, "--clear-groups", "--"]).arg(program);
-                command
-            }
-        };
+        let mut words: Vec<OsString> = Vec::new();
+        if let Some(network) = &self.network {
+            words.extend(["nsenter".into(), format!("--net={}", network.display()).into(), "--".into()]);
+        }
+        if let Who::Account { .. } = self.who {
+            words.extend(
+                ["setpriv", "--reuid", ACCOUNT, "--regid", ACCOUNT, "--clear-groups", "--"].map(OsString::from),
+            );
+        }
+        words.push(program.as_ref().to_owned());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
         command.current_dir(self.work()).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command
     }

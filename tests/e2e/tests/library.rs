@@ -8,6 +8,8 @@ mod asynchronous;
 mod calls;
 #[path = "library/large.rs"]
 mod large;
+#[path = "library/network.rs"]
+mod network;
 #[path = "library/reaper.rs"]
 mod reaper;
 #[path = "library/rollout.rs"]
@@ -17,7 +19,11 @@ use lazaret::Policy;
 
 /// The default policy. An ordinary user's job goes without a group, where none is delegated.
 fn policy() -> Policy {
-    let policy = lazaret::profile("default").expect("a built-in profile");
+    on_this_host(lazaret::profile("default").expect("a built-in profile"))
+}
+
+/// The policy, without a group for an ordinary user's jobs.
+fn on_this_host(policy: Policy) -> Policy {
     let change = lazaret::change(policy);
     let root = std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
     if root { change.build() } else { change.degrade("cgroup").expect("a layer that can be").build() }

@@ -2,13 +2,16 @@
 
 use super::Net;
 use super::decide::Refused;
+use super::hands::Hands;
 use super::transcript::Entry;
 use crate::caller::{Caller, CallerError};
 use crate::ledger::{Account, Budget, Change, ConnectionId, Ledger, LedgerError, Passed};
 use lazaret_connector::{Tally, Way};
 use lazaret_policy::LimitKey;
+use lazaret_sys::diag::{Diag, Name};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Instant;
 
@@ -78,15 +81,15 @@ impl Accounts {
     }
 
     /// Takes the last figures of a connection from the socket that the caller holds on to.
-    fn settle(&mut self, caller: &Caller<'_>, id: ConnectionId) -> Result<bool, CallerError> {
+    fn settle(&mut self, caller: &Caller<'_>, id: ConnectionId, hands: &mut Hands) -> Result<bool, CallerError> {
         let Some(inode) = self.inodes.get(&id) else { return Ok(false) };
         for number in numbers(caller.tid(), *inode) {
             let Ok(socket) = caller.descriptor(number) else { continue };
             match self.ledger.settle(id, socket.as_fd(), Instant::now()) {
                 Ok(has_ended) => return Ok(has_ended),
-                // The number stands for another by now.
-                Err(LedgerError::Unknown(_)) => {}
-                Err(error) => return Err(CallerError::Own(std::io::Error::other(error))),
+                // The number stands for something else by now.
+                Err(LedgerError::Unknown(_) | LedgerError::Socket(_)) => hands.let_go(socket),
+                Err(error) => return Err(CallerError::Own(io::Error::other(error))),
             }
         }
         Ok(false)
@@ -154,7 +157,7 @@ impl Net {
         if self.accounts.counts_bytes() && !self.accounts.held.is_empty() {
             let held = std::mem::take(&mut self.accounts.held);
             for id in held {
-                if !self.accounts.settle(caller, id)? {
+                if !self.accounts.settle(caller, id, &mut self.hands)? {
                     self.accounts.held.push(id);
                 }
             }
@@ -182,7 +185,7 @@ impl Net {
         let accounts = &mut self.accounts;
         let id = ConnectionId(accounts.next);
         let opened = accounts.ledger.opened(id, socket, (local, remote), Instant::now());
-        opened.map_err(|error| CallerError::Own(std::io::Error::other(error)))?;
+        opened.map_err(|error| CallerError::Own(io::Error::other(error)))?;
         accounts.next += 1;
         accounts.entries.extend(entry.map(|entry| (id, entry)));
         accounts.inodes.insert(id, rustix::fs::fstat(socket).map_err(own)?.st_ino);
@@ -199,4 +202,16 @@ fn numbers(tid: u32, inode: u64) -> Vec<i32> {
     };
     let found = entries.flatten().take(LOOKED_THROUGH).filter(is_it);
     found.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether this process may have the kernel end connections: found out by one of its own, that nobody needs.
+pub(super) fn may_cut() -> io::Result<bool> {
+    let own = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let cookie = rustix::net::sockopt::socket_cookie(&own)?;
+    let name = Name { local: own.local_addr()?, remote: (Ipv4Addr::LOCALHOST, 9).into(), interface: 0, cookie };
+    match Diag::open()?.destroy(&name) {
+        Ok(()) => Ok(true),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::EOPNOTSUPP)) => Ok(false),
+        Err(e) => Err(e),
+    }
 }

@@ -173,8 +173,9 @@ impl Net {
         if let Some(placed) = self.placed.get(&cookie).copied().filter(|_| outside) {
             let same =
                 (placed.address.ip().to_canonical(), placed.address.port()) == (to.ip().to_canonical(), to.port());
-            if same && !socket::is_closed(object.as_fd()).map_err(CallerError::Own)? {
-                return self.connect_own(&here, object);
+            if !socket::is_closed(object.as_fd()).map_err(CallerError::Own)? {
+                // On its way or there, whatever else is asked for: connect(2), EALREADY and EISCONN.
+                return self.connect_own(&Place { to: placed.address, ..here }, object);
             }
             // What became of the last time, which is told once.
             let last = socket::error(object.as_fd()).map_err(CallerError::Own)?;
@@ -187,6 +188,11 @@ impl Net {
         }
         let by_rule = self.names.with_pins(|pins| self.terms.decide(to, pins));
         let by_rule = match by_rule {
+            Ok(_) if self.is_over => {
+                let reason = "the network has ended: the job's input is complete";
+                self.transcript.refuse(NetworkAct::Connect, Some(to), refused(reason));
+                return fails(libc::EACCES);
+            }
             Ok(permit) => self.terms.decide_on_way(permit, &mut self.routes).map_err(CallerError::Own)?,
             Err(refused) => Err(refused),
         };

@@ -21,7 +21,9 @@ const SO_LINGER: u64 = libc::SO_LINGER as u64;
 
 const EPERM: u16 = 1;
 const ENOPROTOOPT: u16 = 92;
+const EPROTONOSUPPORT: u16 = 93;
 const EOPNOTSUPP: u16 = 95;
+const EAFNOSUPPORT: u16 = 97;
 
 /// Rules behind those of every policy with a network, so that none prevails over them. They look at registers alone.
 ///
@@ -30,7 +32,8 @@ const EOPNOTSUPP: u16 = 95;
 /// packets elsewhere than to where the socket is connected; a multicast group that is joined has this host tell its network so;
 /// binding to an interface chooses another way there. A replaced
 /// protocol (`TCP_ULP`) is another object. The interfaces and addresses of a socket from outside (netdevice(7)) are this
-/// host's. Rings (io_uring(7)) make calls past every filter. Who is asked for a page of a job's memory and does not answer
+/// host's. Of sockets there are Unix ones, TCP, UDP, ICMP and netlink: others may be of no network namespace, or wait without
+/// being told to. Rings (io_uring(7)) make calls past every filter. Who is asked for a page of a job's memory and does not answer
 /// (userfaultfd(2)) holds the supervisor up.
 pub const RULES: &[(&str, Action)] = &[
     ("sendto(flags & 0x20000000 == 0x20000000)", Action::Refuse(EOPNOTSUPP)),
@@ -45,6 +48,16 @@ pub const RULES: &[(&str, Action)] = &[
     ("setsockopt(level == 1, name in [25, 62])", Action::Refuse(EPERM)),
     ("ioctl(request >= 0x890b, request <= 0x894a)", Action::Refuse(EPERM)),
     ("ioctl(request >= 0x894c, request <= 0x89ff)", Action::Refuse(EPERM)),
+    ("ioctl(request >= 0x8b00, request <= 0x8bff)", Action::Refuse(EPERM)),
+    ("socket(domain in [2, 10], protocol >= 2, protocol <= 5)", Action::Refuse(EPROTONOSUPPORT)),
+    ("socket(domain in [2, 10], protocol >= 7, protocol <= 16)", Action::Refuse(EPROTONOSUPPORT)),
+    ("socket(domain in [2, 10], protocol >= 18, protocol <= 57)", Action::Refuse(EPROTONOSUPPORT)),
+    ("socket(domain in [2, 10], protocol >= 59, protocol <= 135)", Action::Refuse(EPROTONOSUPPORT)),
+    ("socket(domain in [2, 10], protocol >= 137, protocol <= 261)", Action::Refuse(EPROTONOSUPPORT)),
+    ("socket(domain in [2, 10], protocol >= 263)", Action::Refuse(EPROTONOSUPPORT)),
+    ("socket(domain >= 3, domain <= 9)", Action::Refuse(EAFNOSUPPORT)),
+    ("socket(domain >= 11, domain <= 15)", Action::Refuse(EAFNOSUPPORT)),
+    ("socket(domain >= 17)", Action::Refuse(EAFNOSUPPORT)),
     ("io_uring_setup", Action::Refuse(EPERM)),
     ("io_uring_enter", Action::Refuse(EPERM)),
     ("io_uring_register", Action::Refuse(EPERM)),

@@ -61,6 +61,8 @@ struct State {
     errors: BTreeMap<Name, String>,
     refused: BTreeMap<(String, Option<IpAddr>), NetworkRefusal>,
     refused_dropped: u64,
+    /// Whether the network has ended.
+    is_closed: bool,
 }
 
 /// What is known of a question at once.
@@ -96,8 +98,14 @@ impl Names {
         Ok(())
     }
 
+    /// Has it answer for no name any more.
+    pub(super) fn close(&mut self) {
+        self.shared.state().is_closed = true;
+    }
+
     /// Ends the answering; the sockets are closed then.
     pub(super) fn end(&mut self) {
+        self.shared.upstream.stop().store(true, Ordering::Release);
         let Some(NameServer { stop, thread }) = self.server.take() else { return };
         let told = rustix::io::write(&*stop, &serve::STOP.to_ne_bytes());
         debug_assert!(told.is_ok(), "an event counter takes a number");
@@ -143,6 +151,10 @@ impl Shared {
         let Some(name) = &question.name else {
             return say(Told::NoName);
         };
+        if self.state().is_closed {
+            self.state().refuse(name, None, "the network has ended: the job's input is complete".to_owned(), None);
+            return say(Told::NoName);
+        }
         if !self.terms.reach.iter().any(|rule| rule.names(name)) {
             self.state().refuse(
                 name,

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// How long a connection is kept on its way whose call went away: a signal's handler may have it made again.
 const KEPT: Duration = Duration::from_secs(5);
 /// How many calls wait at most. More threads wait for the first of them to end.
-pub(super) const MOST: usize = 1024;
+pub(super) const MOST: usize = 256;
 
 /// A call that waits.
 #[derive(Debug)]
@@ -130,6 +130,16 @@ impl Net {
         }
     }
 
+    /// Ends a wait for what will not come.
+    pub(super) fn abandon(&mut self, listener: BorrowedFd<'_>, pending: Pending) -> io::Result<()> {
+        // The job's own servers are not concerned.
+        if matches!(pending.socket, Connecting::Own(_)) {
+            self.wait(pending);
+            return Ok(());
+        }
+        self.settle(listener, pending, libc::ENETDOWN)
+    }
+
     /// Ends a wait: connected, failed, or to go on without anybody who waits.
     fn settle(&mut self, listener: BorrowedFd<'_>, pending: Pending, error: i32) -> io::Result<()> {
         let Pending { notification, descriptor, address, socket, .. } = pending;
@@ -172,9 +182,12 @@ impl Net {
         rustix::fs::fcntl_setfl(&socket, flags).map_err(own)?;
         self.account(socket.as_fd(), placed.address, placed.entry)?;
         self.placed.insert(cookie, placed);
+        if self.keeps {
+            self.kept.push(socket.try_clone().map_err(CallerError::Own)?);
+        }
         let number = descriptor.cast_signed();
         let watched = self.pollers.of(caller, number);
         caller.put(descriptor, socket.as_fd(), cloexec)?;
-        pollers::register(caller, watched, socket.as_fd(), number)
+        pollers::register(caller, watched, socket.as_fd(), number, &mut self.hands)
     }
 }

@@ -3,6 +3,7 @@
 //! An instance watches an object, not a number: with the job's own socket it would forget what the job registered before it
 //! connected. So what was registered is registered again with the socket that takes its place.
 
+use super::hands::Hands;
 use crate::caller::{Caller, CallerError};
 use lazaret_sys::poller::{self, Watched};
 use std::collections::HashMap;
@@ -50,12 +51,16 @@ pub(super) fn register(
     found: Vec<(i32, Watched)>,
     object: BorrowedFd<'_>,
     descriptor: i32,
+    hands: &mut Hands,
 ) -> Result<(), CallerError> {
     use std::os::fd::AsFd as _;
     for (number, watched) in found {
         match caller.descriptor(number) {
             // It may stand for something else by now, which takes no such request.
-            Ok(poller) => drop(poller::watch(poller.as_fd(), object, descriptor, watched)),
+            Ok(poller) => {
+                drop(poller::watch(poller.as_fd(), object, descriptor, watched));
+                hands.let_go(poller);
+            }
             Err(CallerError::Errno(_)) => {}
             Err(error) => return Err(error),
         }

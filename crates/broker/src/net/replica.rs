@@ -14,7 +14,7 @@ const IPV6: i32 = libc::IPPROTO_IPV6;
 
 /// Options that are numbers, with what they are unless somebody sets them: the kernel's own default, for which the one of
 /// this host, that its administrator may have set, stays. Source: socket(7), tcp(7), ip(7), ipv6(7).
-const NUMBERS: [(i32, i32, i32); 19] = [
+const NUMBERS: [(i32, i32, i32); 20] = [
     (SOCKET, libc::SO_KEEPALIVE, 0),
     (SOCKET, libc::SO_OOBINLINE, 0),
     (SOCKET, libc::SO_RCVLOWAT, 1),
@@ -34,13 +34,15 @@ const NUMBERS: [(i32, i32, i32); 19] = [
     (IP, libc::IP_TOS, 0),
     (IP, libc::IP_RECVERR, 0),
     (IP, libc::IP_TTL, 64),
+    (IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_WANT),
 ];
 /// The same for sockets of IPv6.
-const NUMBERS_OF_V6: [(i32, i32, i32); 4] = [
+const NUMBERS_OF_V6: [(i32, i32, i32); 5] = [
     (IPV6, libc::IPV6_V6ONLY, 0),
     (IPV6, libc::IPV6_TCLASS, 0),
     (IPV6, libc::IPV6_UNICAST_HOPS, 64),
     (IPV6, libc::IPV6_RECVERR, 0),
+    (IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_WANT),
 ];
 /// `SO_BUF_LOCK`: which buffers somebody has set the size of. Linux 5.14.
 const BUFFERS_SET: i32 = 72;

@@ -127,7 +127,7 @@ fn dial(terms: &Terms, names: &Shared, intended: &Intended, until: Instant) -> i
                 continue;
             }
         };
-        let is_named = terms.reach.iter().any(|rule| rule.permits_address(to.ip(), to.port()));
+        let is_named = terms.reach.iter().any(|rule| rule.permits_address(to.ip(), to.port()) && rule.means(to.ip()));
         if routes.way(to.ip())? == Way::Own && !is_named {
             last = io::Error::new(io::ErrorKind::PermissionDenied, format!("{to} is one of this host's own addresses"));
             continue;

@@ -138,7 +138,7 @@ fn policy_view(policy: &Policy) -> PolicyView<'_> {
 }
 
 fn network(policy: &Policy) -> Vec<Setting> {
-    let Network { loopback, host_name, allow, name_servers, trust } = &policy.network;
+    let Network { loopback, host_name, allow, name_servers, trust, until } = &policy.network;
     let own = [
         setting("loopback", &loopback.value, &loopback.source),
         setting("host-name", &host_name.value, &host_name.source),
@@ -150,6 +150,7 @@ fn network(policy: &Policy) -> Vec<Setting> {
     own.into_iter()
         .chain(allow.iter().map(|host| setting("allow", &host.rule, &host.source)))
         .chain(servers)
+        .chain(until.iter().map(|until| setting("until", &until.value.name(), &until.source)))
         .chain(trust.iter().map(|path| setting("trust", &path.value.display(), &path.source)))
         .collect()
 }

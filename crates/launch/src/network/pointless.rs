@@ -16,7 +16,8 @@ pub(super) fn check(
     requests: &[RequestRule],
 ) -> Result<(), PlanError> {
     let pointless = |host: &Sourced<HostRule>, problem: String| {
-        Err(PlanError::Network { asked_by: host.source.clone(), problem: format!("`{}` {problem}", host.rule) })
+        let problem = format!("`{}` {problem}", host.rule);
+        Err(PlanError::Network { asked_by: host.source.clone(), problem, fix: "take it out: [remove] net = [\"…\"]" })
     };
     let targets = rules.iter().map(|rule| &rule.target).chain(requests.iter().map(|rule| &rule.target));
     for (host, target) in of_hosts.iter().chain(of_requests).zip(targets) {

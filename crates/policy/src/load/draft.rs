@@ -6,7 +6,7 @@ use crate::check::Fault;
 use crate::error::{Place, Problem};
 use crate::layer::{Layer, Tier};
 use crate::limits::LimitKey;
-use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvVar, Fetch, HostRule, ProcView, Root};
+use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvVar, Fetch, HostRule, ProcView, Root, Until};
 use crate::quantity::{
     ConnectionLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit,
     QuantityError, TimeLimit, TrafficLimit,
@@ -29,6 +29,7 @@ pub(super) struct Draft {
     pub(super) hosts: Vec<Sourced<HostRule>>,
     pub(super) name_servers: Option<Sourced<Vec<SocketAddr>>>,
     pub(super) trust: Vec<Sourced<PathBuf>>,
+    pub(super) until: Option<Sourced<Until>>,
     pub(super) fetch: Vec<Sourced<Fetch>>,
     pub(super) environment: Vec<Sourced<EnvVar>>,
     pub(super) call_default: Option<Sourced<CallAction>>,
@@ -240,6 +241,7 @@ impl Draft {
             hosts,
             name_servers,
             trust,
+            until,
             fetch,
             environment,
             call_default,
@@ -275,6 +277,7 @@ impl Draft {
             hosts: merged(base.hosts, hosts, |host| host.rule.clone()),
             name_servers: name_servers.or(base.name_servers),
             trust: merged(base.trust, trust, Clone::clone),
+            until: until.or(base.until),
             fetch: merged(base.fetch, fetch, |fetch| fetch.to.clone()),
             environment: merged(base.environment, environment, |variable| variable.name.clone()),
             call_default: call_default.or(base.call_default),

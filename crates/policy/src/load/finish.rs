@@ -5,7 +5,7 @@ use std::path::Path;
 use super::draft::{Draft, DraftFiles, DraftLimits};
 use crate::error::Problem;
 use crate::limits::Limits;
-use crate::policy::{Bind, Brokered, EnvValue, EnvVar, Files, Network, Policy, SystemCalls};
+use crate::policy::{Bind, Brokered, EnvValue, EnvVar, Files, Network, Policy, Root, SystemCalls};
 use crate::source::{Source, Sourced};
 
 impl Draft {
@@ -24,6 +24,7 @@ impl Draft {
             hosts,
             name_servers,
             trust,
+            until,
             fetch,
             environment,
             call_default,
@@ -68,7 +69,8 @@ impl Draft {
         let disk = unset.check("limits.disk", disk);
         let output = unset.check("limits.output", output);
         let open_files = unset.check("limits.open-files", open_files);
-        let brokered = Brokered { network: !hosts.is_empty() };
+        let network = !hosts.is_empty();
+        let brokered = Brokered { network, input_complete: network && until.is_some() };
         let complete = || -> Option<Policy> {
             let files = Files {
                 root: root?,
@@ -89,7 +91,14 @@ impl Draft {
                 degrade,
                 require,
                 files,
-                network: Network { loopback: loopback?, host_name: host_name?, allow: hosts, name_servers, trust },
+                network: Network {
+                    loopback: loopback?,
+                    host_name: host_name?,
+                    allow: hosts,
+                    name_servers,
+                    trust,
+                    until,
+                },
                 fetch,
                 environment,
                 system_calls: SystemCalls { default: call_default?, rules, refuse_after_start, brokered },
@@ -201,6 +210,10 @@ fn is_of_trust(path: &str) -> bool {
 /// Shows the job what a network needs of the host's files.
 pub(crate) fn expand_network(policy: &mut Policy) {
     let Some(source) = policy.network.allow.first().map(|host| host.source.clone()) else { return };
+    // A directory has its own, or none.
+    if policy.files.root.value != Root::Host {
+        return;
+    }
     // With rules on requests the job is shown certificates of Lazaret's making in their place.
     let of_trust = |path: &str| policy.network.has_request_rules() && is_of_trust(path);
     let paths: Vec<_> = NETWORK_PATHS.iter().filter(|(path, _)| !of_trust(path)).collect();

@@ -12,7 +12,7 @@ use crate::check::{self, Fault};
 use crate::error::Problem;
 use crate::layer::Layer;
 use crate::limits::LimitKey;
-use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, HostRule, ProcView, Root};
+use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, HostRule, ProcView, Root, Until};
 use crate::source::Sourced;
 use crate::text;
 
@@ -47,7 +47,7 @@ pub(super) const TABLES: [(&str, &[&str]); 9] = [
         ],
     ),
     ("files", &["root", "read", "cow", "devices", "proc", "pts", "shm", "fonts", "locale"]),
-    ("net", &["loopback", "host-name", "allow", "name-servers", "trust"]),
+    ("net", &["loopback", "host-name", "allow", "name-servers", "trust", "until"]),
     ("fetch", &["url", "to", "max-bytes", "types", "allow", "why"]),
     ("environment", &["set", "pass"]),
     ("system-calls", &["default", "allow", "log", "trap", "kill", "refuse", "silent", "refuse-after-start"]),
@@ -199,6 +199,16 @@ impl Walk<'_> {
                 "host-name" => {
                     self.draft.host_name = self.checked("net.host-name", value, check::host_name);
                 }
+                "until" => {
+                    if let Some(written) = self.string("net.until", value) {
+                        let until = Until::ALL.iter().find(|until| until.name() == written.value);
+                        if until.is_none() {
+                            let hint = text::name_hint(&written, Until::ALL.iter().map(|until| until.name()));
+                            self.fault(&value.span(), Fault::new(format!("unknown end `{}`", written.value), hint));
+                        }
+                        self.draft.until = until.map(|until| written.map(|_| *until));
+                    }
+                }
                 "trust" => {
                     for (text, span) in self.strings("net.trust", value) {
                         let path = check::absolute_file(&text);
@@ -210,6 +220,11 @@ impl Walk<'_> {
                 }
                 "name-servers" => {
                     let written = self.strings("net.name-servers", value);
+                    if written.is_empty() {
+                        let fault = Fault::new("no name server: no name would resolve", "name one, or drop the key");
+                        self.fault(&value.span(), fault);
+                        continue;
+                    }
                     let parsed = written.into_iter().map(|(text, span)| self.accept(check::name_server(&text), &span));
                     let servers: Option<Vec<_>> = parsed.collect();
                     self.draft.name_servers = servers.map(|servers| {

@@ -68,6 +68,7 @@ fn sample() -> Report {
             })),
         }],
         refusals_dropped: 0,
+        fetched: Vec::new(),
         network: Some(NetworkReport {
             connections: vec![Connection {
                 name: Some("a.example".to_owned()),

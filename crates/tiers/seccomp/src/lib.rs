@@ -16,3 +16,5 @@ pub mod run;
 
 pub use plan::Plan;
 pub use run::Launcher;
+
+pub use lazaret_launch::start::input_complete;

@@ -51,6 +51,17 @@ impl<'a> Job<'a> {
         self
     }
 
+    /// One more argument of the command.
+    pub(crate) fn argument(self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments([argument])
+    }
+
+    /// More arguments of the command.
+    pub(crate) fn arguments<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.command.extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
     /// A shell script as the command.
     pub(crate) fn shell(self, script: &str) -> Self {
         self.command(["sh", "-c", script])
