@@ -66,7 +66,7 @@ pub(crate) fn run(args: &[String]) -> Result<i32> {
     let command: Vec<String> = command.iter().map(|word| servers.fill(word)).collect();
     let started = Instant::now();
     let mut running = start(&words, &command)?;
-    let ended = wait(&words, &mut running, started);
+    let ended = wait(&words, &servers, &mut running, started);
     println!("took {}", started.elapsed().as_millis());
     println!("ended {ended}");
     // What it left is seen now, and what is on its way arrives.
@@ -96,7 +96,8 @@ fn start(words: &Words, command: &[String]) -> Result<Child> {
 }
 
 /// Waits, and does meanwhile what the words say. Gives the command's status.
-fn wait(words: &Words, running: &mut Child, started: Instant) -> String {
+#[expect(clippy::print_stdout, reason = "the lines are the program's output")]
+fn wait(words: &Words, servers: &Servers, running: &mut Child, started: Instant) -> String {
     let pid = running.id() as i32;
     let mut killed = false;
     let mut turn = 0_u64;
@@ -119,10 +120,16 @@ fn wait(words: &Words, running: &mut Child, started: Instant) -> String {
         turn += 1;
         if words.stops && passed > Duration::from_millis(300) {
             // At moments of no order.
+            child::nap(turn * 104_729 % 37);
             ignore(sys!(kill, pid, libc::SIGSTOP));
-            child::nap(turn * 7919 % 13);
+            // What was connected before is taken.
+            child::nap(20);
+            let before = servers.permitted();
+            child::nap(20);
+            if servers.permitted() != before {
+                println!("unsupervised connections were made while it was stopped");
+            }
             ignore(sys!(kill, pid, libc::SIGCONT));
-            child::nap(turn * 104_729 % 17);
         } else {
             child::nap(3);
         }

@@ -52,13 +52,16 @@ pub(crate) struct Targets {
 impl Targets {
     pub(crate) fn of(args: &Arguments) -> Result<Self> {
         let address = |text: &str| text.parse::<SocketAddr>().map_err(|_none| Errno(libc::EINVAL));
-        Ok(Self {
+        let targets = Self {
             loops: args.number(0),
             permitted: address(args.text(1))?,
             slow: address(args.text(2))?,
             closed: address(args.text(3))?,
             forbidden: args.text(4).split(',').map(address).collect::<Result<_>>()?,
-        })
+        };
+        // Whoever listens from here on has to do with the attack.
+        drop(targets.brokered(false));
+        Ok(targets)
     }
 
     /// One of those who are forbidden, each in turn, as an IPv4 socket takes it.

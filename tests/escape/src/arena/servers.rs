@@ -110,6 +110,11 @@ impl Servers {
         self.places.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
     }
 
+    /// How many were connected to whom a rule permits.
+    pub(super) fn permitted(&self) -> u64 {
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner).permitted
+    }
+
     /// Tells who was reached.
     #[expect(clippy::print_stdout, reason = "the lines are the program's output")]
     pub(super) fn tell(self) {
@@ -203,13 +208,15 @@ impl Sockets {
 
 /// Everybody who listens and is not of the arena, and groups that were joined. Source: proc_net(5), /proc/net/igmp.
 fn look_for_others(reached: &Arc<Mutex<Reached>>) -> Box<dyn FnMut() + Send> {
-    let (ours, reached) = (listening().unwrap_or_default(), Arc::clone(reached));
+    let (mut ours, reached) = (BTreeSet::new(), Arc::clone(reached));
     Box::new(move || {
         let others = listening();
         let groups = ["igmp", "igmp6"]
             .map(|name| fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default());
         let mut reached = reached.lock().unwrap_or_else(PoisonError::into_inner);
         match others {
+            // Nobody attacks yet: it is the arena, or the sandbox that looks at what there is.
+            Ok(others) if reached.permitted == 0 => ours.extend(others),
             Ok(others) => reached.listening.extend(others.difference(&ours).cloned()),
             // Who cannot be looked for may be there.
             Err(errno) => drop(reached.listening.insert(format!("unknown: {errno}"))),

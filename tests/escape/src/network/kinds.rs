@@ -235,7 +235,9 @@ fn traced(args: &Arguments) -> Outcome {
         let forbidden = targets.forbidden_v4(0);
         let child = child::fork(|| {
             // SAFETY: numbers.
-            unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) };
+            if unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) } < 0 {
+                return 1;
+            }
             // SAFETY: a number; the tracer goes on from here.
             unsafe { libc::raise(libc::SIGSTOP) };
             for _ in 0..targets.loops {

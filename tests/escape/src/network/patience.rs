@@ -152,7 +152,7 @@ fn lengths(args: &Arguments) -> Outcome {
             1 << 32 | 16,
             1 << 31,
         ];
-        let local = socket::make(libc::AF_UNIX, libc::SOCK_STREAM, 0)?;
+        let local = socket::make(libc::AF_UNIX, libc::SOCK_STREAM, 0).or_else(|_| socket::tcp(false))?;
         let brokered = targets.brokered(false)?;
         for turn in 0..targets.loops / 8 {
             let length = lengths[turn % lengths.len()];

@@ -122,7 +122,12 @@ fn number(args: &Arguments) -> Outcome {
         let place = socket::tcp(false)?;
         let number = place.as_raw_fd();
         let brokered: Vec<OwnedFd> = (0..4).filter_map(|_| counts.of("connect", targets.brokered(false))).collect();
-        let (fresh, local) = (socket::tcp(false)?, socket::make(libc::AF_UNIX, libc::SOCK_STREAM, 0)?);
+        let fresh = socket::tcp(false)?;
+        // Where there are no Unix sockets to be had, another of TCP is in the place of one.
+        let local = socket::make(libc::AF_UNIX, libc::SOCK_STREAM, 0).or_else(|_| socket::tcp(false))?;
+        for socket in [&place, &fresh, &local] {
+            socket::do_not_wait(socket, true)?;
+        }
         let mut turn = 0;
         let busy = Busy::new(move || {
             let one = &brokered[turn % brokered.len()];
@@ -184,7 +189,7 @@ fn local(args: &Arguments) -> Outcome {
         let others: Vec<Address> = (0..targets.forbidden.len()).map(|turn| targets.forbidden_v4(turn)).collect();
         let mut turn = 0;
         let busy = Busy::new(move || {
-            let Ok(local) = socket::make(libc::AF_UNIX, libc::SOCK_STREAM, 0) else { return };
+            let Ok(local) = socket::make(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 0) else { return };
             theirs.store(&at);
             ignore(socket::put(&local, number));
             for _ in 0..wait.load(Ordering::Relaxed) {

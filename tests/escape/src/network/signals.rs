@@ -15,8 +15,8 @@ fn signals(args: &Arguments) -> Outcome {
         for flags in [libc::SA_RESTART, 0] {
             handle(flags);
             // A call that goes on after each signal comes to no end if they come faster than it can be answered.
-            storm(if flags == 0 { 100 } else { 2000 });
-            let done = connect_all(targets, counts, targets.loops / 8);
+            storm(if flags == 0 { 100 } else { 5000 });
+            let done = connect_all(targets, counts, targets.loops / if flags == 0 { 8 } else { 32 });
             storm(0);
             done?;
         }

@@ -28,7 +28,9 @@ impl Told {
                 "took" => told.took = rest.parse().unwrap_or(u64::MAX),
                 "ended" => told.ended = rest.to_owned(),
                 "permitted" => told.permitted = rest.parse().unwrap_or_default(),
-                "connection" | "datagram" | "listening" | "group" | "name" => told.reached.push(line.to_owned()),
+                "connection" | "datagram" | "listening" | "group" | "name" | "unsupervised" => {
+                    told.reached.push(line.to_owned())
+                }
                 "blocked" | "ESCAPED" => told.said = line.to_owned(),
                 _ => {}
             }
@@ -52,10 +54,10 @@ pub(crate) fn is_shown(told: &Told, shows: Shows) -> bool {
 }
 
 /// What was reached that should not be, and whether the attack was one.
-pub(crate) fn of_the_outside(told: &Told, row: &Row) -> Vec<String> {
+pub(crate) fn of_the_outside(told: &Told, least: u64) -> Vec<String> {
     let permitted = |line: &&String| !line.starts_with("name permitted.test ");
     let mut wrong: Vec<String> = told.reached.iter().filter(permitted).map(|line| format!("reached: {line}")).collect();
-    if told.permitted < row.least {
+    if told.permitted < least {
         wrong.push(format!("only {} connections were made to whom a rule permits", told.permitted));
     }
     if told.said.starts_with("ESCAPED") {
@@ -70,14 +72,16 @@ pub(crate) fn of_the_outside(told: &Told, row: &Row) -> Vec<String> {
 /// What is wrong with how the job ended.
 pub(crate) fn of_the_job(told: &Told, row: &Row, under: Under, report: &Path) -> Vec<String> {
     let mut wrong = Vec::new();
+    if told.ended == "signal 9" && row.is_killed {
+        return wrong;
+    }
     let text = std::fs::read(report).unwrap_or_default();
     let report: Value = serde_json::from_slice(&text).unwrap_or_default();
     let kind = report["verdict"]["kind"].as_str().unwrap_or("none");
     if !row.verdicts.contains(&kind) {
         wrong.push(format!("the verdict is {}", report["verdict"]));
     }
-    let excused = row.only_wide && under == Under::Default;
-    if kind == "exit" && !excused && !told.said.starts_with("blocked or not, judged outside") {
+    if kind == "exit" && !row.is_excused(under) && !told.said.starts_with("blocked or not, judged outside") {
         wrong.push(format!("it was not tried: {}", told.said));
     }
     wrong

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::ground::{Account, Ground, INSIDE};
 use crate::judge::{self, Told};
@@ -16,6 +16,8 @@ const WALL: u64 = 45;
 const AFTERWARDS: u64 = 10;
 /// How often an attack tries.
 const LOOPS: u32 = 10_000;
+/// How often a sandbox is killed.
+const KILLS: u32 = 12;
 /// In a control a few tries are enough.
 const CONTROL: u32 = 4000;
 
@@ -34,6 +36,16 @@ fn tag() -> String {
 
 /// Runs `row` as a job of `account`. Gives what there is to tell.
 pub(crate) fn in_the_jail(ground: &Ground, account: &Account, row: &Row, under: Under) -> Result<String, String> {
+    if !row.is_killed {
+        return once(ground, account, row, under, row.words);
+    }
+    // From before the job begins to when it is in full swing.
+    let all: Result<Vec<String>, String> =
+        (0..KILLS).map(|turn| once(ground, account, row, under, &format!("kill={}", 20 + turn * 41))).collect();
+    Ok(all?.pop().unwrap_or_default())
+}
+
+fn once(ground: &Ground, account: &Account, row: &Row, under: Under, around: &str) -> Result<String, String> {
     let lazaret = ground.lazaret.as_ref().map_err(Clone::clone)?;
     let tag = tag();
     let directory = tempfile::Builder::new().prefix("report-").tempdir_in(&ground.root);
@@ -53,11 +65,13 @@ pub(crate) fn in_the_jail(ground: &Ground, account: &Account, row: &Row, under: 
     // All of them where nothing but the walls behind the filter holds, and for an ordinary user as it is used; else a part.
     let is_root = account.uid.is_none();
     let loops = if is_root == (under == Under::Wide) { LOOPS } else { LOOPS / 5 };
-    words.extend(arguments(loops));
-    let ended = arena(ground, row, Some(account), &words)?;
-    let left = processes(&tag);
+    // Killed, it is in the middle.
+    words.extend(arguments(if row.is_killed { LOOPS * 100 } else { loops }));
+    let ended = arena(ground, around, Some(account), &words)?;
+    let left = left_behind(&tag);
     let told = Told::read(&ended.stdout);
-    let mut wrong = judge::of_the_outside(&told, row);
+    let may_be_none = row.is_excused(under) || row.is_killed && told.ended == "signal 9";
+    let mut wrong = judge::of_the_outside(&told, if may_be_none { 0 } else { row.least });
     wrong.extend(judge::of_the_job(&told, row, under, &report));
     wrong.extend(left.iter().map(|process| format!("left behind: {process}")));
     end(&left);
@@ -76,7 +90,7 @@ pub(crate) fn outside(ground: &Ground, row: &Row) -> Result<Option<String>, Stri
     let tag = tag();
     let mut words = vec![ground.attack.display().to_string(), row.name.to_owned(), "--tag".to_owned(), tag];
     words.extend(arguments(CONTROL));
-    let ended = arena(ground, row, None, &words)?;
+    let ended = arena(ground, row.words, None, &words)?;
     let told = Told::read(&ended.stdout);
     if judge::is_shown(&told, row.shows) {
         Ok(None)
@@ -86,7 +100,7 @@ pub(crate) fn outside(ground: &Ground, row: &Row) -> Result<Option<String>, Stri
 }
 
 /// Runs `words` in an arena of its own.
-fn arena(ground: &Ground, row: &Row, account: Option<&Account>, words: &[String]) -> Result<Ended, String> {
+fn arena(ground: &Ground, around: &str, account: Option<&Account>, words: &[String]) -> Result<Ended, String> {
     let attack = ground.attack.display().to_string();
     let mut command = Command::new(&attack);
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/nonexistent").current_dir("/");
@@ -96,7 +110,7 @@ fn arena(ground: &Ground, row: &Row, account: Option<&Account>, words: &[String]
         let around = if account.is_some() { "net,mount" } else { "net,mount,pid,seconds=60" };
         command.args(["within", around, "--", &attack]);
     }
-    let mut arena = vec![format!("seconds={}", WALL + AFTERWARDS), row.words.to_owned()];
+    let mut arena = vec![format!("seconds={}", WALL + AFTERWARDS), around.to_owned()];
     arena.extend(own.then(|| "own".to_owned()));
     if let Some(Account { uid: Some(uid), gid: Some(gid), .. }) = account {
         arena.push(format!("uid={uid},gid={gid}"));
@@ -120,6 +134,18 @@ fn processes(tag: &str) -> Vec<String> {
             std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(tag))
         })
         .collect()
+}
+
+/// The same, when there was time for what the kernel was told to do.
+fn left_behind(tag: &str) -> Vec<String> {
+    let started = Instant::now();
+    loop {
+        let left = processes(tag);
+        if left.is_empty() || started.elapsed() > Duration::from_secs(2) {
+            return left;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 fn end(pids: &[String]) {

@@ -1,5 +1,7 @@
 //! The attacks, a row for each.
 
+use crate::probe::Under;
+
 /// What shows outside that an attack works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shows {
@@ -30,6 +32,10 @@ pub(crate) struct Row {
     pub(crate) least: u64,
     /// What is seen in the control.
     pub(crate) shows: Shows,
+    /// What it is run with: the end of its name.
+    pub(crate) with: &'static str,
+    /// The sandbox is killed, at many moments.
+    pub(crate) is_killed: bool,
     /// Words for the arena.
     pub(crate) words: &'static str,
     /// Further options of `lazaret run`.
@@ -41,9 +47,25 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// Whether it need not even be tried.
+    pub(crate) fn is_excused(&self, under: Under) -> bool {
+        self.only_wide && under == Under::Default
+    }
+
     const fn new(name: &'static str, about: &'static str, shows: Shows) -> Self {
         let (words, options): (&str, &[&str]) = ("", &[]);
-        Self { name, about, least: 100, shows, words, options, verdicts: &["exit"], only_wide: false }
+        Self {
+            name,
+            about,
+            least: 100,
+            shows,
+            with: "",
+            is_killed: false,
+            words,
+            options,
+            verdicts: &["exit"],
+            only_wide: false,
+        }
     }
 
     const fn least(mut self, least: u64) -> Self {
@@ -56,8 +78,15 @@ impl Row {
         self
     }
 
-    const fn words(mut self, words: &'static str) -> Self {
-        self.words = words;
+    /// The same with something done to the sandbox. There is no control, as the attack has one.
+    const fn with(mut self, what: &'static str, words: &'static str) -> Self {
+        (self.with, self.words) = (what, words);
+        self.shows = Shows::Nothing("there is no supervisor");
+        self
+    }
+
+    const fn killed(mut self) -> Self {
+        self.is_killed = true;
         self
     }
 
@@ -84,7 +113,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("net-datagrams", "send datagrams", Shows::Datagram).least(0),
     Row::new("net-memory", "change the address while it is looked at", Shows::Connection),
     Row::new("net-number", "change what a number stands for", Shows::Connection).least(20),
-    Row::new("net-local", "have the kernel go on with another socket", Shows::Connection).least(16),
+    Row::new("net-local", "have the kernel go on with another socket", Shows::Connection).least(16).only_wide(),
     Row::new("net-passed", "have another process use its socket", Shows::Connection),
     Row::new("net-exec", "become another program while calls wait", Shows::Connection).least(10).options(MANY),
     Row::new("net-vfork", "connect by children that die", Shows::Connection),
@@ -108,6 +137,29 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("net-traced", "change another's registers in a call", Shows::Connection).least(0).only_wide(),
     Row::new("net-filters", "answer its own calls", Shows::Connection).least(0).options(MANY),
     Row::new("net-pipes", "move bytes where it may not send", Shows::Connection),
+    Row::new("net-threads", "race its own threads", Shows::Connection)
+        .least(1)
+        .with("its supervisor killed", "")
+        .killed(),
+    Row::new("net-deaths", "use the calls of the dead", Shows::Connection)
+        .least(0)
+        .with("its supervisor killed", "")
+        .killed()
+        .options(MANY),
+    Row::new("net-threads", "race its own threads", Shows::Connection)
+        .least(10)
+        .with("its supervisor stopped again and again", "stops"),
+    Row::new("net-memory", "change the address while it is looked at", Shows::Connection)
+        .least(10)
+        .with("its supervisor stopped again and again", "stops")
+        .verdicts(&["exit", "timeout"]),
+    Row::new("net-pending", "keep others from connecting by calls that wait", Shows::Connection)
+        .least(1)
+        .with("few descriptors", "descriptors=64")
+        .options(MANY),
+    Row::new("net-threads", "race its own threads", Shows::Connection)
+        .least(1)
+        .with("few descriptors", "descriptors=48"),
     Row::new("net-names", "ask for names", Shows::Name).least(0),
     Row::new("net-name-streams", "ask for names by streams", Shows::Nothing("the arena's name server has none"))
         .least(0),
