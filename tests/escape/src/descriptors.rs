@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
+use std::os::fd::{FromRawFd, OwnedFd};
 
 use crate::call::{Errno, Result, c, sys};
 use crate::outcome::{Arguments, Named, Outcome, Tries};
@@ -147,6 +148,23 @@ pub(crate) fn receive(number: i32) -> Result<String> {
     }
     let bytes = drain(control.descriptor.into());
     Ok(bytes)
+}
+
+/// A descriptor that arrives on socket `number` within two seconds.
+pub(crate) fn receive_one(number: i32) -> Result<OwnedFd> {
+    let mut byte = [0_u8];
+    let mut vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    let mut control = Control::default();
+    let mut message = message(&mut vector, &mut control);
+    let patience: [i64; 2] = [2, 0];
+    // SAFETY: a struct timeval and its size.
+    unsafe { libc::setsockopt(number, libc::SOL_SOCKET, libc::SO_RCVTIMEO, patience.as_ptr().cast(), 16) };
+    sys!(recvmsg, number, &raw mut message, 0)?;
+    if control.level != libc::SOL_SOCKET || control.kind != libc::SCM_RIGHTS {
+        return Err(Errno(libc::ENOENT));
+    }
+    // SAFETY: the kernel has just given it, to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(control.descriptor) })
 }
 
 /// Sends `descriptor` on socket `number`.

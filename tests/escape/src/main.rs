@@ -8,6 +8,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "the kernel's structures have the widths that they have")]
 
 mod abi;
+mod arena;
 mod bombs;
 mod call;
 mod child;
@@ -18,6 +19,7 @@ mod kernel;
 mod liveness;
 mod mounts;
 mod namespaces;
+mod network;
 mod outcome;
 mod outside;
 mod privileges;
@@ -51,6 +53,11 @@ fn probes() -> impl Iterator<Item = &'static Named> {
     THEMES.iter().copied().flatten()
 }
 
+/// Those that the corpus has a row for, and those on the network.
+fn named(name: &str) -> Option<&'static Named> {
+    probes().chain(network::probes()).find(|(known, _)| *known == name)
+}
+
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
     // What comes behind it marks the process for the harness, and means nothing to a probe.
@@ -68,6 +75,11 @@ fn main() -> ExitCode {
             outside::list(probes().map(|(name, _)| *name));
             Ok(0)
         }
+        "list-network" => {
+            outside::list(network::probes().map(|(name, _)| *name));
+            Ok(0)
+        }
+        "arena" => arena::run(&words),
         "outside" => outside::run(&words).map(|()| 0),
         "within" => within::run(&words),
         "in-turn" => Ok(in_turn(&words)),
@@ -75,7 +87,7 @@ fn main() -> ExitCode {
         "make-capable" => privileges::make_capable(words.first().map_or("", String::as_str)).map(|_| 0),
         "end" => Ok(processes::end(words.first().map_or("", String::as_str))),
         "handle" => outside::handle(words.first().map_or("", String::as_str)).map(|()| 0),
-        _ => match probes().find(|(known, _)| *known == name) {
+        _ => match named(&name) {
             Some((_, probe)) => return probe(&Arguments::new(words)).tell(),
             None => return usage(&format!("there is no attack `{name}`")),
         },
