@@ -1,6 +1,6 @@
 //! Rules on hosts and ports, as a policy has them.
 
-use crate::class::class;
+use crate::class::{class, wrapped};
 use crate::host::{Host, HostError, Name};
 use ipnet::IpNet;
 use std::fmt;
@@ -95,9 +95,14 @@ impl Rule {
     /// Whether it is about addresses of that kind, and not about so many that this is one of them: `10.0.0.0/8` means private
     /// addresses, `0.0.0.0/0` does not.
     pub fn means(&self, address: IpAddr) -> bool {
-        let own = class(address.to_canonical());
+        let address = address.to_canonical();
+        // What is wrapped is asked about by itself.
+        let is_alike = |end: IpAddr| match wrapped(address).is_empty() {
+            true => class(end) == class(address),
+            false => !wrapped(end).is_empty(),
+        };
         match &self.target {
-            Target::Range(range) => [range.network(), range.broadcast()].iter().all(|end| class(*end) == own),
+            Target::Range(range) => is_alike(range.network()) && is_alike(range.broadcast()),
             Target::Name(_) | Target::Below(_) => false,
         }
     }

@@ -40,6 +40,20 @@ fn what_wraps_an_address_has_to_be_named_by_both() {
 }
 
 #[test]
+fn a_range_that_is_wider_than_a_kind_of_addresses_does_not_name_them() {
+    for (address, wide, meant) in [
+        ("10.0.0.5:80", "0.0.0.0/0:80", "10.0.0.0/8:80"),
+        ("127.0.0.1:80", "0.0.0.0/0:80", "127.0.0.0/8:80"),
+        ("10.0.0.5:80", "10.0.0.0/7:80", "10.0.0.0/24:80"),
+        ("[fd12::1]:80", "[::]/0:80", "[fc00::]/7:80"),
+        ("198.51.99.7:80", "0.0.0.0/0:80", "198.51.99.0/24:80"),
+    ] {
+        assert!(decide(address, &[wide]).is_err(), "{address} by {wide}");
+        assert!(decide(address, &[meant]).is_ok(), "{address} by {meant}");
+    }
+}
+
+#[test]
 fn no_rule_permits_a_metadata_service() {
     for address in
         ["169.254.169.254:80", "[fd00:ec2::254]:80", "[::ffff:169.254.169.254]:80", "[64:ff9b::a9fe:a9fe]:80"]

@@ -43,10 +43,15 @@ fn answer(question: &[u8], does: Does) -> Option<Vec<u8>> {
 }
 
 /// A name server on loopback, that counts its questions. By TCP it answers.
-fn server(does: Vec<Does>) -> (SocketAddr, Arc<AtomicU32>) {
+/// Sockets of one port. What is free by UDP may be somebody's by TCP.
+fn both() -> Option<(UdpSocket, TcpListener, SocketAddr)> {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
     let address = socket.local_addr().expect("it is bound");
-    let listener = TcpListener::bind(address).expect("the same port by TCP");
+    TcpListener::bind(address).ok().map(|listener| (socket, listener, address))
+}
+
+fn server(does: Vec<Does>) -> (SocketAddr, Arc<AtomicU32>) {
+    let (socket, listener, address) = (0..100).find_map(|_| both()).expect("a port that is free by UDP and by TCP");
     let asked = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&asked);
     std::thread::spawn(move || {

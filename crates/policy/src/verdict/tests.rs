@@ -50,6 +50,7 @@ fn the_kinds_are_those_of_the_design() {
         "file-size-limit",
         "output-limit",
         "disk-limit",
+        "network-limit",
         "violation",
         "cancelled",
         "output-missing",

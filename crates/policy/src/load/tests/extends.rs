@@ -75,7 +75,7 @@ fn a_policy_that_extends_nothing_must_set_everything() {
     assert_eq!(
         explain("tier = \"jail\"\n[limits]\nwall = \"1s\""),
         "`policy.toml` leaves unset: files.root, files.proc, files.pts, files.shm, files.fonts, files.locale, \
-         network.loopback, network.host-name, system-calls.default, limits.cpu, limits.memory, limits.processes, \
+         net.loopback, net.host-name, system-calls.default, limits.cpu, limits.memory, limits.processes, \
          limits.file-size, limits.disk, limits.output, limits.open-files\n\
          hint: add `extends = \"default\"`, or set them; nothing has a hidden default"
     );
