@@ -175,6 +175,10 @@ fn namespace(args: &Arguments) -> Outcome {
                 }
             }
             counts.of("enter", sys!(setns, number, libc::CLONE_NEWNET));
+            // It is long.
+            if turn % 256 != 0 {
+                continue;
+            }
             for place in ["/proc/net/tcp", "/proc/self/net/tcp", "/proc/1/net/tcp", "/proc/thread-self/net/tcp"] {
                 // Its third field is of one who listens: a line of the host's.
                 let text = fs::read_to_string(place).unwrap_or_default();
