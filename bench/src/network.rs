@@ -9,6 +9,7 @@ use crate::stats::{Summary, median, ratio};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -34,9 +35,11 @@ pub(crate) fn network(args: &args::Network) -> Result<()> {
     let load_before = host::load();
     let lazaret = peers::program(args.common.lazaret.as_deref())?;
     let scene = tempfile::tempdir().context("cannot make a temporary directory")?;
+    // Pasta lets go of root's rights, and has to find the helper all the same.
+    std::fs::set_permissions(scene.path(), std::fs::Permissions::from_mode(0o755)).context("cannot set a mode")?;
     let helper = compile(scene.path())?;
     let server = Server::start(&helper)?;
-    let mut contenders = contenders(&lazaret, &helper, server.port, &args.common.degrade)?;
+    let mut contenders = contenders(&lazaret, &helper, server.port, &args.common.degrade, scene.path())?;
     progress(&format!("{} contenders, {} rounds", contenders.len(), args.rounds));
     for round in 0..args.rounds {
         for turn in order(contenders.len(), usize::try_from(round)?) {
@@ -57,7 +60,7 @@ pub(crate) fn network(args: &args::Network) -> Result<()> {
     results.publish(&markdown, &serde_json::json!(data))
 }
 
-fn contenders(lazaret: &Path, helper: &Path, port: u16, degrade: &[String]) -> Result<Vec<Contender>> {
+fn contenders(lazaret: &Path, helper: &Path, port: u16, degrade: &[String], scene: &Path) -> Result<Vec<Contender>> {
     let text = |path: &Path| path.to_str().map(str::to_owned).context("a path is not text");
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let helper = text(helper)?;
@@ -72,26 +75,19 @@ fn contenders(lazaret: &Path, helper: &Path, port: u16, degrade: &[String]) -> R
     argv.extend(words(&["--", "./helper"]));
     all.push(new("lazaret", "a whole jail; the broker connects, then nothing is in between", argv, "127.0.0.1"));
     if is_there("pasta") {
-        let map = ["--config-net", "--quiet", "--no-map-gw", "--map-host-loopback", PASTA_HOST, "--"];
+        // The gateway stands for the host's loopback.
+        let map =
+            ["--config-net", "--quiet", "-a", "10.9.9.2", "-n", "24", "-g", PASTA_HOST, "-t", "none", "-u", "none"];
         let mut argv = words(&["pasta"]);
         argv.extend(words(&map));
+        argv.extend(words(&["-T", "none", "-U", "none", "--"]));
         argv.push(helper.clone());
         all.push(new("pasta", "a network namespace with a TAP device and translation in user space", argv, PASTA_HOST));
     }
     if is_there("slirp4netns") {
-        // It configures the namespace of a process that waits for it.
-        let script = "unshare --user --map-root-user --net sh -c 'echo $$ >&3; read go; exec \"$@\"' sh \"$@\" \
-                      3>\"$0\" <\"$0.go\" & \
-                      child=$!; until [ -s \"$0\" ]; do sleep 0.01; done; \
-                      slirp4netns --configure --mtu=65520 --ready-fd=4 \"$(cat \"$0\")\" tap0 4>\"$0.ready\" >/dev/null 2>&1 & \
-                      slirp=$!; until [ -s \"$0.ready\" ]; do sleep 0.01; done; \
-                      echo go > \"$0.go\"; wait $child; status=$?; kill $slirp; wait $slirp 2>/dev/null; exit $status";
-        let directory = format!("{helper}.slirp");
-        let wrapped = format!(
-            "rm -f '{directory}' '{directory}.go' '{directory}.ready'; mkfifo '{directory}.go'; exec sh -c '{}' '{directory}' \"$@\"",
-            script.replace('\'', "'\\''")
-        );
-        let argv = words(&["sh", "-c", &wrapped, "sh", &helper]);
+        let script = text(&scene.join("slirp.sh"))?;
+        std::fs::write(&script, include_str!("network/slirp.sh")).context("cannot write to the temporary directory")?;
+        let argv = words(&["sh", &script, &helper]);
         all.push(new("slirp4netns", "the same by another program", argv, SLIRP_HOST));
     }
     for absent in ["pasta", "slirp4netns"].into_iter().filter(|name| !is_there(name)) {

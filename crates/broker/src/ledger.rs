@@ -120,7 +120,8 @@ fn try_it() -> io::Result<()> {
         return Err(io::Error::other("it does not find a socket that is there"));
     }
     drop(listener);
-    let deadline = Instant::now() + Duration::from_secs(1);
+    // At once, unless the host is very busy.
+    let deadline = Instant::now() + Duration::from_secs(10);
     while Instant::now() < deadline {
         wait(ends.socket(), deadline)?;
         if matches!(ends.read()?, Some(News::Destroyed(figures)) if figures.cookie == cookie) {

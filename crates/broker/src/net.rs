@@ -173,7 +173,8 @@ impl Net {
     pub fn serve_requests(&mut self, listener: OwnedFd) -> io::Result<()> {
         let speaker = self.speaker.take().ok_or_else(|| io::Error::other("nobody speaks with the job"))?;
         let (names, tally) = (self.names.shared(), Arc::clone(&self.tally));
-        self.requests = Some(Requests::start(listener, speaker, &self.terms, names, tally)?);
+        let longest = self.accounts.longest();
+        self.requests = Some(Requests::start(listener, speaker, &self.terms, names, tally, longest)?);
         Ok(())
     }
 

@@ -189,6 +189,8 @@ fn ended(served: hyper::Result<()>) -> Result<(), Nothing> {
         Err(e) if e.is_parse() => Err(Nothing::Refused(format!("it is no request of HTTP: {}", causes(&e)))),
         Err(e) if e.is_timeout() => Err(Nothing::Left),
         Err(e) if e.is_incomplete_message() || e.is_canceled() || e.is_closed() => Err(Nothing::Left),
+        // The job closed it first, when all was said.
+        Err(e) if e.is_shutdown() => Err(Nothing::Left),
         Err(e) => Err(Nothing::Broke(format!("the job's connection: {}", causes(&e)))),
         Ok(()) => Ok(()),
     }

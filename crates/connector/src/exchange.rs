@@ -12,12 +12,17 @@ use crate::record::{Record, Stage, Start};
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
 use lazaret_egress::{RequestPath, RequestRule, Scheme};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How much of a refused request's body is read, and for how long.
+const UNREAD: usize = 8 << 20;
+const UNREAD_TIME: Duration = Duration::from_secs(1);
 
 /// Adds headers to a permitted request, right before it is sent on, or says why it is not to be sent. The job is not told
 /// the reason, which is in the log alone. Headers of the connection and `Host` are put in order afterwards.
@@ -67,6 +72,7 @@ impl Exchanges {
         request: Request<Incoming>,
         framing: Framing,
     ) -> Result<Response<Handed>, Infallible> {
+        let is_head = request.method() == Method::HEAD;
         let mut response = match framing {
             Framing::Known | Framing::Chunked => self.judge(request).await,
             Framing::Doubtful(why) => {
@@ -76,6 +82,10 @@ impl Exchanges {
         };
         if framing != Framing::Known {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        // The library sends one with HTTP/2, which is an error to the client (RFC 9110, 9.3.2).
+        if is_head && matches!(response.body(), Either::Right(_)) {
+            *response.body_mut() = Either::Right(Full::default());
         }
         Ok(response)
     }
@@ -87,7 +97,13 @@ impl Exchanges {
         let asked = |path: &str| Asked::new(parts.method.as_str(), self.scheme, &self.intended, path);
         let permitted = match check(&parts, self.scheme, &self.intended, &self.shared.rules) {
             Ok(permitted) => permitted,
-            Err(denial) => return self.refuse(asked(parts.uri.path()), denial.to_string()),
+            Err(denial) => {
+                let answer = self.refuse(asked(parts.uri.path()), denial.to_string());
+                if parts.version == Version::HTTP_2 {
+                    read_up(body).await;
+                }
+                return answer;
+            }
         };
         let asked = asked(permitted.path.as_str());
         if let Some(way) = self.shared.tally.spent() {
@@ -197,6 +213,21 @@ impl Failure {
     fn new(status: StatusCode, why: String) -> Self {
         Self { status, told: why.clone(), stage: Stage::Failed(why) }
     }
+}
+
+/// Reads a body whose request was refused. A stream of HTTP/2 that is not read up is reset, and clients take the reset
+/// for their answer.
+async fn read_up(mut body: Incoming) {
+    let read = async {
+        let mut left = UNREAD;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(UNREAD_TIME, read).await.unwrap_or_default();
 }
 
 /// An answer from here.

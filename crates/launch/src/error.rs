@@ -302,10 +302,35 @@ impl RunError {
                  them; the filter, Landlock and the limits are still on them. As root they are ended by the job's user id"
                     .to_owned(),
             ),
+            Self::Fetch { source, .. } => Some(fetch_hint(source)),
             Self::Deliver { .. } => Some("the file that was there before, if any, is untouched".to_owned()),
             _ => None,
         }
     }
+}
+
+fn fetch_hint(error: &FetchError) -> String {
+    let hint = match error {
+        FetchError::NotPermitted { .. } => {
+            "where it may be led to is said by `allow = [\"host:port\"]` in its [[fetch]]"
+        }
+        FetchError::Address { .. } => {
+            "a private address has to be named, `allow = [\"10.1.2.3:443\"]` in its [[fetch]]; a metadata service is never \
+             asked"
+        }
+        FetchError::Resolve { .. } => "names are asked of this host's name servers, or of those of [net] name-servers",
+        FetchError::Exchange { .. } => {
+            "its server has to answer, with a certificate of an authority that this host or [net] trust knows"
+        }
+        FetchError::Answer { .. } => {
+            "look at what the server answers; what it may be is said by `types` in its [[fetch]]"
+        }
+        FetchError::TooLarge { .. } => "raise `max-bytes` in its [[fetch]]; for --fetch it is --limit disk=…",
+        FetchError::Deadline { .. } => "fetching may take as long as the job: raise that, --limit wall=…",
+        FetchError::Url { .. } | FetchError::Redirect { .. } => "name the URL at which the file is to be had",
+        _ => "nothing was run",
+    };
+    hint.to_owned()
 }
 
 fn step_hint(part: Part, source: &io::Error) -> Option<String> {

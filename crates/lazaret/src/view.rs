@@ -176,7 +176,8 @@ fn place(policy: &Policy, path: &Path) -> Place {
         let host = if within.as_os_str().is_empty() { (*host).clone() } else { host.join(within) };
         return Place::Backed { host, writable: *writable, by: (*guest).clone() };
     }
-    if OWN_FILES.iter().any(|own| Path::new(own) == path) {
+    let names = policy.network.has_rules() && path == Path::new("/etc/resolv.conf");
+    if names || OWN_FILES.iter().any(|own| Path::new(own) == path) {
         return Place::Given;
     }
     if let Root::Directory(root) = &files.root.value

@@ -18,7 +18,7 @@ pub use text::summary;
 use lazaret::observe::Observe;
 use lazaret::{Job, Launcher, Policy, Report, Sink};
 use lazaret_filter::{Arch, Call, Filter};
-use lazaret_policy::{CallAction, LimitHit, PathNeed, Refusal, Verdict};
+use lazaret_policy::{CallAction, LimitHit, NetworkRefusal, PathNeed, Refusal, Verdict};
 use need::Classified;
 use serde::Serialize;
 use stale::Use;
@@ -82,6 +82,8 @@ pub struct Run {
     pub calls_dropped: u64,
     /// Calls that were refused in silence: the policy intends it.
     pub silent: Vec<Refusal>,
+    /// Names, connections and requests that were refused.
+    pub hosts: Vec<NetworkRefusal>,
     /// Limits that were hit.
     pub limits: Vec<LimitHit>,
     /// Paths that the host has and the policy does not give, or not in that way.
@@ -232,7 +234,8 @@ impl Checker<'_> {
 
     fn result(&self, job: &Job, report: &Report, found: &Classified) -> RunResult {
         let ok = report.verdict.is_ok();
-        let refused = !found.calls.is_empty() || found.calls_dropped > 0 || !found.limits.is_empty();
+        let refused =
+            !found.calls.is_empty() || found.calls_dropped > 0 || !found.hosts.is_empty() || !found.limits.is_empty();
         let missed = !found.paths.is_empty() && (!ok || self.settings.strict);
         match (refused || missed, ok) {
             (true, false) if !refused && self.fails_without(job) => RunResult::FailedAnyway,
@@ -268,7 +271,7 @@ const STDERR_KEPT: usize = 400;
 
 impl Run {
     fn of(file: &str, result: RunResult, report: &Report, found: Classified, used: Use) -> Self {
-        let Classified { calls, calls_dropped, silent, limits, paths, unseen } = found;
+        let Classified { calls, calls_dropped, silent, hosts, limits, paths, unseen } = found;
         let stderr = (!report.verdict.is_ok()).then(|| {
             let from = report.stderr.len().saturating_sub(STDERR_KEPT);
             String::from_utf8_lossy(&report.stderr[from..]).trim().to_owned()
@@ -281,6 +284,7 @@ impl Run {
             calls,
             calls_dropped,
             silent,
+            hosts,
             limits,
             paths,
             unseen,
@@ -299,6 +303,7 @@ impl Run {
             calls: Vec::new(),
             calls_dropped: 0,
             silent: Vec::new(),
+            hosts: Vec::new(),
             limits: Vec::new(),
             paths: Vec::new(),
             unseen: Vec::new(),

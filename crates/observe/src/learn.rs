@@ -13,6 +13,7 @@ mod learned;
 mod limits;
 mod look;
 mod memory;
+mod network;
 mod paths;
 mod question;
 mod recorder;

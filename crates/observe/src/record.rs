@@ -222,7 +222,7 @@ impl From<PathAccess> for Access {
 pub struct HostFact {
     /// The address as text: `192.0.2.1:443`, `[::1]:53`, `unix:/run/socket`.
     pub address: String,
-    /// `bind`, `connect` or `send`.
+    /// `bind` and `connect` of streams; `receive`, what datagrams are received at, and `send`, where they are sent to.
     pub role: String,
     /// Names that /etc/hosts has for it, where the program read that file.
     pub names: Vec<String>,

@@ -8,6 +8,7 @@ as_root_and_user![
     a_policy_that_gives_everything_passes,
     a_refused_call_fails_the_check_and_a_silent_one_does_not,
     a_path_that_the_policy_does_not_show_is_named_when_the_run_fails,
+    a_host_that_is_refused_fails_the_check_and_the_rule_for_it_is_named,
     a_limit_that_is_hit_fails_the_check,
     a_wanted_output_that_is_missing_fails_the_check,
     a_program_that_fails_anyway_is_told_from_one_that_fails_under_the_policy,
@@ -86,6 +87,22 @@ fn a_path_that_the_policy_does_not_show_is_named_when_the_run_fails(runner: &Run
     let paths = json(&needed)["runs"][0]["paths"].clone();
     let path = paths.as_array().expect("a list").iter().find(|path| path["path"] == "/var/lib").expect("it is named");
     assert_eq!(path["suggestion"], "[files] read = [\"/var/lib\"]");
+}
+
+fn a_host_that_is_refused_fails_the_check_and_the_rule_for_it_is_named(runner: &Runner) {
+    corpus(runner, &["a"]);
+    runner.put("p.toml", "extends = \"default\"\n[net]\nallow = [\"127.0.0.1:9\"]\n");
+    let script = "curl -s http://10.1.2.3:10/; curl -s http://other.example/; exit 0";
+    let command = ["--policy", "p.toml", "--", "sh", "-c", script, "{}"];
+
+    let told = check(runner, &command);
+    let outcome = json(&check(runner, &[&["--json"][..], &command].concat()));
+
+    assert_eq!((told.status, &outcome["passed"]), (Some(1), &false.into()), "{told}");
+    assert!(told.stdout().contains("to allow it: [net] allow = [\"10.1.2.3:10\"]"), "{told}");
+    assert!(told.stdout().contains("the name other.example"), "{told}");
+    let hosts = outcome["runs"][0]["hosts"].as_array().expect("a list");
+    assert!(hosts.iter().any(|host| host["act"] == "connect" && host["port"] == 10), "{hosts:?}");
 }
 
 fn a_limit_that_is_hit_fails_the_check(runner: &Runner) {

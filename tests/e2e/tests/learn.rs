@@ -21,7 +21,9 @@ as_root_and_user![
     recordings_of_two_versions_are_compared_as_what_is_learned_from_them,
     without_anything_to_learn_from_nothing_is_written,
     calls_that_the_code_could_make_have_an_action_of_their_own,
-    addresses_and_names_are_listed_and_not_given,
+    hosts_become_rules_and_what_is_no_rule_is_listed,
+    a_program_that_downloads_runs_under_what_was_learned,
+    a_server_of_its_own_is_its_loopback_interface,
     nothing_of_a_run_is_left,
 ];
 
@@ -388,7 +390,7 @@ fn calls_that_the_code_could_make_have_an_action_of_their_own(runner: &Runner) {
     assert_eq!((job.report.kind(), job.report.refusals()), ("ok", vec![]), "{job}");
 }
 
-fn addresses_and_names_are_listed_and_not_given(runner: &Runner) {
+fn hosts_become_rules_and_what_is_no_rule_is_listed(runner: &Runner) {
     if !installed("/usr/bin/python3", "python3") {
         return;
     }
@@ -400,15 +402,70 @@ try: tcp.connect(('127.0.0.1', 9))
 except OSError: pass
 ask = b'\\x12\\x34\\x01\\0\\0\\x01\\0\\0\\0\\0\\0\\0\\x03www\\x07example\\x03org\\0\\0\\x01\\0\\x01'
 socket.socket(type=socket.SOCK_DGRAM).sendto(ask, ('127.0.0.1', 53))
+udp = socket.socket(type=socket.SOCK_DGRAM); udp.connect(('127.0.0.1', 10))
 ";
 
     let learned = learn(runner, &["--accept-unsaturated", "--", "python3", "-c", script]);
 
     assert_eq!(learned.status, Some(0), "{learned}");
     let text = policy(runner);
-    assert!(text.contains("connect 127.0.0.1:9") && text.contains("send 127.0.0.1:53"), "{text}");
+    assert!(text.contains("{ host = \"127.0.0.1:9\", why = \"by 2 of 2 files\" }"), "{text}");
+    assert!(text.contains("send 127.0.0.1:53") && text.contains("send 127.0.0.1:10: 2 of 2 files"), "{text}");
     assert!(text.contains("asked for www.example.org: 2 of 2 files"), "{text}");
     assert!(text.contains("socket(domain == AF_INET, type & 0xf == SOCK_STREAM, protocol == 0)"), "{text}");
+}
+
+fn a_program_that_downloads_runs_under_what_was_learned(runner: &Runner) {
+    if !installed("/usr/bin/curl", "curl") {
+        return;
+    }
+    corpus(runner);
+    for at in 0..ENOUGH {
+        runner.put(&format!("corpus/{at}.txt"), format!("{at}\n"));
+    }
+    let web = lazaret_e2e::Server::http("127.0.0.1:0", "content");
+    let url = format!("http://{}/", web.address());
+    let command = ["curl", "-sSf", "--data-binary", "@{}", "-o", "out", &url];
+
+    let learned = learn(runner, &[&["--"][..], &command].concat());
+
+    assert_eq!(learned.status, Some(0), "{learned}");
+    let text = policy(runner);
+    assert!(text.contains(&format!("host = \"{}\"", web.address())), "{text}");
+    for at in 0..ENOUGH {
+        let (name, input) = (format!("{at}.txt"), format!("corpus/{at}.txt"));
+        let data = format!("@{name}");
+        let args = ["--policy", "policy.toml", "--in", &input, "--out", "out", "--"];
+        let job = runner.run(&[&args[..], &["curl", "-sSf", "--data-binary", &data, "-o", "out", &url]].concat());
+        assert_eq!((job.report.kind(), job.report.refusals()), ("ok", vec![]), "{job}\n{text}");
+        assert_eq!(job.report.at("/network/refused"), &serde_json::json!([]), "{job}\n{text}");
+        assert_eq!(runner.read("out"), b"content");
+    }
+    assert_eq!(web.visits().len(), 2 * ENOUGH);
+}
+
+fn a_server_of_its_own_is_its_loopback_interface(runner: &Runner) {
+    if !installed("/usr/bin/python3", "python3") {
+        return;
+    }
+    texts(runner, 2);
+    let script = "\
+import socket
+server = socket.create_server(('127.0.0.1', 0))
+client = socket.create_connection(server.getsockname())
+peer, _ = server.accept()
+client.sendall(b'x'); assert peer.recv(1) == b'x'
+";
+    let command = ["--", "/usr/bin/python3", "-I", "-c", script];
+
+    let learned = learn(runner, &[&["--accept-unsaturated"][..], &command].concat());
+
+    assert_eq!(learned.status, Some(0), "{learned}");
+    let text = policy(runner);
+    assert!(text.contains("loopback = true # servers of its own; by 2 of 2 files"), "{text}");
+    assert!(!text.contains("host = \""), "{text}");
+    let job = runner.run(&[&["--policy", "policy.toml"][..], &command].concat());
+    assert_eq!((job.report.kind(), job.report.refusals()), ("ok", vec![]), "{job}\n{text}");
 }
 
 fn nothing_of_a_run_is_left(runner: &Runner) {

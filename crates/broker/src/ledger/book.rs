@@ -18,6 +18,8 @@ pub struct Account {
     pub opened: Instant,
     /// When it was seen that it had ended.
     pub closed: Option<Instant>,
+    /// Whether it ever was there: whether the other end has confirmed anything.
+    pub connected: bool,
     /// Whether the figures are the socket's last. Otherwise they are those of the last look, and it may have carried more.
     pub exact: bool,
 }
@@ -103,7 +105,7 @@ impl Rise {
 
 impl Connection {
     pub(super) fn new(name: Name, now: Instant) -> Self {
-        let account = Account { sent: 0, received: 0, opened: now, closed: None, exact: false };
+        let account = Account { sent: 0, received: 0, opened: now, closed: None, connected: false, exact: false };
         let last = Figures::default();
         Self { name, account, state: State::Open, is_late: false, peer_ended: false, last, is_torn: false }
     }
@@ -121,6 +123,8 @@ impl Connection {
     /// Figures of a look. They begin anew at zero when the socket is disconnected (`connect` with `AF_UNSPEC`), and are added
     /// to what was before.
     pub(super) fn record(&mut self, figures: &Figures) -> Rise {
+        // The confirmation of the connection itself counts as a byte.
+        self.account.connected |= figures.acknowledged > 0;
         // CLOSE_WAIT, LAST_ACK and CLOSING: the end of the peer's stream has come, and was counted.
         self.peer_ended |= matches!(figures.state, 8 | 9 | 11);
         let received = figures.received.saturating_sub(self.peer_ended.into());

@@ -9,11 +9,12 @@ use crate::ledger::{Account, Budget, Change, ConnectionId, Ledger, LedgerError, 
 use lazaret_connector::{Tally, Way};
 use lazaret_policy::LimitKey;
 use lazaret_sys::diag::{Diag, Name};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::{AsFd as _, BorrowedFd};
-use std::time::Instant;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// How many connections a job may have for which no policy says that.
 const MOST: u32 = 65_536;
@@ -44,6 +45,11 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
+    /// How long one connection may last.
+    pub(super) fn longest(&self) -> Option<Duration> {
+        self.budget.time_per_connection
+    }
+
     /// `blind`: why the kernel cannot be asked, if so; then there is no budget.
     pub(super) fn new(most: Option<u32>, budget: Budget, blind: Option<String>) -> Self {
         let ledger = match blind {
@@ -82,8 +88,8 @@ impl Accounts {
 
     /// Takes the last figures of a connection from the socket that the caller holds on to.
     fn settle(&mut self, caller: &Caller<'_>, id: ConnectionId, hands: &mut Hands) -> Result<bool, CallerError> {
-        let Some(inode) = self.inodes.get(&id) else { return Ok(false) };
-        for number in numbers(caller.tid(), *inode) {
+        let Some(inode) = self.inodes.get(&id).copied() else { return Ok(true) };
+        for number in numbers(caller.tid(), inode) {
             let Ok(socket) = caller.descriptor(number) else { continue };
             match self.ledger.settle(id, socket.as_fd(), Instant::now()) {
                 Ok(has_ended) => return Ok(has_ended),
@@ -92,7 +98,19 @@ impl Accounts {
                 Err(error) => return Err(CallerError::Own(io::Error::other(error))),
             }
         }
-        Ok(false)
+        // Another process of the job may hold it, or nobody does and the news of that was lost: then its last figures are
+        // those that are known. One that is on its way in a message is not found.
+        let mut is_held = false;
+        for (process, number) in holders(inode) {
+            let Ok(socket) = of_process(process, number) else { continue };
+            match self.ledger.settle(id, socket.as_fd(), Instant::now()) {
+                Ok(true) => return Ok(true),
+                Ok(false) => is_held = true,
+                Err(LedgerError::Unknown(_) | LedgerError::Socket(_)) => hands.let_go(socket),
+                Err(error) => return Err(CallerError::Own(io::Error::other(error))),
+            }
+        }
+        Ok(!is_held)
     }
 
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
@@ -191,6 +209,19 @@ impl Net {
         accounts.inodes.insert(id, rustix::fs::fstat(socket).map_err(own)?.st_ino);
         Ok(())
     }
+}
+
+/// The processes that have the socket `inode`, and by which number. No process but the job's does.
+fn holders(inode: u64) -> Vec<(u32, i32)> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let processes = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    processes.flat_map(|process| numbers(process, inode).into_iter().map(move |number| (process, number))).collect()
+}
+
+fn of_process(process: u32, number: i32) -> io::Result<OwnedFd> {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+    let process = pidfd_open(process, PidfdFlags::empty())?;
+    Ok(pidfd_getfd(process, number, PidfdGetfdFlags::empty())?)
 }
 
 /// The numbers that stand for the socket `inode` in the process of the thread `tid`. Source: proc_pid_fd(5).

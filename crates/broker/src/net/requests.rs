@@ -11,7 +11,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many connections are taken at once, before anything else is looked at.
 const BATCH: usize = 64;
@@ -36,23 +36,27 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// Starts it. `listener` is a socket inside, on which the job's connections come.
+    /// Starts it. `listener` is a socket inside, on which the job's connections come, each of which is cut when it has lasted
+    /// `longest`.
     pub(super) fn start(
         listener: OwnedFd,
         speaker: Speaker,
         terms: &Arc<Terms>,
         names: Arc<Shared>,
         tally: Arc<Tally>,
+        longest: Option<Duration>,
     ) -> io::Result<Self> {
         let listener = TcpListener::from(listener);
         let at = listener.local_addr()?;
         let own = Arc::clone(terms);
+        let mut bounds = Bounds::default();
+        bounds.connection = longest.map_or(bounds.connection, |longest| longest.min(bounds.connection));
         let setup = Setup {
             rules: terms.requests.clone(),
             authority: speaker.authority,
             trust: speaker.trust,
             tally,
-            bounds: Bounds::default(),
+            bounds,
             dial: Arc::new(move |intended, until| dial(&own, &names, intended, until)),
             // What a job may say for itself is all that is said.
             before_forward: Arc::new(|_, _| Ok(())),

@@ -103,8 +103,12 @@ impl Transcript {
     pub(super) fn account(&mut self, accounts: Accounted) {
         for (entry, account) in accounts {
             if let Some(noted) = self.noted(Some(entry)) {
-                if account.received > 0 || account.sent > 0 {
+                if account.connected {
                     noted.outcome = ConnectionOutcome::Connected;
+                } else if account.exact && noted.outcome == ConnectionOutcome::Begun {
+                    // The job did not wait for it, and alone knows whether it was refused or given up.
+                    noted.outcome = ConnectionOutcome::Failed;
+                    noted.error = Some("it ended before the other end had answered, or with a refusal".to_owned());
                 }
                 noted.ended = noted.ended.or(account.closed);
                 noted.account = Some(account);

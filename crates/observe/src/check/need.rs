@@ -6,7 +6,7 @@ use lazaret::plan::FilterPlan;
 use lazaret::view;
 use lazaret::{Error, Job, Launcher, Policy, Report};
 use lazaret_filter::{Action, Filter};
-use lazaret_policy::{LimitHit, PathNeed, Refusal};
+use lazaret_policy::{LimitHit, NetworkRefusal, PathNeed, Refusal};
 use std::path::Path;
 
 /// What a run did not get, by kind.
@@ -15,6 +15,7 @@ pub(super) struct Classified {
     pub(super) calls: Vec<Refusal>,
     pub(super) calls_dropped: u64,
     pub(super) silent: Vec<Refusal>,
+    pub(super) hosts: Vec<NetworkRefusal>,
     pub(super) limits: Vec<LimitHit>,
     pub(super) paths: Vec<PathNeed>,
     pub(super) unseen: Vec<String>,
@@ -52,6 +53,7 @@ impl Classified {
                 explanation: explanation.clone(),
             });
         }
+        found.hosts = report.network.iter().flat_map(|network| network.refused.clone()).collect();
         found.limits.clone_from(&report.limits_hit);
         found.paths = paths(policy, job, observed);
         found.unseen.extend(observed.problem.iter().map(|why| format!("paths: {why}")));

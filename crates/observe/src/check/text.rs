@@ -2,7 +2,7 @@
 
 use super::stale::{Stale, StaleKind};
 use super::{Outcome, Run, RunResult};
-use lazaret_policy::{PathNeed, Refusal};
+use lazaret_policy::{NetworkAct, NetworkRefusal, PathNeed, Refusal};
 use std::fmt::Write as _;
 
 /// The outcome in lines. `allow_failures` says that what fails anyway is not held against the policy.
@@ -51,6 +51,7 @@ pub(super) fn reasons(run: &Run) -> Vec<String> {
     if run.calls_dropped > 0 {
         lines.push(format!("{} more refused calls were too many to be recorded", run.calls_dropped));
     }
+    lines.extend(run.hosts.iter().map(host));
     lines.extend(run.limits.iter().map(|hit| format!("limit reached: {hit}")));
     lines.extend(run.paths.iter().map(path));
     if let Some(verdict) = run.verdict.as_ref().filter(|verdict| !verdict.is_ok()) {
@@ -74,6 +75,21 @@ fn refused(refusal: &Refusal) -> String {
         let _written = write!(text, "; to allow it: {suggestion}");
     }
     text
+}
+
+fn host(refusal: &NetworkRefusal) -> String {
+    let NetworkRefusal { act, name, address, port, request, reason, suggestion, count } = refusal;
+    let act = match act {
+        NetworkAct::Resolve => "the name",
+        NetworkAct::Connect => "a connection to",
+        NetworkAct::Bind => "an own address",
+        NetworkAct::Listen => "a server at",
+        NetworkAct::Request => "the request",
+    };
+    let place = request.as_ref().or(name.as_ref()).or(address.as_ref()).map_or("", String::as_str);
+    let port = port.filter(|_| request.is_none()).map_or_else(String::new, |port| format!(", port {port}"));
+    let hint = suggestion.as_ref().map(|line| format!("; to allow it: {line}")).unwrap_or_default();
+    format!("refused {count} time(s): {act} {place}{port} ({reason}){hint}")
 }
 
 fn path(need: &PathNeed) -> String {

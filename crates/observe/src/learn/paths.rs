@@ -65,7 +65,7 @@ pub struct Refused {
 }
 
 /// Shown always, or made of the jail's own: docs/policy.md, `[files]`.
-const JAILS_OWN: [&str; 13] = [
+const JAILS_OWN: [&str; 14] = [
     "/dev/null",
     "/dev/zero",
     "/dev/full",
@@ -79,6 +79,8 @@ const JAILS_OWN: [&str; 13] = [
     "/etc/group",
     "/etc/hosts",
     "/etc/nsswitch.conf",
+    // Where there is a network; the host's would name servers that are not reached.
+    "/etc/resolv.conf",
 ];
 
 /// What `fonts = true` shows: docs/policy.md.

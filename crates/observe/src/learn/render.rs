@@ -2,6 +2,7 @@
 
 use super::calls::LearnedRule;
 use super::learned::Learned;
+use super::network::LearnedNetwork;
 use super::paths::LearnedPath;
 use super::{limits, paths, saturation};
 use crate::record::Seen;
@@ -180,20 +181,41 @@ impl Text<'_> {
     }
 
     fn network(&mut self, extends: bool) {
+        let learned = self.learned;
+        let network = LearnedNetwork::new(&learned.hosts, &learned.names);
+        let count = |seen: &Seen| format!("{} of {} files", seen.count(), learned.files.len());
+        let allow: Vec<String> = network
+            .allow
+            .iter()
+            .map(|(rule, seen)| {
+                format!("{{ host = {}, why = {} }}", quoted(rule), quoted(&format!("by {}", count(seen))))
+            })
+            .collect();
+        let has_servers = network.loopback.count() > 0;
+        if !extends || !allow.is_empty() || has_servers {
+            self.line("\n[net]");
+        }
+        if network.is_guessed {
+            self.comment(
+                "Which name goes with which port is not seen: every name has every port here that was used in the same runs. \
+                 Take out what is not needed.",
+            );
+        }
+        if !allow.is_empty() {
+            self.list("allow", &allow);
+        }
+        if has_servers {
+            let why = format!("servers of its own; by {}", count(&network.loopback));
+            self.line(&format!("loopback = true # {why}"));
+        } else if !extends {
+            self.line("loopback = false");
+        }
         if !extends {
-            self.line("\n[net]\nloopback = false\nhost-name = \"job\"");
+            self.line("host-name = \"job\"");
         }
-        let count = |seen: &Seen| format!("{} of {} files", seen.count(), self.learned.files.len());
-        let mut lines: Vec<String> = Vec::new();
-        for (address, role, names, seen) in &self.learned.hosts {
-            let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-            lines.push(format!("{role} {address}{names}: {}", count(seen)));
-        }
-        lines.extend(self.learned.names.iter().map(|(name, seen)| format!("asked for {name}: {}", count(seen))));
-        if !lines.is_empty() {
-            self.line("\n# ---- network: begin");
-            self.remark("Seen, and not given: a jail's network is empty, and no key of a policy changes that", &lines);
-            self.line("# ---- network: end");
+        let rest: Vec<String> = network.rest.iter().map(|(what, seen)| format!("{what}: {}", count(seen))).collect();
+        if !rest.is_empty() {
+            self.remark("Seen, and no rule: only TCP to hosts is permitted by one; names are asked of the jail", &rest);
         }
     }
 

@@ -11,7 +11,8 @@ use lazaret_filter::{Action, Arch, Call, Filter, table};
 use lazaret_inspect::{Address, AddressRole, InspectError, PathAccess, PathUse, Thread};
 use lazaret_sys::seccomp::{Answer, Notification};
 use rustc_hash::{FxHashMap, FxHashSet};
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::net::{SocketType, sockopt};
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, Signal};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -352,8 +353,12 @@ impl<'a> Watch<'a> {
                 Address::Inet6(inet) => inet.port(),
                 _ => 0,
             };
+            let is_inet = matches!(&address.address, Address::Inet(_) | Address::Inet6(_));
             let role = match address.role {
+                AddressRole::Bind if is_inet && self.has_datagrams(process, socket) => "receive",
                 AddressRole::Bind => "bind",
+                // No connection: it is where the socket sends to.
+                AddressRole::Connect if is_inet && self.has_datagrams(process, socket) => "send",
                 AddressRole::Connect => "connect",
                 AddressRole::Send => "send",
             };
@@ -377,6 +382,12 @@ impl<'a> Watch<'a> {
                 self.ask(listener, call, at, length);
             }
         }
+    }
+
+    fn has_datagrams(&self, process: usize, socket: u32) -> bool {
+        let pidfd = &self.processes[process].descriptor;
+        let socket = rustix::process::pidfd_getfd(pidfd, socket.cast_signed(), PidfdGetfdFlags::empty());
+        socket.is_ok_and(|socket| sockopt::socket_type(&socket) == Ok(SocketType::DGRAM))
     }
 
     fn name_of(&self, call: &Notification) -> &'static str {
