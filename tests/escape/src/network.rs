@@ -8,6 +8,7 @@ mod names;
 mod patience;
 mod races;
 mod reconnect;
+mod rings;
 mod signals;
 pub(crate) mod socket;
 mod storms;
@@ -23,6 +24,7 @@ use socket::Address;
 const THEMES: &[&[Named]] = &[
     reconnect::PROBES,
     races::PROBES,
+    rings::PROBES,
     signals::PROBES,
     storms::PROBES,
     patience::PROBES,
@@ -82,10 +84,18 @@ impl Targets {
 
     /// A socket that is connected to whom a rule permits.
     pub(crate) fn brokered(&self, v6: bool) -> Result<OwnedFd> {
-        let socket = socket::tcp(v6)?;
         let to = if v6 { Address::of_v6(self.permitted) } else { Address::of(self.permitted) };
-        socket::connect(&socket, &to)?;
-        Ok(socket)
+        let mut tries = 0;
+        loop {
+            let socket = socket::tcp(v6)?;
+            match socket::connect(&socket, &to) {
+                Ok(_) => return Ok(socket),
+                // What the connection before carried may not be known yet.
+                Err(Errno(libc::EACCES)) if tries < 200 => tries += 1,
+                Err(errno) => return Err(errno),
+            }
+            crate::child::nap(10);
+        }
     }
 }
 

@@ -175,6 +175,10 @@ fn namespace(args: &Arguments) -> Outcome {
                 }
             }
             counts.of("enter", sys!(setns, number, libc::CLONE_NEWNET));
+            // It is long.
+            if turn % 256 != 0 {
+                continue;
+            }
             for place in ["/proc/net/tcp", "/proc/self/net/tcp", "/proc/1/net/tcp", "/proc/thread-self/net/tcp"] {
                 // Its third field is of one who listens: a line of the host's.
                 let text = fs::read_to_string(place).unwrap_or_default();
@@ -193,6 +197,7 @@ fn namespace(args: &Arguments) -> Outcome {
 
 /// A process takes the sockets of another, which connects, and uses them.
 fn taken(args: &Arguments) -> Outcome {
+    const PLACE: i32 = 50;
     attack(args, |targets, counts| {
         let permitted = Address::of(targets.permitted);
         let child = child::fork(|| {
@@ -200,16 +205,17 @@ fn taken(args: &Arguments) -> Outcome {
             unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::c_ulong::MAX, 0, 0, 0) };
             loop {
                 let Ok(socket) = socket::tcp(false) else { return 1 };
-                ignore(socket::put(&socket, 99));
+                ignore(socket::put(&socket, PLACE));
                 drop(socket);
-                ignore(socket::connect(&99, &permitted));
+                ignore(socket::connect(&PLACE, &permitted));
                 std::thread::yield_now();
             }
         })?;
         let process = counts.of("open", sys!(pidfd_open, child.0, 0).and_then(socket::own));
         if let Some(process) = process {
+            child::nap(100);
             for turn in 0..targets.loops {
-                let got = sys!(pidfd_getfd, process.as_raw_fd(), 99, 0).and_then(socket::own);
+                let got = sys!(pidfd_getfd, process.as_raw_fd(), PLACE, 0).and_then(socket::own);
                 let Some(socket) = counts.of("take", got) else {
                     if turn > 100 && counts.worked("take") == 0 {
                         break;
@@ -336,7 +342,7 @@ fn install(turn: usize) -> Result<OwnedFd> {
     ];
     let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
     sys!(prctl, libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)?;
-    let flags = if turn % 4 == 0 { NEW_LISTENER } else { 0 };
+    let flags = if turn.is_multiple_of(4) { NEW_LISTENER } else { 0 };
     let made = crate::call::call(libc::SYS_seccomp, [1, flags, (&raw const program).addr() as i64, 0, 0, 0])?;
     if flags == 0 { Err(Errno(libc::ENOENT)) } else { socket::own(made) }
 }

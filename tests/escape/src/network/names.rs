@@ -51,7 +51,7 @@ fn broken(turn: usize) -> Vec<u8> {
         }
         // Labels of 63 bytes, beyond all that a name may be.
         9 => bytes.splice(12.., [&[63][..], &[b'a'; 63]].concat().repeat(8)).for_each(drop),
-        10 => bytes = (0..turn % 600).map(|at| (at * turn * 2_654_435_761 >> 7) as u8).collect(),
+        10 => bytes = (0..turn % 600).map(|at| ((at * turn * 2_654_435_761) >> 7) as u8).collect(),
         // Options that lie about their length.
         _ => {
             bytes[11] = 1;

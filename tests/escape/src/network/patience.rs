@@ -29,6 +29,8 @@ fn server() -> Result<(OwnedFd, Address)> {
 fn linger(args: &Arguments) -> Outcome {
     attack(args, |targets, counts| {
         let (listening, at) = server()?;
+        // Soon full.
+        socket::set(&listening, libc::SOL_SOCKET, libc::SO_RCVBUF, &4096_i32)?;
         let nothing = std::fs::File::open("/dev/null")?;
         let next = Arc::new((AtomicI32::new(-1), AtomicI32::new(0), AtomicBool::new(false)));
         let (theirs, stop) = (Arc::clone(&next), Arc::new(AtomicBool::new(false)));
@@ -45,13 +47,13 @@ fn linger(args: &Arguments) -> Outcome {
                 }
             }
         });
-        let full = vec![0_u8; 1 << 20];
+        let full = vec![0_u8; 1 << 16];
         for turn in 0..targets.loops / 4 {
             let socket = socket::tcp(false)?;
             socket::do_not_wait(&socket, true)?;
+            ignore(socket::set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUF, &4096_i32));
             counts.of("connect", socket::connect(&socket, &at));
             let peer = counts.of("accept", socket::accept(&listening));
-            ignore(socket::set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUF, &4096_i32));
             while sys!(sendto, socket.as_raw_fd(), full.as_ptr(), full.len(), libc::MSG_DONTWAIT, 0, 0).is_ok() {}
             let for_ever = [1_i32, 100_000];
             counts.of("linger", socket::set(&socket, libc::SOL_SOCKET, libc::SO_LINGER, &for_ever));

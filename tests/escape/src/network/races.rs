@@ -195,8 +195,12 @@ fn local(args: &Arguments) -> Outcome {
             for _ in 0..wait.load(Ordering::Relaxed) {
                 std::hint::spin_loop();
             }
-            ignore(socket::put(&brokered[turn % brokered.len()], number));
-            theirs.store(&if turn / USES % 2 == 0 { Address::none() } else { others[turn % others.len()] });
+            ignore(socket::put(&brokered[turn / 8 % brokered.len()], number));
+            // First undone, then it may be connected.
+            theirs.store(&if turn % 8 < 4 { Address::none() } else { others[turn % others.len()] });
+            for _ in 0..wait.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
             turn += 1;
         });
         for turn in 0..targets.loops {

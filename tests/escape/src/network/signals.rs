@@ -16,7 +16,7 @@ fn signals(args: &Arguments) -> Outcome {
             handle(flags);
             // A call that goes on after each signal comes to no end if they come faster than it can be answered.
             storm(if flags == 0 { 100 } else { 5000 });
-            let done = connect_all(targets, counts, targets.loops / if flags == 0 { 8 } else { 32 });
+            let done = connect_all(targets, counts, targets.loops / if flags == 0 { 8 } else { 64 });
             storm(0);
             done?;
         }

@@ -85,7 +85,7 @@ fn churn(targets: &Targets, socket: &impl std::os::fd::AsRawFd, turn: usize) {
     match turn % 7 {
         0 => {
             if let Ok(new) = socket::tcp(false) {
-                ignore(socket::do_not_wait(&new, turn % 2 == 0));
+                ignore(socket::do_not_wait(&new, turn.is_multiple_of(2)));
                 ignore(socket::put(&new, socket.as_raw_fd()));
             }
         }

@@ -99,6 +99,9 @@ fn job(ground: &Arc<Ground>, row: &'static Row, under: Under, user: &'static str
         if let Err(why) = &ground.lazaret {
             return skip(&name, why);
         }
+        if let (None, Some(why)) = (&ground.root_account, row.needs_own_network()) {
+            return skip(&name, &format!("the harness is not root, and {why}"));
+        }
         match account(&ground, user) {
             Ok(account) => {
                 let told = run::in_the_jail(&ground, account, row, under);

@@ -47,6 +47,15 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// Why it is not run on a network that is the host's.
+    pub(crate) fn needs_own_network(&self) -> Option<&'static str> {
+        match self.shows {
+            Shows::Group => Some("it would tell the host's network of groups, should it work"),
+            Shows::Name => Some("it would ask the host's name server"),
+            _ => None,
+        }
+    }
+
     /// Whether it need not even be tried.
     pub(crate) fn is_excused(&self, under: Under) -> bool {
         self.only_wide && under == Under::Default
@@ -57,7 +66,7 @@ impl Row {
         Self {
             name,
             about,
-            least: 100,
+            least: 50,
             shows,
             with: "",
             is_killed: false,
@@ -112,14 +121,15 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("net-options", "make other objects of sockets", Shows::Connection),
     Row::new("net-datagrams", "send datagrams", Shows::Datagram).least(0),
     Row::new("net-memory", "change the address while it is looked at", Shows::Connection),
-    Row::new("net-number", "change what a number stands for", Shows::Connection).least(20),
+    Row::new("net-number", "change what a number stands for", Shows::Connection).least(6),
     Row::new("net-local", "have the kernel go on with another socket", Shows::Connection).least(16).only_wide(),
     Row::new("net-passed", "have another process use its socket", Shows::Connection),
     Row::new("net-exec", "become another program while calls wait", Shows::Connection).least(10).options(MANY),
     Row::new("net-vfork", "connect by children that die", Shows::Connection),
-    Row::new("net-signals", "connect elsewhere under a storm of signals", Shows::Connection),
+    Row::new("net-rings", "connect by a ring of calls", Shows::Connection).least(16),
+    Row::new("net-signals", "connect elsewhere under a storm of signals", Shows::Connection).least(20),
     Row::new("net-deaths", "use the calls of the dead", Shows::Connection).least(10).options(MANY),
-    Row::new("net-threads", "race its own threads", Shows::Connection).options(MANY),
+    Row::new("net-threads", "race its own threads", Shows::Connection).least(10).options(MANY),
     Row::new("net-pending", "keep others from connecting by calls that wait", Shows::Nothing("there is no supervisor"))
         .least(16)
         .options(MANY),
