@@ -13,7 +13,7 @@
 //! - *Sent* are the bytes that left this host at least once, not those that only wait in the kernel: what can be known outside.
 //!   *Received* are those that came in order, read or not. The kernel counts the end of the peer's stream as one more; it
 //!   is taken off where its state tells of it, so that the last figure can be one too high.
-//! - A budget is passed when a look sees it. Until then the job goes on. On a host that carries no more than [`HIGHEST_RATE`]
+//! - A budget is passed when a look sees it. Until then the job goes on. On a host that carries no more than `HIGHEST_RATE`
 //!   the overshoot is at most what that is in 2 ms (2.5 MB), and in 100 µs for each open connection, or in 100 ms where that
 //!   is less; on a faster one it is at most what that one carries in 100 ms. To it comes the time in which the supervisor is
 //!   busy, and 40 ms, once, for a connection that the job hides by `SO_BINDTODEVICE`: the filter had better refuse that.
