@@ -266,7 +266,7 @@ fn use_what_comes(from: i32, targets: &Targets) -> i32 {
 /// Threads are in calls when their process becomes another program, which has their sockets.
 fn exec(args: &Arguments) -> Outcome {
     attack(args, |targets, counts| {
-        let rounds = targets.loops / 64;
+        let rounds = targets.loops / 128;
         let mut running: Vec<Child> = Vec::new();
         let words: Vec<String> = ["/proc/self/exe", "net-after-exec"]
             .map(str::to_owned)

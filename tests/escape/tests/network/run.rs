@@ -63,7 +63,7 @@ fn once(ground: &Ground, account: &Account, row: &Row, under: Under, around: &st
     }
     words.extend(["--".to_owned(), format!("{INSIDE}/attack"), row.name.to_owned(), "--tag".to_owned(), tag.clone()]);
     // All of them where nothing but the walls behind the filter holds, and for an ordinary user as it is used; else a part.
-    let is_root = account.uid.is_none();
+    let is_root = account.name == "root";
     let is_whole = is_root == (under == Under::Wide) && row.with.is_empty();
     let loops = if is_whole { LOOPS } else { LOOPS / 5 };
     // Killed, it is in the middle.
