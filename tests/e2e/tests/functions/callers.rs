@@ -85,9 +85,12 @@ fn ten_thousand_calls_leave_nothing() {
     }
 
     // Of the two processes that wait, the caller has taken the descriptors already or not: four each at most.
+    // And so many wait as the spawner has found to be of use: a few more or fewer.
     let (mut before, mut after) = (before, settled());
-    let counts = [before.remove("descriptors"), after.remove("descriptors")].map(|count| count.expect("it is counted"));
-    assert!(counts[0].abs_diff(counts[1]) <= 8, "{counts:?}");
+    for (what, few) in [("descriptors", 32), ("children of the spawner", 8), ("descriptors of the spawner", 8)] {
+        let counts = [before.remove(what), after.remove(what)].map(|count| count.expect("it is counted"));
+        assert!(counts[0].abs_diff(counts[1]) <= few, "{what}: {counts:?}");
+    }
     assert_eq!(after, before);
 }
 
