@@ -17,6 +17,11 @@ use std::process::{Child, Command, Stdio};
 const SLIRP_HOST: &str = "10.0.2.2";
 const PASTA_HOST: &str = "10.9.9.1";
 
+/// How many of the contenders are none of the peers: no sandbox, and Lazaret.
+const OWN: usize = 2;
+/// Seconds after which a turn is given up.
+const PATIENCE: &str = "120";
+
 /// One way to reach a server on the host's loopback.
 #[derive(Debug)]
 struct Contender {
@@ -28,6 +33,8 @@ struct Contender {
     address: &'static str,
     /// Measurements in nanoseconds, by their names.
     measured: BTreeMap<String, Vec<u64>>,
+    /// Why there are no more of them, of a peer.
+    failed: Option<String>,
 }
 
 pub(crate) fn network(args: &args::Network) -> Result<()> {
@@ -44,8 +51,20 @@ pub(crate) fn network(args: &args::Network) -> Result<()> {
     for round in 0..args.rounds {
         for turn in order(contenders.len(), usize::try_from(round)?) {
             let contender = &mut contenders[turn];
-            contender.measure("connect", server.port, args.connections)?;
-            contender.measure("carry", server.port, args.mib)?;
+            if contender.failed.is_some() {
+                continue;
+            }
+            let measured = contender
+                .measure("connect", server.port, args.connections)
+                .and_then(|()| contender.measure("carry", server.port, args.mib));
+            // A peer that does not work here is told and left out; without the first two there is nothing to tell.
+            match measured {
+                Err(error) if turn >= OWN => {
+                    progress(&format!("SKIPPED: {error:#}"));
+                    contender.failed = Some(format!("{error:#}"));
+                }
+                measured => measured?,
+            }
         }
     }
     let markdown = format!(
@@ -64,7 +83,8 @@ fn contenders(lazaret: &Path, helper: &Path, port: u16, degrade: &[String], scen
     let text = |path: &Path| path.to_str().map(str::to_owned).context("a path is not text");
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let helper = text(helper)?;
-    let new = |name, about, argv, address| Contender { name, about, argv, address, measured: BTreeMap::new() };
+    let new =
+        |name, about, argv, address| Contender { name, about, argv, address, measured: BTreeMap::new(), failed: None };
     let mut all = vec![new("bare", "no sandbox", vec![helper.clone()], "127.0.0.1")];
     let (rule, input) = (format!("127.0.0.1:{port}"), format!("{helper}:helper"));
     let mut argv = vec![text(lazaret)?];
@@ -103,13 +123,16 @@ fn is_there(program: &str) -> bool {
 
 impl Contender {
     fn measure(&mut self, what: &str, port: u16, count: u32) -> Result<()> {
-        let (program, rest) = self.argv.split_first().context("there is nothing to run")?;
-        let output = Command::new(program)
-            .args(rest)
+        let output = Command::new("timeout")
+            .arg(PATIENCE)
+            .args(&self.argv)
             .args([what, self.address, &port.to_string(), &count.to_string()])
             .stdin(Stdio::null())
             .output()
-            .with_context(|| format!("cannot start {program}"))?;
+            .with_context(|| format!("cannot start {}", self.name))?;
+        if output.status.code() == Some(124) {
+            bail!("{} did not {what} within {PATIENCE} s", self.name);
+        }
         if !output.status.success() {
             bail!("{} failed to {what}: {}", self.name, String::from_utf8_lossy(&output.stderr));
         }
@@ -144,7 +167,7 @@ fn table(contenders: &[Contender], mib: u32) -> Result<String> {
     ]);
     let bare = &contenders[0];
     let micros = |ns: f64| format!("{:.1}", ns / 1000.0);
-    for contender in contenders {
+    for contender in contenders.iter().filter(|contender| contender.failed.is_none()) {
         let connect = Summary::of(&contender.measured["blocking"]).context("nothing was measured")?;
         let no_wait = contender.median_of("nonblocking")?;
         let rate = |what| Ok::<_, anyhow::Error>(f64::from(mib) * 1e9 / contender.median_of(what)?);
@@ -162,7 +185,10 @@ fn table(contenders: &[Contender], mib: u32) -> Result<String> {
             format!("{:.2}", of_bare("send")?),
         ]);
     }
-    let about = contenders.iter().map(|own| format!("- {}: {}\n", own.name, own.about));
+    let about = contenders.iter().map(|own| match &own.failed {
+        None => format!("- {}: {}\n", own.name, own.about),
+        Some(why) => format!("- {}: left out: {why}\n", own.name),
+    });
     Ok(format!("{}\n{}", table.to_markdown(), about.collect::<String>()))
 }
 
