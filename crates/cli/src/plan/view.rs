@@ -151,6 +151,10 @@ fn network(policy: &Policy) -> Vec<Setting> {
         .chain(allow.iter().map(|host| setting("allow", &host.rule, &host.source)))
         .chain(servers)
         .chain(until.iter().map(|until| setting("until", &until.value.name(), &until.source)))
+        .chain(policy.fetch.iter().map(|fetch| {
+            let what = format!("{} from {}, {} at most", fetch.to, fetch.url, fetch.max_bytes);
+            setting("fetch", &what, &fetch.source)
+        }))
         .chain(trust.iter().map(|path| setting("trust", &path.value.display(), &path.source)))
         .collect()
 }

@@ -65,6 +65,51 @@ fn network(before: &Policy, after: &Policy) -> Vec<Change> {
     if old != new {
         changes.push(change(Area::Network, Kind::Changed, Risk::None, "host name", old, new, ""));
     }
+    changes.extend(outside(before, after));
+    changes
+}
+
+/// What is reached outside, by the job or for it.
+fn outside(before: &Policy, after: &Policy) -> Vec<Change> {
+    let hosts = |policy: &Policy| policy.network.allow.iter().map(|host| host.rule.clone()).collect::<BTreeSet<_>>();
+    let fetched = |policy: &Policy| {
+        let text = |fetch: &lazaret_policy::Fetch| {
+            let allow = if fetch.allow.is_empty() { String::new() } else { format!(", by {}", fetch.allow.join(", ")) };
+            format!("{} from {}, {} at most{allow}", fetch.to, fetch.url, fetch.max_bytes)
+        };
+        policy.fetch.iter().map(|fetch| text(fetch)).collect::<BTreeSet<_>>()
+    };
+    let trust = |policy: &Policy| {
+        policy.network.trust.iter().map(|path| path.value.display().to_string()).collect::<BTreeSet<_>>()
+    };
+    let mut changes = Vec::new();
+    for (name, old, new, risk, why) in [
+        ("allow", hosts(before), hosts(after), Risk::High, "the job can send there what it holds"),
+        ("fetch", fetched(before), fetched(after), Risk::Medium, "what is there reaches the job"),
+        ("trust", trust(before), trust(after), Risk::Medium, "who has its key can stand for any host"),
+    ] {
+        changes.extend(new.difference(&old).map(|new| change(Area::Network, Kind::Added, risk, name, "", new, why)));
+        let gone = old.difference(&new);
+        changes.extend(gone.map(|old| change(Area::Network, Kind::Removed, Risk::None, name, old, "", "")));
+    }
+    let until = |policy: &Policy| policy.network.until.as_ref().map_or("the job's end", |until| until.value.name());
+    if until(before) != until(after) {
+        let (kind, risk, why) = match after.network.until {
+            None => (Kind::Widened, Risk::Medium, "the job has its network while it reads what it was given"),
+            Some(_) => (Kind::Narrowed, Risk::None, ""),
+        };
+        changes.push(change(Area::Network, kind, risk, "until", until(before), until(after), why));
+    }
+    let servers = |policy: &Policy| {
+        let texts = policy.network.name_servers.iter().flat_map(|servers| &servers.value).map(ToString::to_string);
+        let texts: Vec<String> = texts.collect();
+        if texts.is_empty() { "the host's".to_owned() } else { texts.join(", ") }
+    };
+    if servers(before) != servers(after) {
+        let why = "they say where permitted names are";
+        let (old, new) = (servers(before), servers(after));
+        changes.push(change(Area::Network, Kind::Changed, Risk::Low, "name servers", &old, &new, why));
+    }
     changes
 }
 

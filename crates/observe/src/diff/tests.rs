@@ -155,3 +155,27 @@ fn what_is_refused_after_the_start_is_a_right_of_its_own() {
     assert_eq!(brief(&between(loose, strict)), [(Kind::Narrowed, Risk::None, what)]);
     assert_eq!(between(strict, strict), []);
 }
+
+#[test]
+fn what_is_reached_outside_is_told_by_each_host_and_file() {
+    let before = "[net]\nallow = [\"a.example:443\", \"b.example:443\"]\nuntil = \"input-complete\"\n";
+    let after = "[net]\nallow = [\"a.example:443\", \"GET https://c.example/v1/*\"]\nname-servers = [\"192.0.2.53\"]\n\
+                 trust = [\"/etc/own.pem\"]\n[[fetch]]\nurl = \"https://d.example/f\"\nto = \"f\"\nmax-bytes = \"1MiB\"\n";
+
+    let changes = between(before, after);
+
+    let mut of_network: Vec<_> = changes.iter().filter(|change| change.area == Area::Network).collect();
+    of_network.sort_by(|a, b| (&a.what, &a.after).cmp(&(&b.what, &b.after)));
+    let told: Vec<_> = of_network.iter().map(|c| (c.kind, c.risk, c.what.as_str(), c.after.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            (Kind::Removed, Risk::None, "allow", ""),
+            (Kind::Added, Risk::High, "allow", "GET https://c.example/v1/*"),
+            (Kind::Added, Risk::Medium, "fetch", "f from https://d.example/f, 1MiB at most"),
+            (Kind::Changed, Risk::Low, "name servers", "192.0.2.53:53"),
+            (Kind::Added, Risk::Medium, "trust", "/etc/own.pem"),
+            (Kind::Widened, Risk::Medium, "until", "the job's end"),
+        ]
+    );
+}
