@@ -27,7 +27,6 @@ mod transcript;
 
 pub use decide::Terms;
 pub use entry::{RULES, TOLD, takes};
-pub use names::NameServer;
 pub use requests::Speaker;
 
 use crate::caller::Caller;
@@ -129,6 +128,8 @@ impl Net {
     /// When this process's own network cannot be looked at, or told from the job's.
     pub fn new(setting: Setting) -> io::Result<Self> {
         let Setting { mut terms, upstream, reader, walled, connections, budget, blind, speaker, may_end } = setting;
+        // Who cannot ask about connections cannot have them ended either.
+        let keeps = may_end && (blind.is_some() || !accounts::may_cut()?);
         let mut routes = Interfaces::open()?;
         terms.guard = Guard::new(routes.addresses()?);
         let terms = Arc::new(terms);
@@ -152,7 +153,7 @@ impl Net {
             looked: Instant::now(),
             is_over: false,
             kept: Vec::new(),
-            keeps: may_end && !accounts::may_cut()?,
+            keeps,
         })
     }
 

@@ -84,8 +84,9 @@ impl Net {
             Ok(facts) => Ok((number, object, facts)),
             Err(e) => {
                 self.hands.let_go(object);
-                let is_none = e.raw_os_error() == Some(libc::ENOTSOCK);
-                Err(if is_none { CallerError::Errno(libc::ENOTSOCK) } else { CallerError::Own(e) })
+                // What is open for its path alone is nothing to such calls.
+                let of_call = e.raw_os_error().filter(|errno| matches!(*errno, libc::ENOTSOCK | libc::EBADF));
+                Err(of_call.map_or(CallerError::Own(e), CallerError::Errno))
             }
         }
     }

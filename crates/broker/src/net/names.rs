@@ -40,7 +40,7 @@ pub(super) struct Names {
 
 /// A thread that answers, until it is told to stop.
 #[derive(Debug)]
-pub struct NameServer {
+struct NameServer {
     stop: Arc<OwnedFd>,
     thread: JoinHandle<()>,
 }

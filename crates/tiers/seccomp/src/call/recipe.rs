@@ -120,6 +120,10 @@ fn check(policy: &Policy) -> Result<(), SandboxError> {
             named("net.allow", policy.network.allow.first().map(|host| &host.source)),
             "it has no network namespace of its own",
         ),
+        (
+            named("fetch", policy.fetch.first().map(|fetch| &fetch.source)),
+            "it has no directory for files: hand it the bytes",
+        ),
         (set.map(|(key, source)| (key, source.to_string())), "it has its caller's memory, and so its environment"),
         (
             named("limits.processes", (limits.processes.get() != 1).then_some(&limits.processes.source)),

@@ -108,6 +108,10 @@ fn all_unmet(policy: &Policy, facts: &Facts, filter: &FilterPlan) -> Vec<Unmet> 
         let why = "the process stays in the network that it is in".to_owned();
         add(Layer::NetworkNamespace, "net.loopback".to_owned(), why, &network.loopback.source);
     }
+    if let Some(fetch) = policy.fetch.first() {
+        let why = "the process runs already: it fetches by itself, before this".to_owned();
+        add(Layer::MountNamespace, format!("fetch = `{}`", fetch.to), why, &fetch.source);
+    }
     if let Some(host) = network.allow.first() {
         let why = "nobody connects for the process".to_owned();
         add(Layer::NetworkNamespace, format!("net.allow = `{}`", host.rule), why, &host.source);
