@@ -41,7 +41,7 @@ fn what_a_function_cannot_have_is_refused_and_named_with_its_line() {
         ("[files]\nread = [{ path = \"/srv\", at = \"/elsewhere\" }]", "files.read"),
         ("[files]\ndevices = [\"/dev/kvm\"]", "files.devices"),
         ("[net]\nloopback = true", "net.loopback"),
-        ("[[fetch]]\nurl = \"https://a.example/f\"\nto = \"f\"\nmax-bytes = 1", "fetch"),
+        ("# once\n[[fetch]]\nurl = \"https://a.example/f\"\nto = \"f\"\nmax-bytes = 1", "fetch"),
         ("[net]\nallow = [\"a.example:80\"]", "net.allow"),
         ("[environment]\nset = { A = \"b\" }", "environment.set: A"),
         ("[environment]\npass = [\"A\"]", "environment.pass: A"),

@@ -14,6 +14,8 @@ const EACH: usize = 2;
 const ALL: usize = 8;
 /// New ones are made when nothing has been asked for so long: calls that follow each other at once need the processor more.
 const QUIET: Duration = Duration::from_millis(1);
+/// How long a call may be on its way that found none.
+const ON_ITS_WAY: Duration = Duration::from_millis(50);
 /// Or when that has not happened for so long.
 const LATEST: Duration = Duration::from_millis(5);
 
@@ -28,8 +30,8 @@ pub(crate) struct Kept {
     pub(crate) ruleset: Option<OwnedFd>,
     /// The spawner's end of the handover.
     pub(crate) over: OwnedFd,
-    /// Those that were handed over, as far as it is not known that they were taken.
-    waiting: Vec<i32>,
+    /// Those that were handed over, and when, as far as it is not known that they were taken.
+    waiting: Vec<(i32, Instant)>,
     /// Whether there should be more.
     wanted: bool,
 }
@@ -48,7 +50,7 @@ impl Kept {
     /// Hands over the caller's ends of what belongs to the process `pid`.
     pub(crate) fn hand_over(&mut self, pid: i32, ends: [BorrowedFd<'_>; 3]) -> io::Result<()> {
         lazaret_sys::descriptor::send(self.over.as_fd(), b"p", &ends)?;
-        self.waiting.push(pid);
+        self.waiting.push((pid, Instant::now()));
         self.wanted = self.waiting.len() < EACH;
         Ok(())
     }
@@ -71,7 +73,8 @@ impl Ahead {
     /// A call of `function` found none: none waits any more.
     pub(crate) fn found_none(&mut self, function: u64) {
         if let Some(kept) = self.kept.iter_mut().find(|kept| kept.function == function) {
-            kept.waiting.clear();
+            // But one that was handed over while the call was on its way, which waits still.
+            kept.waiting.retain(|(_, since)| since.elapsed() < ON_ITS_WAY);
             kept.wanted = true;
         }
         self.postpone();
@@ -80,7 +83,7 @@ impl Ahead {
     /// The process `pid` has ended; `unused`: without a call.
     pub(crate) fn ended(&mut self, pid: i32, unused: bool) {
         for kept in &mut self.kept {
-            if let Some(at) = kept.waiting.iter().position(|waiting| *waiting == pid) {
+            if let Some(at) = kept.waiting.iter().position(|(waiting, _)| *waiting == pid) {
                 kept.waiting.remove(at);
                 // A function that nobody calls is given no new one.
                 kept.wanted = !unused;
