@@ -17,6 +17,7 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::server::{Acceptor, NoServerSessionStorage, ResolvesServerCertUsingSni};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -189,9 +190,17 @@ fn ended(served: hyper::Result<()>) -> Result<(), Nothing> {
         Err(e) if e.is_parse() => Err(Nothing::Refused(format!("it is no request of HTTP: {}", causes(&e)))),
         Err(e) if e.is_timeout() => Err(Nothing::Left),
         Err(e) if e.is_incomplete_message() || e.is_canceled() || e.is_closed() => Err(Nothing::Left),
-        // The job closed it first, when all was said.
-        Err(e) if e.is_shutdown() => Err(Nothing::Left),
+        // The job closed it first, when all was said: with TLS, many clients do so without saying it (RFC 8446, 6.1).
+        Err(e) if e.is_shutdown() || is_closed(&e) => Err(Nothing::Left),
         Err(e) => Err(Nothing::Broke(format!("the job's connection: {}", causes(&e)))),
         Ok(()) => Ok(()),
     }
+}
+
+/// Whether it broke because the job closed the connection, or gave it up.
+fn is_closed(error: &hyper::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected, UnexpectedEof};
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let kinds = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
+    kinds.into_iter().any(|kind| matches!(kind, BrokenPipe | ConnectionReset | NotConnected | UnexpectedEof))
 }
