@@ -200,7 +200,9 @@ fn ended(served: hyper::Result<()>) -> Result<(), Nothing> {
 /// Whether it broke because the job closed the connection, or gave it up.
 fn is_closed(error: &hyper::Error) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionReset, NotConnected, UnexpectedEof};
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    let kinds = causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
-    kinds.into_iter().any(|kind| matches!(kind, BrokenPipe | ConnectionReset | NotConnected | UnexpectedEof))
+    let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.any(|cause| {
+        let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        matches!(kind, Some(BrokenPipe | ConnectionReset | NotConnected | UnexpectedEof))
+    })
 }
