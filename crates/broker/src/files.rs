@@ -74,7 +74,7 @@ pub use root::{Access, Root, RootError};
 
 use crate::caller::{Caller, CallerError, Reply};
 use act::{Act, Done};
-use lazaret_filter::{Arch, Call, table};
+use lazaret_filter::{Action, Arch, Call, table};
 use lazaret_inspect::Reader;
 use memory::Remote;
 use refusal::Stop;
@@ -179,6 +179,25 @@ pub fn calls() -> impl Iterator<Item = &'static str> {
     lazaret_inspect::path_calls().filter(|name| *name != "chdir").chain(request::ON_DESCRIPTORS.iter().copied())
 }
 
+const EPERM: u16 = 1;
+const ENOSYS: u16 = 38;
+
+/// Rules behind those of every policy whose files are brokered, so that none prevails over them.
+///
+/// Rings (io_uring(7)) open files past every filter. Another tree of mounts would be walked as the job arranged it; a
+/// process is made by a call whose flags are in its registers. Who is asked for a page of a job's memory and does not
+/// answer (userfaultfd(2)) holds the supervisor up.
+pub const RULES: &[(&str, Action)] = &[
+    ("io_uring_setup", Action::Refuse(EPERM)),
+    ("io_uring_enter", Action::Refuse(EPERM)),
+    ("io_uring_register", Action::Refuse(EPERM)),
+    ("userfaultfd", Action::Refuse(EPERM)),
+    ("setns", Action::Refuse(EPERM)),
+    ("unshare(flags & 0x10020000 != 0)", Action::Refuse(EPERM)),
+    ("clone(flags & 0x10020000 != 0)", Action::Refuse(EPERM)),
+    ("clone3", Action::Errno(ENOSYS)),
+];
+
 impl Files {
     /// Files as `setting` says.
     ///
@@ -219,6 +238,11 @@ impl Files {
         Ok(())
     }
 
+    /// Has nothing be executed from now on.
+    pub fn refuse_execution(&mut self) {
+        self.exec = Exec::Refused;
+    }
+
     /// Makes `call`, in which `caller` waits.
     ///
     /// # Errors
@@ -242,6 +266,7 @@ impl Files {
             walker: Walker::new(&self.roots, caller, self.processes),
             exec: self.exec,
             processes: self.processes,
+            sees_like_the_job: self.identity == Identity::Own,
         };
         let done = match self.identity.make(|| act.make(&request)) {
             Ok(done) => done,
@@ -264,6 +289,8 @@ impl Files {
         let (errno, refused) = match stop {
             Stop::Errno(errno) => (errno, None),
             Stop::Caller(CallerError::Gone) => return Err(FilesError::Gone),
+            // As where there is no memory.
+            Stop::Caller(CallerError::Late) => (libc::EFAULT, None),
             Stop::Caller(source) => return Err(FilesError::Caller { call, source }),
             Stop::Refused { why, at } => {
                 let written = request.and_then(|request| request.paths().next()).map(|at| at.path.clone());

@@ -63,6 +63,13 @@ extern "C" {
 int lazaret_input_complete(void);
 
 /*
+ * Says, within a job of Lazaret's, that its work begins: that it is about to look at what nobody vouches for. Of the files that
+ * its policy gives it only those are left that [phase.work] names, for every thread and process; what is open stays open.
+ * Returns 1 when there is a supervisor who saw to it, otherwise 0.
+ */
+int lazaret_work_begins(void);
+
+/*
  * Locks the process down.
  *
  * policy      the name of a built-in policy, such as "compute", or, with a slash in it, the path of a TOML file, such as

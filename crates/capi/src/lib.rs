@@ -87,6 +87,12 @@ pub extern "C" fn lazaret_input_complete() -> c_int {
 }
 
 /// See `lazaret.h`.
+#[unsafe(no_mangle)]
+pub extern "C" fn lazaret_work_begins() -> c_int {
+    c_int::from(lazaret_seccomp::work_begins())
+}
+
+/// See `lazaret.h`.
 ///
 /// # Safety
 ///

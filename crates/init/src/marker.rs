@@ -15,3 +15,5 @@ pub const CONSTRUCTOR: u64 = 2;
 pub const UNDERSTOOD: i32 = 76;
 /// The third argument: the job's input is complete. A program says so by itself.
 pub const INPUT_COMPLETE: u64 = 3;
+/// The third argument: the job's work begins. A program says so by itself.
+pub const WORK: u64 = 4;

@@ -51,11 +51,13 @@ pub struct Looker {
     files: Files,
     left: Duration,
     reads_memory: bool,
+    /// Whether a thread that waits can be stopped: one whose wait only ends by being killed cannot.
+    stops: bool,
 }
 
 impl Default for Looker {
     fn default() -> Self {
-        Self { files: Files::default(), left: LOOKS, reads_memory: true }
+        Self { files: Files::default(), left: LOOKS, reads_memory: true, stops: true }
     }
 }
 
@@ -77,6 +79,12 @@ impl Looker {
     #[must_use]
     pub fn of_copy(filter: &Filter) -> Self {
         Self { files: Files::of_copy(), ..Self::new(filter) }
+    }
+
+    /// The same, for a listener whose calls no signal disturbs (`SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`).
+    #[must_use]
+    pub fn of_undisturbed(self) -> Self {
+        Self { stops: false, ..self }
     }
 
     /// Looks at the thread whose `call` was received from `listener` as `notification`, and is refused whatever is seen.
@@ -108,10 +116,10 @@ impl Looker {
         call: &Call,
     ) -> Result<Sight, &'static str> {
         let listener = listener.try_clone_to_owned().map_err(|_full| "there is no descriptor left for a look")?;
-        let (notification, call, files) = (*notification, *call, self.files.clone());
+        let (notification, call, files, stops) = (*notification, *call, self.files.clone(), self.stops);
         let (send, receive) = mpsc::sync_channel(1);
         let look = move || {
-            let sight = see(&listener, &notification, &call, &files);
+            let sight = see(&listener, &notification, &call, &files, stops);
             // Who no longer waits for it does not need it.
             drop(send.send(sight));
         };
@@ -126,7 +134,7 @@ impl Looker {
     }
 }
 
-fn see(listener: &OwnedFd, notification: &Notification, call: &Call, files: &Files) -> Sight {
+fn see(listener: &OwnedFd, notification: &Notification, call: &Call, files: &Files, stops: bool) -> Sight {
     let thread = Thread::new(listener.as_fd(), notification);
     let Ok(arguments) = text::arguments(&thread, call) else {
         return Sight::of_registers(call, "the thread was gone before it could be looked at");
@@ -142,7 +150,8 @@ fn see(listener: &OwnedFd, notification: &Notification, call: &Call, files: &Fil
         return Sight::of_registers(call, "the thread was gone before it could be looked at");
     }
     let instruction = notification.instruction_pointer;
-    let stopped = stopped(&thread, instruction, |registers| copy_stack(&thread, &maps, registers.stack));
+    let stop = || stopped(&thread, instruction, |registers| copy_stack(&thread, &maps, registers.stack));
+    let stopped = if stops { stop() } else { None };
     let (registers, stack) = match stopped {
         Some((registers, stack)) => (registers, stack),
         None => {

@@ -93,6 +93,16 @@ pub enum PlanError {
         /// What can be done.
         fix: &'static str,
     },
+    /// The job's calls on files cannot be made for it, or not as the policy has its phases.
+    #[error("the job's files ({asked_by}) cannot be had: {problem}")]
+    Files {
+        /// Where the policy asks for it.
+        asked_by: Source,
+        /// Why not.
+        problem: String,
+        /// What can be done.
+        fix: &'static str,
+    },
     /// A layer that the policy requires by name does not hold.
     #[error("what the policy requires does not hold: {}", list(.0))]
     Required(Vec<Missing>),
@@ -162,7 +172,7 @@ impl PlanError {
             Self::Unmet { .. } => "use the tier that has it (`--tier jail`), or take it out of the policy".to_owned(),
             Self::AfterStart { fix, .. } => fix.clone(),
             Self::Fetch { .. } => "change `max-bytes` or `disk`, or take it out: [remove] fetch = [\"NAME\"]".to_owned(),
-            Self::Network { fix, .. } => (*fix).to_owned(),
+            Self::Network { fix, .. } | Self::Files { fix, .. } => (*fix).to_owned(),
             Self::Required(missing) => {
                 let fixes: Vec<&str> = missing.iter().map(|m| m.fix.as_str()).collect();
                 fixes.join("; ")

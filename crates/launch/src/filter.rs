@@ -10,7 +10,7 @@ use crate::error::PlanError;
 use crate::observe::{Observe, Watching};
 use crate::refusals::{Bound, Rules};
 use crate::start::{self, AfterStart};
-use lazaret_broker::net;
+use lazaret_broker::{files, net};
 use lazaret_filter::{Action, Arch, Backend, Call, CompileError, Filter, Rule, RuleCost, Watch, table};
 use lazaret_policy::{Brokered, CallAction, Source, SystemCalls};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -79,7 +79,7 @@ impl FilterPlan {
             exec::spare_what_is_logged(&mut filter, token)?;
         }
         let after_start = AfterStart::new(&calls.refuse_after_start, token)?;
-        if after_start.is_some() || calls.brokered.input_complete {
+        if after_start.is_some() || calls.brokered.input_complete || calls.brokered.files {
             let (rule, action) = start::marker_rule()?;
             filter.push(rule, action);
         }
@@ -87,7 +87,7 @@ impl FilterPlan {
         let arch = Arch::native()
             .ok_or_else(|| PlanError::Filter { problem: "there is no table for this architecture".to_owned() })?;
         // Where nobody listens no plan is made with these: see `start::descriptor`.
-        let beside = beside(after_start.as_ref(), calls.brokered)?;
+        let beside = beside(after_start.as_ref(), calls.brokered, token)?;
         let compiled = match beside.as_ref().filter(|_| supervised) {
             Some(beside) => Watch::Unless(beside).compile(&filter, arch),
             None => filter.compile(arch, backend),
@@ -176,11 +176,10 @@ pub(crate) fn rules(calls: &SystemCalls, own: OwnRules, file_size: Option<u64>) 
         let parsed = Rule::parse(rule).map_err(|e| PlanError::Filter { problem: format!("`{rule}`: {e}") })?;
         filter.push(parsed, *action);
     }
-    if calls.brokered.network {
-        for (rule, action) in net::RULES {
-            let parsed = Rule::parse(rule).map_err(|e| PlanError::Filter { problem: format!("`{rule}`: {e}") })?;
-            filter.push(parsed, *action);
-        }
+    let of_network = net::RULES.iter().filter(|_| calls.brokered.network);
+    for (rule, action) in of_network.chain(files::RULES.iter().filter(|_| calls.brokered.files)) {
+        let parsed = Rule::parse(rule).map_err(|e| PlanError::Filter { problem: format!("`{rule}`: {e}") })?;
+        filter.push(parsed, *action);
     }
     let beyond = filter.rules().len();
     for rule in file_size.map(rules_of_bound).into_iter().flatten() {
@@ -194,7 +193,8 @@ pub(crate) fn rules(calls: &SystemCalls, own: OwnRules, file_size: Option<u64>) 
 }
 
 /// What is put to the supervisor although the policy permits it: what is refused `after` the start, and what it makes itself.
-fn beside(after: Option<&AfterStart>, brokered: Brokered) -> Result<Option<Filter>, PlanError> {
+/// The calls of the launch that hold `token` are not.
+fn beside(after: Option<&AfterStart>, brokered: Brokered, token: u64) -> Result<Option<Filter>, PlanError> {
     if after.is_none() && brokered.is_nothing() {
         return Ok(None);
     }
@@ -205,9 +205,11 @@ fn beside(after: Option<&AfterStart>, brokered: Brokered) -> Result<Option<Filte
         Some(after) => after.filter.clone(),
         None => clone3().map_err(problem)?,
     };
-    for call in net::TOLD.iter().filter(|_| brokered.network) {
+    let of_files = files::calls().filter(|_| brokered.files);
+    for call in net::TOLD.iter().copied().filter(|_| brokered.network).chain(of_files) {
         filter.push(Rule::parse(call).map_err(problem)?, Action::Log);
     }
+    exec::free(&mut filter, token)?;
     Ok(Some(filter))
 }
 
@@ -283,6 +285,17 @@ impl FilterPlan {
             is_harmless_copy: false,
             watching: self.watching(),
         }
+    }
+
+    /// What the supervisor makes for the job.
+    pub fn brokered(&self) -> Brokered {
+        self.brokered
+    }
+
+    /// Whether no signal but one that kills disturbs a call that the supervisor has taken: one that it made for the job would
+    /// be made twice.
+    pub fn is_undisturbed(&self) -> bool {
+        self.supervised && self.brokered.files
     }
 
     /// Whether there are calls for which the kernel itself kills, so that nobody learns of the call.

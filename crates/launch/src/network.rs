@@ -4,6 +4,7 @@ mod mounts;
 mod pointless;
 mod trust;
 
+pub(crate) use mounts::may_wait;
 pub use trust::{BUNDLES, NAME as CERTIFICATES};
 pub(crate) use trust::{authorities, variables};
 
@@ -173,7 +174,7 @@ impl NetworkPlan {
     pub fn begin(&self) -> Result<Begun, RunError> {
         let own = |what| move |source| RunError::Resource { what, source };
         let upstream = name_servers(self.name_servers.as_deref())?;
-        let may_wait = mounts::may_wait(&self.shown).map_err(own("look at this host's mounts"))?;
+        let may_wait = may_wait(&self.shown).map_err(own("look at this host's mounts"))?;
         let reader = if may_wait { Reader::default() } else { Reader::of_memory_that_is_there() };
         let (speaker, certificates) = match self.requests.is_empty() {
             true => (None, None),

@@ -1,10 +1,10 @@
 //! Answers and records the calls that the filter does not let through.
 
+use crate::hands::Hands;
 use crate::observe::{Observed, Watching};
 use crate::program::Program;
 use crate::sights::Sights;
 use crate::start::{self, AfterStart, Phase, Told};
-use lazaret_broker::net::{self, Net};
 use lazaret_filter::{Action, Arch, Call, Decision, Filter, Reason, groups, table};
 use lazaret_init::marker;
 use lazaret_policy::{Brokered, Refusal, Source, Verdict};
@@ -145,17 +145,12 @@ impl Refusals {
         Self { phase: Phase::of(program.begins), ..Self::default() }
     }
 
-    /// Takes one waiting call and answers it. What is permitted and brokered is made by `net`; without one it fails.
+    /// Takes one waiting call and answers it. What is permitted and brokered is made by `hands`; without any it fails.
     ///
     /// # Errors
     ///
     /// When the kernel does not take the answer.
-    pub fn answer_next(
-        &mut self,
-        listener: BorrowedFd<'_>,
-        rules: &Rules<'_>,
-        net: Option<&mut Net>,
-    ) -> io::Result<()> {
+    pub fn answer_next(&mut self, listener: BorrowedFd<'_>, rules: &Rules<'_>, hands: &mut Hands) -> io::Result<()> {
         let notification = match seccomp::receive(listener) {
             Ok(Some(notification)) => notification,
             Ok(None) => return Ok(()),
@@ -164,9 +159,15 @@ impl Refusals {
         };
         let call = Call { audit_arch: notification.arch, nr: notification.number, args: notification.args };
         if rules.brokered.input_complete && start::says_input_complete(&call) {
-            if let Some(net) = net {
+            if let Some(net) = &mut hands.net {
                 net.complete_input(listener)?;
             }
+            return seccomp::answer(listener, notification.id, Answer::Errno(marker::UNDERSTOOD));
+        }
+        if start::says_work_begins(&call)
+            && let Some(files) = hands.files.as_mut().filter(|files| files.has_phases())
+        {
+            files.enter_work(listener, &notification)?;
             return seccomp::answer(listener, notification.id, Answer::Errno(marker::UNDERSTOOD));
         }
         if rules.after_start.is_some() && self.phase.is_told(&call) {
@@ -208,12 +209,8 @@ impl Refusals {
                 return Ok(());
             }
         }
-        let name = call_name(&notification);
-        if answer == Answer::Continue && rules.brokered.network && net::takes(&name, &notification.args) {
-            return match net {
-                Some(net) => net.make(listener, &notification, &name),
-                None => seccomp::answer(listener, notification.id, Answer::Errno(EPERM.into())),
-            };
+        if answer == Answer::Continue {
+            return hands.make(listener, &notification, rules.brokered);
         }
         seccomp::answer(listener, notification.id, answer)
     }

@@ -110,6 +110,7 @@ pub fn finish(
         refusals_dropped: watched.refusals.dropped,
         fetched: account.fetched,
         network: watched.network.map(|network| network.report),
+        files: watched.files,
         path_refusals: None,
         rollout: lazaret_policy::RolloutReport::None,
         notes,

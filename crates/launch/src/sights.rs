@@ -65,8 +65,10 @@ impl Sights {
         rules: &Rules<'_>,
         refusal: Option<usize>,
     ) -> bool {
-        let looker = self.looker.get_or_insert_with(|| {
-            if rules.is_harmless_copy { Looker::of_copy(rules.filter) } else { Looker::new(rules.filter) }
+        let looker = self.looker.get_or_insert_with(|| match (rules.is_harmless_copy, rules.brokered.files) {
+            (true, _) => Looker::of_copy(rules.filter),
+            (false, true) => Looker::new(rules.filter).of_undisturbed(),
+            (false, false) => Looker::new(rules.filter),
         });
         let sight = looker.look(listener, notification, &call);
         self.seen.push(Seen { refusal, call: written, decision, sight });

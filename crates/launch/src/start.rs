@@ -161,6 +161,16 @@ pub(crate) fn says_input_complete(call: &Call) -> bool {
     is_marker(call) && call.args[2] == marker::INPUT_COMPLETE
 }
 
+/// Whether by `call` the job says that its work begins.
+pub(crate) fn says_work_begins(call: &Call) -> bool {
+    is_marker(call) && call.args[2] == marker::WORK
+}
+
+/// Says, within a job, that its work begins: see [`lazaret_sys::phase::tell`].
+pub fn work_begins() -> bool {
+    lazaret_sys::phase::tell([marker::FIRST, marker::SECOND, marker::WORK], marker::UNDERSTOOD)
+}
+
 /// Says, within a job, that it has all of its input: see [`lazaret_sys::phase::tell`].
 pub fn input_complete() -> bool {
     lazaret_sys::phase::tell([marker::FIRST, marker::SECOND, marker::INPUT_COMPLETE], marker::UNDERSTOOD)

@@ -2,11 +2,12 @@
 
 use crate::cancel::Cancel;
 use crate::error::RunError;
+use crate::hands::Hands;
 use crate::refusals::Refusals;
 use crate::running::{Boundary, Running, Terms};
 use crate::streams::{Incoming, Sink};
 use lazaret_broker::net::{self, Net};
-use lazaret_policy::{LimitKey, Verdict};
+use lazaret_policy::{FilesReport, LimitKey, Verdict};
 use lazaret_sys::wait::Ended;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open};
@@ -34,6 +35,8 @@ pub struct Watched {
     pub refusals: Refusals,
     /// What came of the job's network, if it has one.
     pub network: Option<net::Ended>,
+    /// What came of its calls on files, if these were made for it.
+    pub files: Option<FilesReport>,
     /// How process 1 ended.
     pub init: Option<Ended>,
     /// When it was all over.
@@ -46,7 +49,7 @@ const PASS_ON: Duration = Duration::from_secs(10);
 const PASS_ON_CANCELLED: Duration = Duration::from_millis(500);
 
 /// Watches `running` until every process of it is dead. `processors` is how many can run it at once; `begun` is called
-/// when its command has begun. `net` is its network, if it has one.
+/// when its command has begun. `hands` make what calls are made for it.
 ///
 /// # Errors
 ///
@@ -58,10 +61,10 @@ pub fn watch<B: Boundary>(
     sink: &Sink<'_>,
     processors: u32,
     begun: impl FnOnce(),
-    net: Option<Net>,
+    hands: Hands,
 ) -> Result<Watched, RunError> {
     let refusals = Refusals::of(terms.program);
-    let mut watcher = Watcher { terms: *terms, boundary, sink, processors, stop: None, refusals, net };
+    let mut watcher = Watcher { terms: *terms, boundary, sink, processors, stop: None, refusals, hands };
     let handed = watcher.until_handed_over(running)?;
     begun();
     if handed {
@@ -84,11 +87,12 @@ pub fn watch<B: Boundary>(
         Some(failure) if watcher.stop.is_none() => Err(failure),
         _ => {
             let began = running.begun.unwrap_or(running.launched);
-            let network = watcher.net.map(|net| net.finish(began, watcher.stop.is_some()));
+            let network = watcher.hands.net.map(|net| net.finish(began, watcher.stop.is_some()));
+            let files = watcher.hands.files.map(|files| files.finish(began));
             let passed =
                 network.as_ref().and_then(|ended| ended.reached.iter().find(|key| **key != LimitKey::NetConnections));
             watcher.stop = watcher.stop.or(passed.map(|key| Stop::Limit(*key)));
-            Ok(Watched { stop: watcher.stop, refusals: watcher.refusals, network, init, ended })
+            Ok(Watched { stop: watcher.stop, refusals: watcher.refusals, network, files, init, ended })
         }
     }
 }
@@ -100,7 +104,7 @@ struct Watcher<'a, B> {
     processors: u32,
     stop: Option<Stop>,
     refusals: Refusals,
-    net: Option<Net>,
+    hands: Hands,
 }
 
 impl<'a, B: Boundary> Watcher<'a, B> {
@@ -154,7 +158,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
             }
         };
         self.boundary.begin(running);
-        if let Some(net) = &mut self.net {
+        if let Some(net) = &mut self.hands.net {
             let [.., questions, streams, requests] = &mut running.handed;
             let own = |what| move |source| RunError::Resource { what, source };
             if let (Some(questions), Some(streams)) = (questions.take(), streams.take()) {
@@ -167,7 +171,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
         let mut cpu_check = self.next_cpu_check(running, Instant::now());
         loop {
             let mut next = self.deadline(running).min(self.boundary.due());
-            for due in [cpu_check, self.net.as_ref().and_then(Net::due)].into_iter().flatten() {
+            for due in [cpu_check, self.hands.net.as_ref().and_then(Net::due)].into_iter().flatten() {
                 next = next.min(due);
             }
             let ended = self.turn(running, next)?;
@@ -193,7 +197,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
             if now >= self.boundary.due() {
                 self.look(running, false);
             }
-            if self.net.as_ref().and_then(Net::due).is_some_and(|due| now >= due) {
+            if self.hands.net.as_ref().and_then(Net::due).is_some_and(|due| now >= due) {
                 self.advance_net(running)?;
             }
         }
@@ -226,7 +230,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
         }
         let (stdout, stderr, stdin) = self.readers();
         let stopped = self.stop.is_some();
-        let connecting = self.net.as_ref().filter(|_| !stopped).into_iter().flat_map(Net::interests);
+        let connecting = self.hands.net.as_ref().filter(|_| !stopped).into_iter().flat_map(Net::interests);
         let mut interests: Vec<(Event, BorrowedFd<'_>, PollFlags)> = Vec::with_capacity(8);
         interests.extend(running.shell.init.as_ref().map(|process| (Event::Process, process.as_fd(), PollFlags::IN)));
         interests.extend(self.cancels().map(|cancel| (Event::Cancel, cancel.descriptor(), PollFlags::IN)));
@@ -236,7 +240,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
         interests
             .extend(self.boundary.interest().filter(|_| !stopped).map(|writes| (Event::Writes, writes, PollFlags::IN)));
         interests.extend(connecting.map(|socket| (Event::Net, socket, PollFlags::OUT)));
-        let news = self.net.as_ref().filter(|_| !stopped).into_iter().flat_map(Net::news);
+        let news = self.hands.net.as_ref().filter(|_| !stopped).into_iter().flat_map(Net::news);
         interests.extend(news.map(|news| (Event::News, news, PollFlags::IN)));
         let streams = &running.streams;
         if !stopped {
@@ -265,7 +269,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
                     let listener = running.handed[3].as_ref().map(AsFd::as_fd);
                     if let Some(listener) = listener {
                         let rules = self.terms.filter.rules();
-                        let answered = self.refusals.answer_next(listener, &rules, self.net.as_mut());
+                        let answered = self.refusals.answer_next(listener, &rules, &mut self.hands);
                         answered
                             .map_err(|source| RunError::Resource { what: "answer a system call of the job", source })?;
                     }
@@ -293,7 +297,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
 
     /// Answers calls of the job that waited for their connections.
     fn advance_net(&mut self, running: &Running) -> Result<(), RunError> {
-        let (Some(net), Some(listener)) = (&mut self.net, &running.handed[3]) else { return Ok(()) };
+        let (Some(net), Some(listener)) = (&mut self.hands.net, &running.handed[3]) else { return Ok(()) };
         let advanced = net.advance(listener.as_fd());
         let passed = advanced.map_err(|source| RunError::Resource { what: "see to the job's network", source })?;
         if let Some(key) = passed {

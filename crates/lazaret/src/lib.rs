@@ -96,5 +96,5 @@ pub use lazaret_seccomp::call::{
 };
 pub use lazaret_seccomp::lockdown::{Finding, LockdownError, LockdownReport, Severity, Unmet};
 pub use load::{Change, change, check_host, check_url, policy_file, policy_text, profile, profiles};
-pub use lock::{input_complete, lockdown, lockdown_preflight, lockdown_strict};
+pub use lock::{input_complete, lockdown, lockdown_preflight, lockdown_strict, work_begins};
 pub use report::Report;

@@ -53,3 +53,11 @@ pub fn lockdown_preflight(policy: &Policy) -> Result<LockdownReport, LockdownErr
 pub fn input_complete() -> bool {
     lazaret_launch::start::input_complete()
 }
+
+/// Says, within a job, that its work begins: that it is about to look at what nobody vouches for. Of the files that its policy
+/// gives it only those are left that `[phase.work]` names. Returns whether there is a supervisor who saw to it.
+///
+/// When this returns `true`, no thread or process of the job can open any other. What is open stays open.
+pub fn work_begins() -> bool {
+    lazaret_launch::start::work_begins()
+}

@@ -54,6 +54,7 @@ mod job;
 mod layer;
 mod limits;
 mod load;
+mod phase;
 mod policy;
 pub mod profiles;
 mod quantity;
@@ -69,9 +70,10 @@ pub use job::{FileName, FileNameError, Input, InputFrom, Job, JobError, Output, 
 pub use layer::{Layer, Mode, Tier, UnknownName};
 pub use limits::{LimitKey, Limits};
 pub use load::{Loader, RuleCheck, RuleProblem};
+pub use phase::{Begins, FilePhases, Work};
 pub use policy::{
-    Bind, Brokered, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, Fetch, Files, HostRule, Network, Policy,
-    ProcView, Root, SystemCalls, Until,
+    Bind, Brokered, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, Fetch, Files, FilesMode, HostRule, Network,
+    Outside, Policy, ProcView, Root, SystemCalls, Until,
 };
 pub use quantity::{
     Bytes, ConnectionLimit, CountLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit,
@@ -79,9 +81,9 @@ pub use quantity::{
 };
 pub use report::{
     ArgumentText, CallPhase, Change, ChangeKind, Connection, ConnectionOutcome, Control, Explanation, FetchReport,
-    FrameText, GroupText, Holding, NameReport, NetworkAct, NetworkRefusal, NetworkReport, OutputReport, PathCause,
-    PathRefusal, Phases, Refusal, Report, ReportVersion, RequestReport, StepTime, StreamReport, Streams, ThreadText,
-    Usage,
+    FileRefusal, FilesReport, FrameText, GroupText, Holding, NameReport, NetworkAct, NetworkRefusal, NetworkReport,
+    OutputReport, PathCause, PathRefusal, Phases, Refusal, Report, ReportVersion, RequestReport, StepTime,
+    StreamReport, Streams, ThreadText, Usage, WorkReport,
 };
 pub use rollout::{
     Arm, KeyHash, KeyRule, Old, PathAccess, PathNeed, Rollout, RolloutReport, Shadow, Share, ShareError, Trial,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::job::FileName;
 use crate::layer::{Layer, Tier};
 use crate::limits::Limits;
+use crate::phase::FilePhases;
 use crate::quantity::FileSizeLimit;
 use crate::rollout::Rollout;
 use crate::source::Sourced;
@@ -29,6 +30,9 @@ pub struct Policy {
     pub require: Vec<Sourced<Layer>>,
     /// Files, devices and file systems.
     pub files: Files,
+    /// What of the files is left when the job's work begins. `None`: all, to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phases: Option<FilePhases>,
     /// The network, as far as the jail has one.
     pub network: Network,
     /// Files that are fetched for the job before it starts, each name once.
@@ -88,6 +92,66 @@ pub struct Files {
     pub fonts: Sourced<bool>,
     /// The locale. Its variable is in the environment and its files among `read`.
     pub locale: Sourced<String>,
+    /// Who makes the calls that name files. `None`: the policy does not say, and the job makes them itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Sourced<FilesMode>>,
+    /// What the job is told of files that it may not use, where its calls are made for it. `None`: that there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Sourced<Outside>>,
+}
+
+impl Files {
+    /// Whether the supervisor makes the calls that name files.
+    pub fn are_brokered(&self) -> bool {
+        self.mode.as_ref().is_some_and(|mode| mode.value == FilesMode::Brokered)
+    }
+}
+
+/// Who makes a job's calls that name files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FilesMode {
+    /// The job: mounts and Landlock hold what it names.
+    Direct,
+    /// The supervisor, which looks at each path and opens it beneath what the policy names; mounts and Landlock hold the
+    /// job's process as well.
+    Brokered,
+}
+
+impl FilesMode {
+    /// Every mode.
+    pub const ALL: &[Self] = &[Self::Direct, Self::Brokered];
+
+    /// The name in policies.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Brokered => "brokered",
+        }
+    }
+}
+
+/// What a job is told of files outside of what it may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outside {
+    /// That there are none: `ENOENT`.
+    Absent,
+    /// That it may not use them, whether they are there or not: `EACCES`.
+    Refused,
+}
+
+impl Outside {
+    /// Every answer.
+    pub const ALL: &[Self] = &[Self::Absent, Self::Refused];
+
+    /// The name in policies.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// What lies at the jail's `/`.
@@ -311,6 +375,8 @@ pub struct Brokered {
     pub network: bool,
     /// The call by which the job says that its input is complete, where something ends then.
     pub input_complete: bool,
+    /// Those that name files, where the policy has them brokered.
+    pub files: bool,
 }
 
 impl Brokered {

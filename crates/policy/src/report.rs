@@ -1,8 +1,10 @@
 mod fetch;
+mod files;
 mod network;
 mod refusal;
 
 pub use fetch::FetchReport;
+pub use files::{FileRefusal, FilesReport, WorkReport};
 pub use network::{
     Connection, ConnectionOutcome, NameReport, NetworkAct, NetworkRefusal, NetworkReport, RequestReport,
 };
@@ -73,6 +75,9 @@ pub struct Report {
     /// What the job did by its network. Null: the policy gives it none.
     #[serde(default)]
     pub network: Option<NetworkReport>,
+    /// What became of the job's calls on files, where the supervisor makes them. Null: the job made them itself.
+    #[serde(default)]
+    pub files: Option<FilesReport>,
     /// Paths that exist outside and that the job asked for in vain. Null: nobody looked (`lazaret run --explain` does).
     #[serde(default)]
     pub path_refusals: Option<Vec<PathRefusal>>,

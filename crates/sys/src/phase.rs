@@ -1,7 +1,7 @@
 //! What a job says to the supervisor above it.
 
-/// Says that this process has all of its input, so that what its policy ends then is ended: the network of one with
-/// `[net] until = "input-complete"`. Returns whether there is a supervisor who ended it.
+/// Says that this process has all of its input, or that its work begins, so that what its policy ends then is ended. Returns
+/// whether there is a supervisor who ended it.
 ///
 /// It is getppid(2), with arguments that it does not have: who is not supervised has asked for a number. `first`, `second` and
 /// `third` are what the supervisor knows it by, and `understood` the errno by which it answers.

@@ -104,6 +104,17 @@ pub(crate) const FILTER_NEW_LISTENER: u64 = 1 << 3;
 /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`: signals do not disturb a call that its supervisor holds; Linux 5.19.
 pub(crate) const FILTER_WAIT_KILLABLE: u64 = 1 << 5;
 
+/// Whether this kernel knows of a listener whose calls are disturbed by signals that kill, and by no others.
+///
+/// Source: seccomp(2): flags are looked at first (`EINVAL`), and the program, which is none, then (`EFAULT`).
+pub fn can_wait_killable() -> bool {
+    let flags = FILTER_NEW_LISTENER | FILTER_WAIT_KILLABLE;
+    let no_program = std::ptr::null::<libc::sock_fprog>();
+    // SAFETY: without a program there is nothing to read, and no filter is put on.
+    let answer = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, no_program) };
+    crate::check(answer).is_err_and(|e| e.raw_os_error() == Some(libc::EFAULT))
+}
+
 const IOC_WRITE_U64: u32 = 0x4008_2100;
 const NOTIF_RECV: u64 = 0xc050_2100;
 const NOTIF_SEND: u64 = 0xc018_2101;

@@ -16,6 +16,12 @@ mod policies;
 use job::Job;
 use lazaret_e2e::Runner;
 
+/// The same, where the job makes its calls on files itself.
+fn direct(runner: &Runner) -> Job<'_> {
+    runner.put("direct.toml", "extends = \"default\"\n[files]\nmode = \"direct\"\n");
+    confined(runner).options(["--policy", "direct.toml"])
+}
+
 /// `lazaret run --tier seccomp`.
 fn confined(runner: &Runner) -> Job<'_> {
     job::job(runner).options(["--tier", "seccomp"])

@@ -62,6 +62,8 @@ pub(super) struct Act<'a, 'b> {
     pub(super) walker: Walker<'a, 'b>,
     pub(super) exec: Exec,
     pub(super) processes: Processes,
+    /// Whether this process sees no more of a process than the job's own user does.
+    pub(super) sees_like_the_job: bool,
 }
 
 impl Act<'_, '_> {
@@ -118,7 +120,8 @@ impl Act<'_, '_> {
             What::Link { object, text } => Target::Link { guest, object, text },
             What::Descriptor(number) if follow => Target::Held { object: self.caller.descriptor(number)? },
             What::Descriptor(number) => {
-                Target::Link { guest, object: None, text: self.walker.descriptor_text(number)? }
+                let (link, text) = self.walker.descriptor_link(number)?;
+                Target::Link { guest, object: Some(Arc::new(link)), text }
             }
             What::Way => return refuse(Why::Outside, &guest),
         })

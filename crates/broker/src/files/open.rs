@@ -12,6 +12,7 @@ use super::request::At;
 use super::root::{Access, Held, kind_of, own};
 use super::walk::{End, Found, Name, is_in_proc};
 use super::{Exec, Processes};
+use lazaret_sys::file;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -309,6 +310,9 @@ impl Act<'_, '_> {
         };
         if kind != FileType::RegularFile {
             return errno(libc::EACCES);
+        }
+        if self.exec == Exec::Held && self.sees_like_the_job && file::access(target.object()?, libc::R_OK).is_err() {
+            return refuse(Why::Unseen, &guest);
         }
         match self.exec {
             Exec::Held if self.rights(&guest).execute => Ok(Done::GoOn),

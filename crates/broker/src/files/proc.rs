@@ -13,6 +13,8 @@ use crate::caller::{Caller, CallerError};
 pub enum Processes {
     /// The one that looks.
     Own,
+    /// The one that looks, and there is nothing else in /proc: where it is this machine's.
+    Alone,
     /// All that are there: the roots have a /proc that shows no other processes than the job's.
     All,
 }
@@ -119,6 +121,11 @@ const OF_PROCESS: &[&[u8]] = &[
     b"task",
 ];
 
+/// What of a process's directory may be looked at where all of /proc is this machine's: nothing that tells of it.
+const OF_ITSELF: &[&[u8]] = &[
+    b"auxv", b"cmdline", b"comm", b"environ", b"exe", b"fd", b"limits", b"maps", b"smaps", b"stat", b"statm", b"status",
+];
+
 /// What of the rest may be looked at: sizes and kinds of the machine.
 const OF_MACHINE: &[&[u8]] =
     &[b"cpuinfo", b"filesystems", b"loadavg", b"meminfo", b"mounts", b"stat", b"sys", b"uptime", b"version"];
@@ -157,7 +164,7 @@ pub(super) fn special(
             (b"stderr", 2) => Special::Link(b"/proc/self/fd/2".to_vec()),
             _ => Special::Ordinary,
         },
-        [b"proc"] if shown => Special::Ordinary,
+        [b"proc"] if shown && processes != Processes::Alone => Special::Ordinary,
         [b"proc"] => Special::Way,
         [b"proc", b"self"] => Special::Link(ids()?.process),
         [b"proc", b"thread-self"] => {
@@ -165,7 +172,7 @@ pub(super) fn special(
             Special::Link([&ids.process[..], b"/task/", &ids.thread].concat())
         }
         [b"proc", number, rest @ ..] if is_number(number) => of_process(number, rest, processes, shown, ids)?,
-        [b"proc", ..] if !shown => Special::Hidden,
+        [b"proc", ..] if !shown || processes == Processes::Alone => Special::Hidden,
         [b"proc", b"sys", area, name, ..] if OF_SYSTEM.contains(&(area, name)) => Special::Ordinary,
         [b"proc", b"sys", area] if OF_SYSTEM.iter().any(|(known, _)| known == area) => Special::Way,
         [b"proc", b"sys"] => Special::Way,
@@ -199,6 +206,8 @@ fn of_process(
         }
         [] | [b"fd"] if !shown => Special::Way,
         _ if !shown => Special::Hidden,
+        [] if processes == Processes::Alone => Special::Way,
+        [name, ..] if processes == Processes::Alone && !OF_ITSELF.contains(name) => Special::Hidden,
         [] => Special::Ordinary,
         [name, ..] if OF_PROCESS.contains(name) => Special::Ordinary,
         _ => Special::Hidden,
@@ -241,6 +250,17 @@ mod tests {
         assert_eq!(of("/proc/1/status", Processes::All, true), Special::Ordinary);
         assert_eq!(of("/proc/1/status", Processes::All, false), Special::Hidden);
         assert_eq!(of("/proc/7/status", Processes::Own, true), Special::Ordinary);
+    }
+
+    #[test]
+    fn where_proc_is_this_machines_a_process_sees_what_is_its_own() {
+        assert_eq!(of("/proc/7/status", Processes::Alone, true), Special::Ordinary);
+        assert_eq!(of("/proc/7/fd/5", Processes::Alone, true), Special::Descriptor(5));
+        assert_eq!(of("/proc/7/mountinfo", Processes::Alone, true), Special::Hidden);
+        assert_eq!(of("/proc/1/status", Processes::Alone, true), Special::Hidden);
+        assert_eq!(of("/proc/cpuinfo", Processes::Alone, true), Special::Hidden);
+        assert_eq!(of("/proc/sys/kernel/ostype", Processes::Alone, true), Special::Hidden);
+        assert_eq!(of("/proc", Processes::Alone, true), Special::Way);
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub enum Why {
     Write,
     /// The root gives no right to execute, or nothing else would hold a program that is executed.
     Execute,
+    /// The job's user may not read the program: this process, which is that user's, could not look at what executes it, and
+    /// so make no call for it. For a supervisor that is root it is executed.
+    Unseen,
     /// It is a device, and no root of its own.
     Device,
     /// Opening a FIFO by its name may wait for good. With O_NONBLOCK, or for both directions, it does not.
@@ -42,13 +45,31 @@ pub enum Why {
 }
 
 impl Why {
+    /// As a sentence without its end, for a report.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Outside => "it is not beneath what the policy names",
+            Self::Above => "it is a directory on the way to what the policy names, which is not listed or changed",
+            Self::Read => "the policy gives no right to read it",
+            Self::Write => "the policy gives no right to change it",
+            Self::Execute => "it may not be executed",
+            Self::Unseen => "a program that its user may not read would be out of the supervisor's sight",
+            Self::Device => "it is a device that the policy does not name",
+            Self::Fifo => "opening a FIFO by its name may wait for good",
+            Self::Unopened => "it cannot be opened with O_PATH for a job",
+            Self::Across => "it would get more rights by its new place",
+            Self::Name => "the name is one of the policy's own",
+            Self::Call => "the call is made for no job",
+        }
+    }
+
     pub(super) fn errno(self, outside: Outside) -> i32 {
         match self {
             Self::Outside => match outside {
                 Outside::Absent => libc::ENOENT,
                 Outside::Denied => libc::EACCES,
             },
-            Self::Above | Self::Read | Self::Write | Self::Execute | Self::Device => libc::EACCES,
+            Self::Above | Self::Read | Self::Write | Self::Execute | Self::Unseen | Self::Device => libc::EACCES,
             Self::Fifo | Self::Unopened => libc::EOPNOTSUPP,
             Self::Across => libc::EXDEV,
             Self::Name => libc::EBUSY,

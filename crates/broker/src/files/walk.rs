@@ -387,10 +387,13 @@ impl<'a, 'b> Walker<'a, 'b> {
         })
     }
 
-    /// The text of a descriptor's link in /proc.
-    pub(super) fn descriptor_text(&self, number: i32) -> Result<Vec<u8>, Stop> {
+    /// A descriptor's link in /proc, opened itself, and its text. It is this process's own for that object, which looks the
+    /// same.
+    pub(super) fn descriptor_link(&self, number: i32) -> Result<(OwnedFd, Vec<u8>), Stop> {
         let object = self.caller.descriptor(number)?;
-        Ok(rustix::fs::readlink(own(object.as_fd()), Vec::new())?.into_bytes())
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let link = rustix::fs::open(own(object.as_fd()), flags, Mode::empty())?;
+        Ok((link, rustix::fs::readlink(own(object.as_fd()), Vec::new())?.into_bytes()))
     }
 }
 

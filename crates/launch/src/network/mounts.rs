@@ -45,7 +45,7 @@ const QUICK: [&str; 30] = [
 /// # Errors
 ///
 /// When this process cannot see its mounts.
-pub(super) fn may_wait(shown: &[PathBuf]) -> io::Result<bool> {
+pub(crate) fn may_wait(shown: &[PathBuf]) -> io::Result<bool> {
     let mounts = std::fs::read("/proc/self/mountinfo")?;
     let waits = shown.iter().any(|path| path.starts_with("/dev/userfaultfd"));
     Ok(waits || mounts.split(|byte| *byte == b'\n').any(|line| is_slow(line, shown)))

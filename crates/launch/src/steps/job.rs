@@ -245,7 +245,11 @@ pub fn filter(steps: &mut Steps, list: List, filter: &FilterPlan) {
         bytes: program,
         addresses: vec![(8, filter.program.clone())],
     };
-    let (flags, shown) = if filter.supervised { (8, "NEW_LISTENER") } else { (0, "0") };
+    let (flags, shown) = match (filter.supervised, filter.is_undisturbed()) {
+        (true, true) => (8 | 32, "NEW_LISTENER|WAIT_KILLABLE_RECV"),
+        (true, false) => (8, "NEW_LISTENER"),
+        (false, _) => (0, "0"),
+    };
     let mode = Value::Named(1, "SECCOMP_SET_MODE_FILTER");
     let args = vec![mode, Value::Named(flags, shown), Value::Structure(program.into())];
     let listener = steps.carried.listener;

@@ -6,7 +6,10 @@ use crate::check::Fault;
 use crate::error::{Place, Problem};
 use crate::layer::{Layer, Tier};
 use crate::limits::LimitKey;
-use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvVar, Fetch, HostRule, ProcView, Root, Until};
+use crate::phase::FilePhases;
+use crate::policy::{
+    Bind, CallAction, CallRule, Cow, Device, EnvVar, Fetch, FilesMode, HostRule, Outside, ProcView, Root, Until,
+};
 use crate::quantity::{
     ConnectionLimit, Cpus, DiskLimit, FileSizeLimit, IoRate, MemoryLimit, OpenFilesLimit, OutputLimit, ProcessLimit,
     QuantityError, TimeLimit, TrafficLimit,
@@ -31,6 +34,8 @@ pub(super) struct Draft {
     pub(super) trust: Vec<Sourced<PathBuf>>,
     pub(super) until: Option<Sourced<Until>>,
     pub(super) fetch: Vec<Sourced<Fetch>>,
+    /// Taken whole, from whichever text has it last: a list that grew by `extends` would leave more than it says.
+    pub(super) phases: Option<FilePhases>,
     pub(super) environment: Vec<Sourced<EnvVar>>,
     pub(super) call_default: Option<Sourced<CallAction>>,
     pub(super) rules: Vec<Sourced<CallRule>>,
@@ -62,6 +67,8 @@ pub(super) struct DraftFiles {
     pub(super) shm: Option<Sourced<bool>>,
     pub(super) fonts: Option<Sourced<bool>>,
     pub(super) locale: Option<Sourced<String>>,
+    pub(super) mode: Option<Sourced<FilesMode>>,
+    pub(super) outside: Option<Sourced<Outside>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -243,6 +250,7 @@ impl Draft {
             trust,
             until,
             fetch,
+            phases,
             environment,
             call_default,
             rules,
@@ -251,7 +259,7 @@ impl Draft {
             removals: _,
             rollout,
         } = self;
-        let DraftFiles { root, read, cow, devices, proc, pts, shm, fonts, locale } = files;
+        let DraftFiles { root, read, cow, devices, proc, pts, shm, fonts, locale, mode, outside } = files;
         let mut all_rules = base.rules;
         all_rules.retain(|old| !rules.iter().any(|new| new.action == old.action && new.rule == old.rule));
         all_rules.extend(rules);
@@ -271,6 +279,8 @@ impl Draft {
                 shm: shm.or(base.files.shm),
                 fonts: fonts.or(base.files.fonts),
                 locale: locale.or(base.files.locale),
+                mode: mode.or(base.files.mode),
+                outside: outside.or(base.files.outside),
             },
             loopback: loopback.or(base.loopback),
             host_name: host_name.or(base.host_name),
@@ -279,6 +289,7 @@ impl Draft {
             trust: merged(base.trust, trust, Clone::clone),
             until: until.or(base.until),
             fetch: merged(base.fetch, fetch, |fetch| fetch.to.clone()),
+            phases: phases.or(base.phases),
             environment: merged(base.environment, environment, |variable| variable.name.clone()),
             call_default: call_default.or(base.call_default),
             rules: all_rules,

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::draft::{Draft, DraftFiles, DraftLimits};
 use crate::error::Problem;
 use crate::limits::Limits;
-use crate::policy::{Bind, Brokered, EnvValue, EnvVar, Files, Network, Policy, Root, SystemCalls};
+use crate::policy::{Bind, Brokered, EnvValue, EnvVar, Files, FilesMode, Network, Policy, Root, SystemCalls};
 use crate::source::{Source, Sourced};
 
 impl Draft {
@@ -26,6 +26,7 @@ impl Draft {
             trust,
             until,
             fetch,
+            phases,
             environment,
             call_default,
             rules,
@@ -34,7 +35,7 @@ impl Draft {
             removals: _,
             rollout: _,
         } = self;
-        let DraftFiles { root, read, cow, devices, proc, pts, shm, fonts, locale } = files;
+        let DraftFiles { root, read, cow, devices, proc, pts, shm, fonts, locale, mode, outside } = files;
         let DraftLimits {
             wall,
             cpu,
@@ -70,7 +71,8 @@ impl Draft {
         let output = unset.check("limits.output", output);
         let open_files = unset.check("limits.open-files", open_files);
         let network = !hosts.is_empty();
-        let brokered = Brokered { network, input_complete: network && until.is_some() };
+        let files = mode.as_ref().is_some_and(|mode| mode.value == FilesMode::Brokered);
+        let brokered = Brokered { network, input_complete: network && until.is_some(), files };
         let complete = || -> Option<Policy> {
             let files = Files {
                 root: root?,
@@ -82,6 +84,8 @@ impl Draft {
                 shm: shm?,
                 fonts: fonts?,
                 locale: locale?,
+                mode,
+                outside,
             };
             Some(Policy {
                 name: name.clone(),
@@ -91,6 +95,7 @@ impl Draft {
                 degrade,
                 require,
                 files,
+                phases,
                 network: Network {
                     loopback: loopback?,
                     host_name: host_name?,
@@ -124,6 +129,8 @@ impl Draft {
         match complete() {
             Some(policy) if policy.contradiction().is_some() => Err(contradiction(&policy)),
             Some(mut policy) => {
+                check_brokered(&policy)?;
+                expand_init(&mut policy);
                 expand_fonts(&mut policy);
                 expand_locale(&mut policy);
                 expand_network(&mut policy);
@@ -135,6 +142,27 @@ impl Draft {
             )),
         }
     }
+}
+
+/// What only means something where the supervisor makes the job's calls on files.
+fn check_brokered(policy: &Policy) -> Result<(), Problem> {
+    let phase = policy.phases.as_ref().map(|phases| ("[phase.work]", &phases.work.begins.source));
+    let outside = policy.files.outside.as_ref().map(|outside| ("`files.outside`", &outside.source));
+    match phase.or(outside) {
+        Some((what, source)) if !policy.files.are_brokered() => Err(Problem::new(
+            format!("{what} ({source}) holds only where the supervisor makes the job's calls on files"),
+            "set `mode = \"brokered\"` under [files]",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What is shown for the first phase is shown like everything else.
+fn expand_init(policy: &mut Policy) {
+    let init = policy.phases.as_ref().map_or(&[][..], |phases| &phases.init);
+    let shown = |bind: &Bind| policy.files.read.iter().any(|other| other.guest == bind.guest);
+    let more: Vec<_> = init.iter().filter(|bind| !shown(bind)).cloned().collect();
+    policy.files.read.extend(more);
 }
 
 /// What is required cannot be done without: both places are told.

@@ -12,11 +12,14 @@ use crate::check::{self, Fault};
 use crate::error::Problem;
 use crate::layer::Layer;
 use crate::limits::LimitKey;
-use crate::policy::{Bind, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, HostRule, ProcView, Root, Until};
+use crate::policy::{
+    Bind, CallAction, CallRule, Cow, Device, EnvValue, EnvVar, FilesMode, HostRule, Outside, ProcView, Root, Until,
+};
 use crate::source::Sourced;
 use crate::text;
 
 mod fetch;
+mod phase;
 mod rollout;
 mod values;
 
@@ -27,7 +30,7 @@ type Key<'i> = Spanned<DeString<'i>>;
 type Value<'i> = Spanned<DeValue<'i>>;
 
 /// The tables of a policy and their keys; the first is the text's top level.
-pub(super) const TABLES: [(&str, &[&str]); 9] = [
+pub(super) const TABLES: [(&str, &[&str]); 12] = [
     (
         "",
         &[
@@ -39,6 +42,7 @@ pub(super) const TABLES: [(&str, &[&str]); 9] = [
             "files",
             "net",
             "fetch",
+            "phase",
             "environment",
             "system-calls",
             "limits",
@@ -46,9 +50,12 @@ pub(super) const TABLES: [(&str, &[&str]); 9] = [
             "remove",
         ],
     ),
-    ("files", &["root", "read", "cow", "devices", "proc", "pts", "shm", "fonts", "locale"]),
+    ("files", &["root", "read", "cow", "devices", "proc", "pts", "shm", "fonts", "locale", "mode", "outside"]),
     ("net", &["loopback", "host-name", "allow", "name-servers", "trust", "until"]),
     ("fetch", &["url", "to", "max-bytes", "types", "allow", "why"]),
+    ("phase", &["init", "work"]),
+    ("phase.init", &["read"]),
+    ("phase.work", &["begins", "read", "write"]),
     ("environment", &["set", "pass"]),
     ("system-calls", &["default", "allow", "log", "trap", "kill", "refuse", "silent", "refuse-after-start"]),
     (
@@ -128,6 +135,7 @@ impl Walk<'_> {
                 "files" => self.table("files", value, Self::files),
                 "net" => self.table("net", value, Self::net),
                 "fetch" => self.fetches(value),
+                "phase" => self.phases(value),
                 "environment" => self.table("environment", value, Self::environment),
                 "system-calls" => self.table("system-calls", value, Self::system_calls),
                 "limits" => self.table("limits", value, Self::limits),
@@ -187,6 +195,14 @@ impl Walk<'_> {
                 "locale" => {
                     self.draft.files.locale = self.checked("files.locale", value, check::locale);
                 }
+                "mode" => {
+                    let names: Vec<_> = FilesMode::ALL.iter().map(|mode| (mode.name(), *mode)).collect();
+                    self.draft.files.mode = self.named("files.mode", value, ("mode", &names));
+                }
+                "outside" => {
+                    let names: Vec<_> = Outside::ALL.iter().map(|outside| (outside.name(), *outside)).collect();
+                    self.draft.files.outside = self.named("files.outside", value, ("answer", &names));
+                }
                 _ => self.unknown_key("files", key),
             }
         }
@@ -200,14 +216,8 @@ impl Walk<'_> {
                     self.draft.host_name = self.checked("net.host-name", value, check::host_name);
                 }
                 "until" => {
-                    if let Some(written) = self.string("net.until", value) {
-                        let until = Until::ALL.iter().find(|until| until.name() == written.value);
-                        if until.is_none() {
-                            let hint = text::name_hint(&written, Until::ALL.iter().map(|until| until.name()));
-                            self.fault(&value.span(), Fault::new(format!("unknown end `{}`", written.value), hint));
-                        }
-                        self.draft.until = until.map(|until| written.map(|_| *until));
-                    }
+                    let names: Vec<_> = Until::ALL.iter().map(|until| (until.name(), *until)).collect();
+                    self.draft.until = self.named("net.until", value, ("end", &names));
                 }
                 "trust" => {
                     for (text, span) in self.strings("net.trust", value) {
@@ -374,13 +384,24 @@ impl Walk<'_> {
     }
 
     fn proc(&mut self, value: &Value<'_>) -> Option<Sourced<ProcView>> {
-        let written = self.string("files.proc", value)?;
-        let view = ProcView::ALL.iter().find(|view| view.name() == written.value);
-        if view.is_none() {
-            let hint = text::name_hint(&written, ProcView::ALL.iter().map(|view| view.name()));
-            self.fault(&value.span(), Fault::new(format!("unknown view `{}` of /proc", written.value), hint));
+        let names: Vec<_> = ProcView::ALL.iter().map(|view| (view.name(), *view)).collect();
+        self.named("files.proc", value, ("view of /proc", &names))
+    }
+
+    /// A value that is one of several by name; `what` they are called.
+    fn named<T: Copy>(
+        &mut self,
+        key: &str,
+        value: &Value<'_>,
+        (what, names): (&str, &[(&'static str, T)]),
+    ) -> Option<Sourced<T>> {
+        let written = self.string(key, value)?;
+        let found = names.iter().find(|(name, _)| *name == written.value);
+        if found.is_none() {
+            let hint = text::name_hint(&written, names.iter().map(|(name, _)| *name));
+            self.fault(&value.span(), Fault::new(format!("unknown {what} `{}`", written.value), hint));
         }
-        view.map(|view| written.map(|_| *view))
+        found.map(|(_, found)| written.map(|_| *found))
     }
 
     fn root(&mut self, value: &Value<'_>) -> Option<Sourced<Root>> {

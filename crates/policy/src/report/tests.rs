@@ -28,6 +28,7 @@ fn sample() -> Report {
             source: "profile imagemagick:30".to_owned(),
         }],
         streams: Streams::default(),
+        files: None,
         outputs: vec![OutputReport {
             name: FileName::new("odd\nname").unwrap(),
             to: None,

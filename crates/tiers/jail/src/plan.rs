@@ -2,6 +2,7 @@
 
 mod controls;
 mod copies;
+mod files;
 mod landlock;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -9,6 +10,7 @@ mod tree;
 
 pub use lazaret_launch::bounds::Rlimit;
 pub use lazaret_launch::fetch::FetchPlan;
+pub use lazaret_launch::files::FilesPlan;
 pub(crate) use lazaret_launch::filter::FilterCache;
 pub use lazaret_launch::filter::FilterPlan;
 pub use lazaret_launch::landlock::{LandlockPlan, LandlockRule};
@@ -56,6 +58,8 @@ pub struct Plan {
     pub fetch: FetchPlan,
     /// What may be connected to, if anything.
     pub network: Option<NetworkPlan>,
+    /// What the supervisor opens for the job, if it makes its calls on files.
+    pub files: Option<FilesPlan>,
     /// What is executed, with which arguments and environment.
     pub program: Program,
     /// Every control: what was asked for, and what will hold.
@@ -203,6 +207,7 @@ impl Plan {
         require::check(policy, &controls)?;
         let network = NetworkPlan::new(policy, filter.supervised, &room.landlock)?;
         Ok(Self {
+            files: FilesPlan::new(policy, &filter, files::tree(&room.tree))?,
             network,
             fetch: FetchPlan::new(policy)?,
             policy: policy.name.clone(),

@@ -16,6 +16,9 @@ use crate::plan::{FilterCache, OWN_RULES, OWN_TASKS, Place, Plan, ShellKind};
 use crate::probe::{Identity, PathFacts, Support};
 use crate::run::housekeeper::Housekeeper;
 use crate::uid::Uids;
+use lazaret_launch::files::{FileHands, FilesPlan, Identity as JobIdentity};
+use lazaret_launch::hands::Hands;
+use lazaret_launch::inputs::OpenInput;
 use lazaret_launch::network::{Begun, NetworkPlan};
 use lazaret_launch::observe::Observe;
 use lazaret_launch::report::{Account, Times};
@@ -54,6 +57,16 @@ impl Tools {
 
 /// Jobs that this process has started: their groups are named after it, whichever launcher makes them.
 static STARTED: AtomicU64 = AtomicU64::new(0);
+
+/// The hands that make the calls of the job of `jail` on files, as that job's user.
+fn begin_files(files: &FilesPlan, jail: &launch::Jail, inputs: &[OpenInput]) -> Result<FileHands, RunError> {
+    let identity = match &jail.running.shell.uid {
+        Some(uid) => JobIdentity::Job { uid: uid.get(), gid: uid.get(), groups: Vec::new() },
+        None => JobIdentity::Own,
+    };
+    let names: Vec<_> = inputs.iter().map(|input| input.name.clone()).collect();
+    files.begin(identity, &names)
+}
 
 impl Launcher {
     /// Looks at the host and prepares for many jobs, with the default range of user ids.
@@ -159,16 +172,11 @@ impl Launcher {
             let number = STARTED.fetch_add(1, Ordering::Relaxed);
             let mut jail = launch::launch(&plan, shell, number, &inputs, job, sink)?;
             self.housekeeper.lend_a_hand();
+            let files = plan.files.as_ref().map(|files| begin_files(files, &jail, &inputs)).transpose()?;
+            let hands = Hands { net: network.map(|network| network.net), files };
             let begin_next = || self.housekeeper.prepare_next();
-            let watched = watch::watch(
-                &terms,
-                &mut jail.running,
-                &mut jail.walls,
-                sink,
-                self.processors,
-                begin_next,
-                network.map(|network| network.net),
-            );
+            let watched =
+                watch::watch(&terms, &mut jail.running, &mut jail.walls, sink, self.processors, begin_next, hands);
             Ok((jail, watched))
         };
         let (mut jail, mut watched) = watch_in(shell)?;

@@ -17,4 +17,4 @@ pub mod run;
 pub use plan::Plan;
 pub use run::Launcher;
 
-pub use lazaret_launch::start::input_complete;
+pub use lazaret_launch::start::{input_complete, work_begins};

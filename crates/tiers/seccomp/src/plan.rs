@@ -12,6 +12,7 @@ use crate::probe::Support;
 use lazaret_launch::bounds::Rlimit;
 use lazaret_launch::error::PlanError;
 use lazaret_launch::fetch::FetchPlan;
+use lazaret_launch::files::FilesPlan;
 use lazaret_launch::filter::FilterPlan;
 use lazaret_launch::landlock::LandlockPlan;
 use lazaret_launch::program::Program;
@@ -50,6 +51,8 @@ pub struct Plan {
     pub left_out: Vec<(PathBuf, Source)>,
     /// What is fetched before the job starts.
     pub fetch: FetchPlan,
+    /// What the supervisor opens for the job, if it makes its calls on files.
+    pub files: Option<FilesPlan>,
     /// What is executed, with which arguments and environment.
     pub program: Program,
     /// Every control: what was asked for, and what will hold.
@@ -80,7 +83,7 @@ impl Plan {
         if !missing.is_empty() {
             return Err(PlanError::Unenforceable(missing));
         }
-        let (landlock, left_out) = files::decide(policy, support, place)?;
+        let (landlock, left_out, roots) = files::decide(policy, support, place)?;
         let controls = controls::all(policy, support, &filter, &landlock);
         require::check(policy, &controls)?;
         let (mut program, replaced) = at_home(Program::started(policy, job, &filter)?, place);
@@ -91,6 +94,14 @@ impl Plan {
             Mode::Rootless => tasks + 1,
         };
         let processes = u64::from(policy.limits.processes.get()) + others;
+        if let (Some(mode), Some(why)) =
+            (policy.files.mode.as_ref().filter(|_| policy.files.are_brokered()), support.no_hands)
+        {
+            let (asked_by, problem) = (mode.source.clone(), why.to_owned());
+            let fix = "use a host that has it, or set mode = \"direct\" under [files]";
+            return Err(PlanError::Files { asked_by, problem, fix });
+        }
+        let files = FilesPlan::new(policy, &filter, files::tree(policy, roots, &landlock, place))?;
         Ok(Self {
             policy: policy.name.clone(),
             mode: support.mode,
@@ -103,6 +114,7 @@ impl Plan {
             landlock,
             left_out,
             fetch: FetchPlan::new(policy)?,
+            files,
             program,
             controls,
             notes: notes(policy, support, place, &replaced),
@@ -191,6 +203,9 @@ fn notes(policy: &Policy, support: &Support, place: &Path, replaced: &[String]) 
              fail",
             policy.files.shm.source
         ));
+    }
+    if let (None, Some(why)) = (&policy.files.mode, support.no_hands) {
+        notes.push(format!("files are opened by the job itself, held by Landlock alone: {why}"));
     }
     if let Some(why) = &support.no_job_uid {
         notes.push(format!("the job has root's id, without its rights: {why}"));

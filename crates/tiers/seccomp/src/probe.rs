@@ -3,7 +3,7 @@
 use lazaret_launch::bounds::{Bounds, CoreLimit};
 use lazaret_launch::error::Missing;
 use lazaret_launch::uid::Uids;
-use lazaret_policy::{Layer, Mode, Policy};
+use lazaret_policy::{FilesMode, Layer, Mode, Policy};
 use rustix::thread::CapabilitySet;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -21,6 +21,8 @@ pub struct Support {
     pub landlock: Result<u32, String>,
     /// Whether refused calls can be reported.
     pub notifier: bool,
+    /// Why the supervisor cannot make a job's calls on files, if so.
+    pub no_hands: Option<&'static str>,
     /// Whether the kernel lists the children of a process, by which every process of a job is found.
     pub children: bool,
     /// Whether the open files of jobs can be looked at, which for those of another user takes CAP_SYS_PTRACE.
@@ -36,23 +38,46 @@ const LEAST_ABI: u32 = 3;
 /// The ABI that has scopes of signals and abstract sockets.
 pub(crate) const SCOPE_ABI: u32 = 6;
 
+/// Why a supervisor cannot make calls on files for jobs, if so.
+fn no_hands(notifier: bool, open_files: bool) -> Option<&'static str> {
+    match () {
+        () if !notifier => Some("this kernel cannot notify a supervisor"),
+        () if !lazaret_sys::seccomp::can_wait_killable() => {
+            Some("this kernel lets signals disturb calls that are made for a job (before Linux 5.19)")
+        }
+        () if !open_files => Some("this process is root without CAP_SYS_PTRACE, and does not see into its jobs"),
+        () => None,
+    }
+}
+
 impl Support {
     /// Looks at the host and changes nothing.
     pub fn probe() -> Self {
         let ids = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
         let no_job_uid = if ids.0 == 0 { missing_for_job_uid() } else { None };
         let mode = if ids.0 == 0 && no_job_uid.is_none() { Mode::Root } else { Mode::Rootless };
+        let notifier = lazaret_sys::seccomp::has_action(RET_USER_NOTIF).unwrap_or(false);
+        let open_files = mode == Mode::Rootless
+            || rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));
         Self {
             mode,
             ids,
             no_job_uid,
             landlock: lazaret_sys::landlock::abi().map_err(|e| format!("landlock_create_ruleset is refused: {e}")),
-            notifier: lazaret_sys::seccomp::has_action(RET_USER_NOTIF).unwrap_or(false),
+            notifier,
+            no_hands: no_hands(notifier, open_files),
             children: fs::metadata("/proc/thread-self/children").is_ok(),
-            open_files: mode == Mode::Rootless
-                || rustix::thread::capabilities(None)
-                    .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE)),
+            open_files,
             bounds: Bounds::probe(mode),
+        }
+    }
+
+    /// Whether the supervisor makes the calls on files of a job under `policy`: where the policy does not say, it does if it
+    /// can.
+    pub fn brokers_files(&self, policy: &Policy) -> bool {
+        match &policy.files.mode {
+            Some(mode) => mode.value == FilesMode::Brokered,
+            None => self.no_hands.is_none(),
         }
     }
 

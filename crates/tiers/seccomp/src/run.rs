@@ -10,7 +10,9 @@ use crate::plan::{BASE, Plan, own_rules};
 use crate::probe::{Support, tasks};
 use fence::Fence;
 use lazaret_launch::error::{PlanError, RunError};
+use lazaret_launch::files::Identity;
 use lazaret_launch::filter::FilterCache;
+use lazaret_launch::hands::Hands;
 use lazaret_launch::observe::Observe;
 use lazaret_launch::report::{Account, Times};
 use lazaret_launch::running::{self, Boundary as _, Given, Moment, Terms};
@@ -74,7 +76,9 @@ impl Launcher {
 
     fn plan_at(&self, place: &Path, policy: &Policy, job: &Job, observe: &Observe) -> Result<Plan, PlanError> {
         let file_size = policy.limits.file_size.bytes();
-        let filter = self.filters.get(&policy.system_calls, self.support.notifier, file_size, observe)?;
+        let mut calls = policy.system_calls.clone();
+        calls.brokered.files = self.support.brokers_files(policy);
+        let filter = self.filters.get(&calls, self.support.notifier, file_size, observe)?;
         let tasks = tasks(&self.support);
         Plan::new(policy, job, &self.support, place, tasks, filter)
     }
@@ -125,8 +129,15 @@ impl Launcher {
         let mut running = running::admit(since, shell, job, sink, &inputs, given, make)?;
         drop(library);
         let mut fence = Fence::new(&plan, self.image.as_fd(), &place, self.support.open_files);
+        let names: Vec<_> = inputs.iter().map(|input| input.name.clone()).collect();
+        let identity = || match owner {
+            Some(uid) => Identity::Job { uid, gid: uid, groups: Vec::new() },
+            None => Identity::Own,
+        };
+        let files = plan.files.as_ref().map(|files| files.begin(identity(), &names)).transpose()?;
         let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
-        let watched = watch::watch(&terms, &mut running, &mut fence, sink, self.processors, || {}, None);
+        let watched =
+            watch::watch(&terms, &mut running, &mut fence, sink, self.processors, || {}, Hands { net: None, files });
         let ended = Instant::now();
         let mut watched = match watched {
             Ok(watched) => watched,

@@ -131,7 +131,10 @@ fn the_seccomp_tier_tells_of_owners_too(runner: &Runner) {
 
 /// As [`tried`], in the seccomp tier, whose options are the same for everybody.
 fn tried_without_a_jail(runner: &Runner, directory: &Path, path: &str, acts: &[&str]) -> Ran {
-    runner.put("policy.toml", format!("extends = \"default\"\n[files]\nread = [\"{}\"]\n", directory.display()));
+    runner.put(
+        "policy.toml",
+        format!("extends = \"default\"\n[files]\nread = [\"{}\"]\nmode = \"direct\"\n", directory.display()),
+    );
     let mut command = runner.command(runner.program());
     command.args(["run", "--report", "report.json", "--policy", "policy.toml", "--explain", "--tier", "seccomp", "--"]);
     command.args(["/usr/bin/python3", "-c", TRY, path]).args(acts);

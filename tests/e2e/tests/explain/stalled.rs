@@ -87,10 +87,25 @@ fn a_page_that_never_comes_does_not_hold_up_who_explains_paths() {
 
 #[test]
 fn nor_in_the_seccomp_tier() {
-    let policy = "extends = \"default\"\n[files]\nread = [\"DIRECTORY\"]\n";
+    let policy = "extends = \"default\"\n[files]\nread = [\"DIRECTORY\"]\nmode = \"direct\"\n";
     let Some((ran, report, took)) = run(policy, &["--explain", "--tier", "seccomp"]) else { return };
 
     ended_in_time(&ran, &report, took);
+}
+
+#[test]
+fn nor_who_opens_files_for_a_job() {
+    let policy = "extends = \"default\"\n[files]\nread = [\"DIRECTORY\"]\nmode = \"brokered\"\n";
+    for tier in ["seccomp", "jail"] {
+        let Some((ran, report, took)) = run(policy, &["--tier", tier]) else { return };
+
+        assert_eq!(
+            (ran.stdout().as_str(), ran.status),
+            ("mapped True\nopened\n", Some(0)),
+            "{tier}: {ran}\n{report:#}"
+        );
+        assert!(took < Duration::from_secs(30), "{tier}: {took:?}");
+    }
 }
 
 #[test]

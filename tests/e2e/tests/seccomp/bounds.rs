@@ -1,6 +1,6 @@
 //! Limits, each with its verdict.
 
-use crate::confined;
+use crate::{confined, direct};
 use lazaret_e2e::{Runner, as_root_and_user};
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ fn files_of_a_program_that_cannot_be_read_count_to_the_private_directory(runner:
         "use Fcntl; umask 0; sysopen(my $p, 'p', O_CREAT | O_WRONLY, 0111) or exit 1; open my $q, '<', $^X or exit 2; \
          local $/; print $p scalar <$q>; close $p; exec './p', '-e', '{fill}'"
     );
-    let ended = confined(runner).limit("disk=16MiB").limit("wall=20s").perl(&program).run();
+    let ended = direct(runner).limit("disk=16MiB").limit("wall=20s").perl(&program).run();
 
     ended.expect_limit("disk-limit", 123, "disk", "16MiB");
 }

@@ -1,7 +1,7 @@
 //! Files of the host and of the job.
 
-use crate::confined;
 use crate::job::eventually;
+use crate::{confined, direct};
 use lazaret_e2e::{Runner, as_root_and_user};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -18,7 +18,7 @@ as_root_and_user![
     what_a_killed_lazaret_left_is_removed_by_the_next,
     a_directory_that_cannot_be_looked_into_counts_as_full,
     modes_of_its_own_files_are_a_jobs_to_change_where_it_has_an_id_of_its_own,
-    only_the_first_process_reads_its_own_directory_of_proc,
+    a_process_reads_its_own_directory_of_proc_and_no_others,
     the_environment_names_the_private_directory,
     no_socket_can_be_made,
     a_pair_of_stream_sockets_works,
@@ -139,13 +139,16 @@ fn modes_of_its_own_files_are_a_jobs_to_change_where_it_has_an_id_of_its_own(run
     assert_eq!(ended.kind() == "ok", runner.is_root(), "{}", ended.stderr);
 }
 
-fn only_the_first_process_reads_its_own_directory_of_proc(runner: &Runner) {
+fn a_process_reads_its_own_directory_of_proc_and_no_others(runner: &Runner) {
     let script = "read -r line < /proc/self/comm && echo \"first $line\"; (read -r line < /proc/self/comm && echo second); \
                   read -r line < /proc/self/net/dev && echo net; read -r line < /proc/self/mountinfo && echo mounts; \
                   read -r line < /proc/1/comm && echo one; read -r line < /proc/uptime && echo uptime; true";
-    let ended = confined(runner).shell(script).run();
+    let ended = direct(runner).shell(script).run();
+    // Whoever opens files for all of them knows each.
+    let brokered = confined(runner).shell(script).run();
 
     assert_eq!(String::from_utf8_lossy(&ended.stdout), "first sh\n");
+    assert_eq!(String::from_utf8_lossy(&brokered.stdout), "first sh\nsecond\n");
 }
 
 fn the_environment_names_the_private_directory(runner: &Runner) {

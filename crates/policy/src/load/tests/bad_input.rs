@@ -201,7 +201,7 @@ fn an_unknown_layer_tier_action_or_view_gets_the_nearest_known_one() {
         ("tier = \"jial\"", "unknown tier `jial`", "did you mean `jail`?"),
         ("tier = \"microvm\"", "tier `microvm` is not in this version", "this version has `seccomp` and `jail`"),
         ("system-calls.default = \"alow\"", "unknown action `alow`", "did you mean `allow`?"),
-        ("files.proc = \"minimum\"", "unknown view `minimum` of /proc", "did you mean `minimal`?"),
+        ("files.proc = \"minimum\"", "unknown view of /proc `minimum`", "did you mean `minimal`?"),
         ("files.root = \"/srv\"", "unknown root `/srv`", "for a directory write root = { directory = \"/srv\" }"),
     ] {
         let error = load(&format!("extends = \"default\"\n{text}")).unwrap_err();

@@ -124,6 +124,10 @@ fn check(policy: &Policy) -> Result<(), SandboxError> {
             named("fetch", policy.fetch.first().map(|fetch| &fetch.source)),
             "it has no directory for files: hand it the bytes",
         ),
+        (
+            named("files.mode", files.mode.as_ref().filter(|_| files.are_brokered()).map(|mode| &mode.source)),
+            "it opens no files: hand it the bytes",
+        ),
         (set.map(|(key, source)| (key, source.to_string())), "it has its caller's memory, and so its environment"),
         (
             named("limits.processes", (limits.processes.get() != 1).then_some(&limits.processes.source)),

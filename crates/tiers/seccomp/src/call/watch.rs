@@ -3,6 +3,7 @@
 use super::error::CallError;
 use super::process::{End, News, Parent, Process, Ready};
 use super::recipe::Recipe;
+use lazaret_launch::hands::Hands;
 use lazaret_launch::refusals::Refusals;
 use lazaret_sys::fork::processor_time;
 use lazaret_sys::wait::{Ended, Used};
@@ -179,7 +180,7 @@ impl Watch<'_> {
 
     fn answer(&mut self) -> Result<(), CallError> {
         if let (Some(listener), Some(pid)) = (&self.listener, self.pid) {
-            let answered = self.refused.answer_next(listener.as_fd(), &self.recipe.rules(pid), None);
+            let answered = self.refused.answer_next(listener.as_fd(), &self.recipe.rules(pid), &mut Hands::default());
             answered.map_err(CallError::resource("answer a system call of the function"))?;
             if self.refused.violation.is_some() {
                 self.end(Stop::Violation)?;

@@ -112,6 +112,10 @@ fn all_unmet(policy: &Policy, facts: &Facts, filter: &FilterPlan) -> Vec<Unmet> 
         let why = "the process runs already: it fetches by itself, before this".to_owned();
         add(Layer::MountNamespace, format!("fetch = `{}`", fetch.to), why, &fetch.source);
     }
+    if let Some(mode) = policy.files.mode.as_ref().filter(|_| policy.files.are_brokered()) {
+        let why = "nobody opens files for the process".to_owned();
+        add(Layer::Notifier, format!("files.mode = `{}`", mode.name()), why, &mode.source);
+    }
     if let Some(host) = network.allow.first() {
         let why = "nobody connects for the process".to_owned();
         add(Layer::NetworkNamespace, format!("net.allow = `{}`", host.rule), why, &host.source);

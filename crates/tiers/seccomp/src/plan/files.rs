@@ -2,8 +2,9 @@
 
 use crate::probe::{SCOPE_ABI, Support};
 use lazaret_launch::error::PlanError;
+use lazaret_launch::files::{Access, Exec, Processes, RootPlan, Tree};
 use lazaret_launch::landlock::{LandlockPlan, LandlockRule};
-use lazaret_policy::{Policy, Source};
+use lazaret_policy::{Policy, ProcView, Source};
 use lazaret_sys::landlock::{NETWORK_KNOWN, SCOPE_KNOWN, access};
 use std::fs::{self, Metadata};
 use std::io;
@@ -25,11 +26,41 @@ fn device_rights(device: &Metadata) -> u64 {
 }
 
 type LeftOut = Vec<(PathBuf, Source)>;
+type Decided = (LandlockPlan, LeftOut, Vec<RootPlan>);
 
-/// The rules, and the optional paths that are not there.
-pub(super) fn decide(policy: &Policy, support: &Support, place: &Path) -> Result<(LandlockPlan, LeftOut), PlanError> {
+/// The same, as places that the supervisor opens for the job.
+pub(super) fn tree(policy: &Policy, mut roots: Vec<RootPlan>, landlock: &LandlockPlan, place: &Path) -> Tree {
+    if policy.files.proc.value == ProcView::Minimal {
+        let access = Access { read: true, ..Access::default() };
+        roots.push(RootPlan { guest: PathBuf::from("/proc"), access });
+    }
+    let exec = match landlock {
+        LandlockPlan::Rules { .. } => Exec::Held,
+        LandlockPlan::Degraded => Exec::Refused,
+    };
+    let own = [("/job", place.join("job")), ("/tmp", place.join("tmp"))];
+    Tree { roots, exec, processes: Processes::Alone, own }
+}
+
+/// Each path with rights of Landlock, once.
+fn roots(rules: &[LandlockRule]) -> Vec<RootPlan> {
+    let mut roots: Vec<RootPlan> = Vec::with_capacity(rules.len());
+    for LandlockRule { path, rights } in rules {
+        let has = |right: u64| rights & right != 0;
+        let access =
+            Access { read: has(access::READ_FILE), write: has(access::WRITE_FILE), execute: has(access::EXECUTE) };
+        if !roots.iter().any(|root| root.guest == *path) {
+            roots.push(RootPlan { guest: path.clone(), access });
+        }
+    }
+    roots
+}
+
+/// The rules, the optional paths that are not there, and the rules as places.
+pub(super) fn decide(policy: &Policy, support: &Support, place: &Path) -> Result<Decided, PlanError> {
     let abi = support.landlock.as_ref().copied().unwrap_or(0);
-    let files = access::known(abi);
+    // Without Landlock the same is decided on, for whoever opens files.
+    let files = access::known(abi.max(1));
     let mut left_out = Vec::new();
     let mut rules = Vec::new();
     let mut grant =
@@ -78,10 +109,11 @@ pub(super) fn decide(policy: &Policy, support: &Support, place: &Path) -> Result
     for directory in ["job", "tmp"] {
         grant(&place.join(directory), write);
     }
+    let roots = roots(&rules);
     if abi == 0 {
-        return Ok((LandlockPlan::Degraded, left_out));
+        return Ok((LandlockPlan::Degraded, left_out, roots));
     }
     let network = if abi >= 4 { NETWORK_KNOWN } else { 0 };
     let scope = if abi >= SCOPE_ABI { SCOPE_KNOWN } else { 0 };
-    Ok((LandlockPlan::Rules { abi, files, network, scope, rules }, left_out))
+    Ok((LandlockPlan::Rules { abi, files, network, scope, rules }, left_out, roots))
 }

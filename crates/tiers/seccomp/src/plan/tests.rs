@@ -10,6 +10,7 @@ fn support(mode: Mode) -> Support {
         no_job_uid: None,
         landlock: Ok(6),
         notifier: true,
+        no_hands: None,
         children: true,
         open_files: true,
         bounds: Bounds::only_core(CoreLimit::One),
