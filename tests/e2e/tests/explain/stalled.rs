@@ -52,6 +52,7 @@ fn run_program(policy: &str, more: &[&str], program: &str) -> Option<(Ran, serde
     let began = Instant::now();
     let ran = finish(&mut command, b"", HANGS);
     let took = began.elapsed();
+    assert!(runner.path("report.json").exists(), "{ran}");
     assert_eq!(left(&directory), Vec::<String>::new(), "processes that name the file");
     assert!(fs::read_dir(outside.path()).is_ok_and(|left| left.count() == 0), "the mount was in another namespace");
     let report = serde_json::from_slice(&runner.read("report.json")).unwrap_or_default();
