@@ -17,8 +17,8 @@
 //! Descriptors may be sent to a job or by it (SCM_RIGHTS), which therefore takes nothing and gives nothing. A
 //! descriptor of a directory is a place where a path begins. It is looked up where that directory is in the job's
 //! tree, and where it is none of it, every path from there is refused. The current directory is the same: so chdir(2)
-//! and fchdir(2) are not put to the broker, and may be made by the kernel for any directory. By trying them, a job can
-//! find out which directories its user may enter; where that matters, refuse chdir(2). What an owner may do through a
+//! is decided on for the sake of its answer, and made by the kernel, by then perhaps for another directory, which is
+//! worth nothing. fchdir(2) is not put to the broker. What an owner may do through a
 //! descriptor that is open for reading alone (fchmod(2), fchown(2), fsetxattr(2)) is put to the broker too.
 //!
 //! The kernel lets nobody put a descriptor that is opened with O_PATH into another process by its listener. Who asks
@@ -134,7 +134,7 @@ pub struct Files {
 pub enum Outcome {
     /// This.
     Reply(Reply),
-    /// The kernel makes the call, an execution, as it stands in the job's memory by then. Only with [`Exec::Held`].
+    /// The kernel makes the call, as it stands in the job's memory by then: chdir(2), and with [`Exec::Held`] an execution.
     GoOn,
 }
 
@@ -172,11 +172,10 @@ pub enum FilesError {
     },
 }
 
-/// The calls that have to be put to the supervisor, by name: all that take paths, but for chdir(2), and those on
-/// descriptors that an owner may make without a right to write. What is not made for any job is among them, and
-/// refused.
+/// The calls that have to be put to the supervisor, by name: all that take paths, and those on descriptors that an
+/// owner may make without a right to write. What is not made for any job is among them, and refused.
 pub fn calls() -> impl Iterator<Item = &'static str> {
-    lazaret_inspect::path_calls().filter(|name| *name != "chdir").chain(request::ON_DESCRIPTORS.iter().copied())
+    lazaret_inspect::path_calls().chain(request::ON_DESCRIPTORS.iter().copied())
 }
 
 const EPERM: u16 = 1;

@@ -2,11 +2,11 @@
 
 mod text;
 
-pub(crate) use text::{frame_text, network_failures, network_text};
+pub(crate) use text::{file_text, frame_text, network_failures, network_text, work_text};
 
 use crate::args::Explain;
 use crate::message::{self, Failure};
-use lazaret_policy::{Control, Holding, LimitHit, NetworkReport, PathRefusal, Refusal, Report, Verdict};
+use lazaret_policy::{Control, FilesReport, Holding, LimitHit, NetworkReport, PathRefusal, Refusal, Report, Verdict};
 use serde::Serialize;
 use std::io::Read as _;
 use std::path::Path;
@@ -31,6 +31,7 @@ struct Part<'a> {
     refusals: &'a [Refusal],
     refusals_dropped: u64,
     network: Option<&'a NetworkReport>,
+    files: Option<&'a FilesReport>,
     path_refusals: Option<&'a [PathRefusal]>,
     notes: &'a [String],
 }
@@ -47,6 +48,7 @@ pub(crate) fn explain(args: &Explain) -> Result<u8, Failure> {
         refusals: &report.refusals,
         refusals_dropped: report.refusals_dropped,
         network: report.network.as_ref(),
+        files: report.files.as_ref(),
         path_refusals: report.path_refusals.as_deref(),
         notes: &report.notes,
     };

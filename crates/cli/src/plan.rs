@@ -15,7 +15,7 @@ use lazaret::plan::{FilterPlan, Place, Plan};
 use lazaret::probe::{Missing, PathFacts, Support};
 use lazaret::seccomp;
 use lazaret::{Mode, Policy, Source, Tier};
-use lazaret_policy::Job;
+use lazaret_policy::{Job, SystemCalls};
 use rollout::RolloutView;
 use std::borrow::Cow;
 use std::path::Path;
@@ -55,7 +55,7 @@ impl Asked<'_> {
         let (policy, job) = (self.policy, self.job);
         let support = Support::probe();
         let missing = support.missing(policy);
-        let filter = self.filter(support.mode, support.notifier)?;
+        let filter = self.filter(&policy.system_calls, support.mode, support.notifier)?;
         let facts = PathFacts::gather(policy);
         let make = |policy: &Policy| {
             let place = Place::new(policy, &support, &facts);
@@ -72,7 +72,9 @@ impl Asked<'_> {
         let (policy, job) = (self.policy, self.job);
         let support = seccomp::probe::Support::probe();
         let missing = support.missing(policy);
-        let filter = self.filter(support.mode, support.notifier)?;
+        let mut calls = policy.system_calls.clone();
+        calls.brokered.files = support.brokers_files(policy);
+        let filter = self.filter(&calls, support.mode, support.notifier)?;
         let place = Path::new(seccomp::plan::BASE).join("lazaret-NAME");
         let tasks = seccomp::probe::tasks(&support);
         let make = |policy: &Policy| {
@@ -85,10 +87,10 @@ impl Asked<'_> {
         make(policy).map(drop)
     }
 
-    fn filter(&self, mode: Mode, notifier: bool) -> Result<Arc<FilterPlan>, Failure> {
+    fn filter(&self, calls: &SystemCalls, mode: Mode, notifier: bool) -> Result<Arc<FilterPlan>, Failure> {
         let own = lazaret::own_rules(self.policy.tier.value, mode);
         let size = self.policy.limits.file_size.bytes();
-        let filter = FilterPlan::bounded(&self.policy.system_calls, own, notifier, size)
+        let filter = FilterPlan::bounded(calls, own, notifier, size)
             .and_then(|filter| filter.observed(self.observe, own))
             .map_err(lazaret::Error::Plan)?;
         Ok(Arc::new(filter))

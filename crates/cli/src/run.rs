@@ -6,6 +6,7 @@ use crate::explain;
 use crate::message::{self, Failure};
 use lazaret::uid::Uids;
 use lazaret::{Ahead, Cancel, Launcher, Report, Sink, Tier};
+use lazaret_policy::FileRefusal;
 use std::fs::File;
 use std::io::{IsTerminal, Write as _};
 use std::os::fd::AsFd;
@@ -123,6 +124,19 @@ fn summary(report: &Report) -> String {
     for failure in network.flat_map(explain::network_failures).take(REFUSALS_SHOWN) {
         add(format_args!("failed: {failure}"));
     }
+    if let Some(files) = &report.files {
+        if let Some(text) = explain::work_text(files) {
+            add(format_args!("{text}"));
+        }
+        // Programs look for many files that need not be there. What is refused otherwise is worth a line.
+        let telling = files.refused.iter().filter(|refusal| !is_mere_absence(report, refusal));
+        for refusal in telling.take(REFUSALS_SHOWN) {
+            add(format_args!("refused {} time(s): {}", refusal.count, explain::file_text(refusal)));
+            if let Some(line) = &refusal.suggestion {
+                add(format_args!("  to allow it: {line}"));
+            }
+        }
+    }
     for refusal in report.path_refusals.iter().flatten().take(REFUSALS_SHOWN) {
         add(format_args!("{} ({}) exists outside", refusal.path, refusal.error));
         if let Some(line) = &refusal.allow {
@@ -136,6 +150,13 @@ fn summary(report: &Report) -> String {
         add(format_args!("note: {note}"));
     }
     text
+}
+
+/// Whether a call named a file that does not exist for the job, of one that has all of its files to its end.
+fn is_mere_absence(report: &Report, refusal: &FileRefusal) -> bool {
+    let has_phases = report.files.as_ref().is_some_and(|files| files.work.is_some());
+    let suggests_showing = refusal.suggestion.as_ref().is_some_and(|line| line.starts_with("[files] read"));
+    !has_phases && suggests_showing
 }
 
 /// Whether a frame says more than which function of the C library makes the call.

@@ -5,6 +5,7 @@
 
 mod calls;
 mod files;
+mod phases;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -166,6 +167,7 @@ pub fn diff(before: &Policy, after: &Policy, arch: Arch) -> Result<Diff, Exchang
     let mut changes = calls::changes(&before.system_calls, &after.system_calls, arch)?;
     changes.extend(calls::after_start(&before.system_calls, &after.system_calls));
     changes.extend(files::changes(&before.files, &after.files));
+    changes.extend(phases::changes(before, after));
     changes.extend(settings::changes(before, after));
     changes.sort_by(|one, other| {
         let key = |change: &Change| (std::cmp::Reverse(change.risk), change.area, change.kind, change.what.clone());

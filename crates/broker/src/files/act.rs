@@ -90,6 +90,7 @@ impl Act<'_, '_> {
             Request::SetAttribute { at, name, value, flags } => self.set_attribute(at, name, value, *flags),
             Request::RemoveAttribute { at, name } => self.remove_attribute(at, name),
             Request::Watch { instance, at, mask } => self.watch(*instance, at, *mask),
+            Request::Enter { at } => self.enter(at),
             Request::Execute { at } => self.execute(at),
             Request::Never { .. } => Err(Stop::Refused { why: Why::Call, at: None }),
         }

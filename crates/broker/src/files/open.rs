@@ -293,6 +293,22 @@ impl Act<'_, '_> {
         self.open_target(&target, wish)
     }
 
+    /// Entering a directory is left to the kernel: whatever directory it is by then, nothing is found from there that the
+    /// roots do not have.
+    pub(super) fn enter(&mut self, at: &At) -> Result<Done, Stop> {
+        match self.target(at)? {
+            Target::Above { .. } | Target::Inside { kind: FileType::Directory, .. } => Ok(Done::GoOn),
+            Target::Held { object } if kind_of(object.as_fd())? == FileType::Directory => {
+                match self.roots.locate(object.as_fd())? {
+                    Some(_) => Ok(Done::GoOn),
+                    None => Err(Stop::Refused { why: Why::Outside, at: None }),
+                }
+            }
+            Target::Inside { .. } | Target::Held { .. } => errno(libc::ENOTDIR),
+            Target::Link { .. } => errno(libc::ELOOP),
+        }
+    }
+
     /// Executing is left to the kernel, where something else holds it.
     pub(super) fn execute(&mut self, at: &At) -> Result<Done, Stop> {
         let target = self.target(at)?;

@@ -156,6 +156,10 @@ pub(super) enum Request {
         at: At,
     },
     /// Made for no job. The errno is that of a call that this kernel lacks, or may not be made.
+    /// To make it the current directory.
+    Enter {
+        at: At,
+    },
     Never {
         errno: i32,
         at: Option<At>,
@@ -170,6 +174,7 @@ impl Request {
             Self::Never { at, .. } => (at.as_ref(), None),
             Self::Open { at, .. }
             | Self::Status { at, .. }
+            | Self::Enter { at }
             | Self::ExtendedStatus { at, .. }
             | Self::SystemStatus { at, .. }
             | Self::Access { at, .. }
@@ -348,6 +353,7 @@ fn attributes(name: &str, r: &Registers<'_>, remote: &mut Remote<'_, '_>) -> Res
             let follow = r.word(2) & libc::IN_DONT_FOLLOW == 0;
             Request::Watch { instance: r.int(0), at: at(remote, r, None, 1, follow)?, mask: r.word(2) }
         }
+        "chdir" => Request::Enter { at: at(remote, r, None, 0, true)? },
         "execve" => Request::Execute { at: at(remote, r, None, 0, true)? },
         "execveat" => Request::Execute { at: flagged(remote, r, (0, 1), r.int(4) & 0xffff, NO_FOLLOW | EMPTY_PATH)? },
         // Libraries try other calls where these are missing.

@@ -3,8 +3,8 @@
 use super::Part;
 use lazaret_policy::printable;
 use lazaret_policy::{
-    CallPhase, Control, Explanation, FrameText, NetworkAct, NetworkRefusal, NetworkReport, PathCause, PathRefusal,
-    Refusal, Verdict,
+    CallPhase, Control, Explanation, FileRefusal, FilesReport, FrameText, NetworkAct, NetworkRefusal, NetworkReport,
+    PathCause, PathRefusal, Refusal, Verdict,
 };
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -28,6 +28,7 @@ pub(super) fn text(part: &Part<'_>) -> String {
         blocks.push(format!("and {} refused calls more, of too many kinds to be kept", part.refusals_dropped));
     }
     blocks.extend(part.network.into_iter().flat_map(network_blocks));
+    blocks.extend(part.files.into_iter().flat_map(file_blocks));
     blocks.extend(part.path_refusals.unwrap_or_default().iter().map(path_block));
     if !logged.is_empty() {
         let names: Vec<String> = logged.iter().map(|call| format!("{} ({})", call.call, times(call.count))).collect();
@@ -210,7 +211,6 @@ pub(crate) fn frame_text(frame: &FrameText) -> String {
     format!("{function}{place}{line}")
 }
 
-/// One path.
 /// What was asked for, and why it was refused, on one line.
 pub(crate) fn network_text(refusal: &NetworkRefusal) -> String {
     let NetworkRefusal { act, name, address, port, reason, .. } = refusal;
@@ -259,6 +259,34 @@ fn network_blocks(network: &NetworkReport) -> Vec<String> {
         ));
     }
     blocks.extend(network_failures(network).into_iter().map(|failure| format!("failed: {failure}")));
+    blocks
+}
+
+/// A call on a file that was refused, on one line.
+pub(crate) fn file_text(refusal: &FileRefusal) -> String {
+    format!("{} of {}: {}", refusal.call, refusal.path, refusal.reason)
+}
+
+/// When the job's work began, where it has phases.
+pub(crate) fn work_text(files: &FilesReport) -> Option<String> {
+    let work = files.work.as_ref()?;
+    Some(match (work.began_us, work.by.as_deref()) {
+        (Some(at), Some("told")) => format!("its work began after {at} µs: the job said so"),
+        (Some(at), _) => format!("its work began after {at} µs, when it opened its input"),
+        (None, _) => "its work never began: it had the files of its first phase to its end".to_owned(),
+    })
+}
+
+fn file_blocks(files: &FilesReport) -> Vec<String> {
+    let refused = files.refused.iter().map(|refusal| {
+        let allow = refusal.suggestion.as_deref().unwrap_or("nothing in a policy does");
+        format!("refused {}: {}\n   = allow:   {allow}", times(refusal.count), file_text(refusal))
+    });
+    let mut blocks: Vec<String> = work_text(files).into_iter().chain(refused).collect();
+    if files.refused_dropped > 0 {
+        let dropped = files.refused_dropped;
+        blocks.push(format!("and {dropped} refusals of files more, of too many kinds to be kept"));
+    }
     blocks
 }
 

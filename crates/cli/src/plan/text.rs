@@ -43,6 +43,8 @@ pub(crate) fn text(view: &View<'_>) -> String {
             view.left_out.len()
         ));
     }
+    let rows = view.file_calls.iter().map(|set| [set.name.clone(), set.value.clone(), set.source.clone()]);
+    text.table("CALLS ON FILES", ["SETTING", "VALUE", "FROM"], rows);
     let rows = view.network.iter().map(|set| [set.name.clone(), set.value.clone(), set.source.clone()]);
     text.table("NETWORK", ["SETTING", "VALUE", "FROM"], rows);
     filter(&mut text, view);

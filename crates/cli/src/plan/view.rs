@@ -11,7 +11,7 @@ use lazaret::probe::{Controller, Hierarchy, Missing};
 use lazaret::seccomp;
 use lazaret::uid::Uids;
 use lazaret::{Control, Holding, Layer, LimitKey, Mode, Policy, Source};
-use lazaret_policy::{InputFrom, Job, Network, Stdin};
+use lazaret_policy::{FilesMode, InputFrom, Job, Network, Outside, Stdin, Work};
 use lazaret_sys::landlock::access;
 use std::fmt::Display;
 use std::path::Path;
@@ -30,6 +30,7 @@ impl<'a> View<'a> {
             namespaces: namespaces(plan),
             files: plan.room.tree.entries.iter().map(|entry| file(entry, policy)).collect(),
             left_out: plan.room.tree.left_out.iter().map(left_out).collect(),
+            file_calls: plan.files.as_ref().map_or_else(Vec::new, |_| file_calls(policy)),
             network: network(policy),
             limits: LimitKey::ALL.iter().map(|key| limit(*key, policy)).collect(),
             rlimits: rlimits(&plan.rlimits, policy),
@@ -74,7 +75,8 @@ impl<'a> View<'a> {
             namespaces: Vec::new(),
             files: confined_files(plan, policy),
             left_out: plan.left_out.iter().map(left_out).collect(),
-            network: Vec::new(),
+            file_calls: plan.files.as_ref().map_or_else(Vec::new, |_| file_calls(policy)),
+            network: fetched(policy).collect(),
             limits: LimitKey::ALL.iter().map(|key| limit(*key, policy)).collect(),
             rlimits: rlimits(&plan.rlimits, policy),
             cgroup: Cgroup::Degraded { source: policy.tier.source.to_string() },
@@ -151,12 +153,36 @@ fn network(policy: &Policy) -> Vec<Setting> {
         .chain(allow.iter().map(|host| setting("allow", &host.rule, &host.source)))
         .chain(servers)
         .chain(until.iter().map(|until| setting("until", &until.value.name(), &until.source)))
-        .chain(policy.fetch.iter().map(|fetch| {
-            let what = format!("{} from {}, {} at most", fetch.to, fetch.url, fetch.max_bytes);
-            setting("fetch", &what, &fetch.source)
-        }))
+        .chain(fetched(policy))
         .chain(trust.iter().map(|path| setting("trust", &path.value.display(), &path.source)))
         .collect()
+}
+
+fn fetched(policy: &Policy) -> impl Iterator<Item = Setting> {
+    policy.fetch.iter().map(|fetch| {
+        let what = format!("{} from {}, {} at most", fetch.to, fetch.url, fetch.max_bytes);
+        setting("fetch", &what, &fetch.source)
+    })
+}
+
+/// How the supervisor makes the calls that name files.
+fn file_calls(policy: &Policy) -> Vec<Setting> {
+    let files = &policy.files;
+    // Where the policy does not say, it is the tier that has it so.
+    let by = files.mode.as_ref().map_or(&policy.tier.source, |mode| &mode.source);
+    let outside = files.outside.as_ref();
+    let answer = outside.map_or(Outside::Absent, |outside| outside.value);
+    let mut settings = vec![
+        setting("mode", &FilesMode::Brokered.name(), by),
+        setting("outside", &answer.name(), outside.map_or(by, |outside| &outside.source)),
+    ];
+    if let Some(phases) = &policy.phases {
+        let Work { begins, read, write } = &phases.work;
+        settings.push(setting("work begins", &begins.value.name(), &begins.source));
+        settings.extend(read.iter().map(|path| setting("work reads", &path.display(), &path.source)));
+        settings.extend(write.iter().map(|path| setting("work writes", &path.display(), &path.source)));
+    }
+    settings
 }
 
 fn identity(plan: &Plan) -> Identity {

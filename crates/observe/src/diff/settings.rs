@@ -179,7 +179,7 @@ fn limit(before: &Limits, after: &Limits, key: LimitKey) -> Option<Change> {
     Some(change(Area::Limit, kind, risk, key.name(), &before.get_display(key), &after.get_display(key), &why))
 }
 
-fn change(area: Area, kind: Kind, risk: Risk, what: &str, before: &str, after: &str, why: &str) -> Change {
+pub(super) fn change(area: Area, kind: Kind, risk: Risk, what: &str, before: &str, after: &str, why: &str) -> Change {
     Change {
         risk,
         kind,

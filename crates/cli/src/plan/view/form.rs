@@ -23,6 +23,8 @@ pub(crate) struct View<'a> {
     pub(crate) files: Vec<File>,
     /// Optional paths of the policy that this host does not have.
     pub(crate) left_out: Vec<LeftOut>,
+    /// How files are used, where the supervisor makes the calls that name them. Empty: the job makes them itself.
+    pub(crate) file_calls: Vec<Setting>,
     pub(crate) network: Vec<Setting>,
     pub(crate) limits: Vec<Limit>,
     pub(crate) rlimits: Vec<Rlimit>,

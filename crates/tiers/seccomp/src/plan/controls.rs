@@ -58,6 +58,9 @@ fn holds(
     match layer {
         Layer::UserNamespace => no("no capability, and no new namespace", NONE),
         Layer::PidNamespace => no("a reaper finds every process that descends from the job, and kills it", NONE),
+        Layer::MountNamespace if filter.brokered().files => {
+            no("the supervisor opens files, and nothing else exists for the job; it can enter other directories", NONE)
+        }
         Layer::MountNamespace => no("Landlock confines files; names and attributes of others can be looked at", NONE),
         Layer::NetworkNamespace => no("no socket can be made", NONE),
         Layer::IpcNamespace => no("System V objects and message queues are refused", NONE),
