@@ -123,7 +123,7 @@ bench: toolchain
 	@$(call packages,$(BENCH_PACKAGES))
 	$(CARGO) build --release --locked -p lazaret-bench
 	@$(MAKE) build
-	for part in compare phases soak functions thumbnail learn filter network; do LAZARET_BIN=$(RELEASE) $(TARGET)/release/lazaret-bench $$part; done
+	for part in compare phases soak functions thumbnail learn filter files network; do LAZARET_BIN=$(RELEASE) $(TARGET)/release/lazaret-bench $$part; done
 
 # Under sudo, what the user built is installed as it is: root may have no toolchain.
 .PHONY: install

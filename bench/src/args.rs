@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Filter(Filter),
     /// A corpus of small pictures, run plainly and learned from
     Learn(Learn),
+    /// Opening files: bare, in the jail, in tier seccomp, by the job and by the broker
+    Files(Files),
     /// Connections and what they carry: bare, by the broker, by pasta and slirp4netns
     Network(Network),
     /// A process that is told what to run, and times it. For the other commands
@@ -76,6 +78,18 @@ pub(crate) struct Compare {
     /// Threads of the large caller
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) large_threads: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Files {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    /// How often each contender takes its turn
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// Opens of each kind in a turn
+    #[arg(long, value_name = "N", default_value_t = 3000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) opens: u32,
 }
 
 #[derive(Debug, Args)]

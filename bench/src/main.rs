@@ -5,6 +5,7 @@
 mod agent;
 mod args;
 mod compare;
+mod files;
 mod filter;
 mod functions;
 mod host;
@@ -45,6 +46,7 @@ fn run() -> Result<()> {
         Command::Filter(args) => filter::filter(&args),
         Command::Thumbnail(args) => thumbnail::thumbnail(&args),
         Command::Learn(args) => learn::learn(&args),
+        Command::Files(args) => files::files(&args),
         Command::Network(args) => network::network(&args),
         Command::Agent(args) => agent::serve(&args),
     }

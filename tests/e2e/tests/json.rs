@@ -77,7 +77,8 @@ fn of_the_other_kind(documented: &BTreeSet<String>, printed: &BTreeSet<String>, 
 
 fn every_field_of_a_plan_is_documented_and_every_documented_one_is_there(runner: &Runner) {
     runner.put("in.txt", "input");
-    let optional = "extends = \"default\"\n[files]\nread = [{ path = \"/no/such/path\", optional = true }]\n";
+    let optional =
+        "extends = \"default\"\n[files]\nmode = \"brokered\"\nread = [{ path = \"/no/such/path\", optional = true }]\n";
     runner.put("policy.toml", optional);
     let plan = ["plan", "--json", "--steps", "--policy", "policy.toml", "--in", "in.txt", "--out", "out.txt"];
     let limited = [&plan[..], &["--", "true"]].concat();
