@@ -125,8 +125,17 @@ pub struct Files {
     identity: Identity,
     processes: Processes,
     memory: Memory,
+    /// The job's ids, as long as the calling thread has them.
+    held: Option<Taken>,
     /// The calls that are put to the supervisor, by number.
     taken: Vec<Option<&'static str>>,
+}
+
+/// Whoever forgets to rest does not stay the job's user.
+impl Drop for Files {
+    fn drop(&mut self) {
+        if self.rest().is_err() {}
+    }
 }
 
 /// What is to be answered.
@@ -215,7 +224,7 @@ impl Files {
             }
             taken[number] = Some(name);
         }
-        Ok(Self { roots, outside, exec, identity, processes, memory, taken })
+        Ok(Self { roots, outside, exec, identity, processes, memory, held: None, taken })
     }
 
     /// Whether the call of this number, in the manner of this architecture, is one that is made here.
@@ -242,7 +251,18 @@ impl Files {
         self.exec = Exec::Refused;
     }
 
-    /// Makes `call`, in which `caller` waits.
+    /// Has the calling thread use files as itself again. [`Files::make`] leaves it with the job's ids, as the next call is
+    /// likely to be one on files too, and changing ids costs more than most of them: whoever does anything else meanwhile
+    /// rests before.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not have it so: the thread has the job's rights to files then.
+    pub fn rest(&mut self) -> Result<(), IdentityError> {
+        self.held.take().map_or(Ok(()), Taken::give_back)
+    }
+
+    /// Makes `call`, in which `caller` waits, on the one thread that makes all calls of a job. See [`Files::rest`].
     ///
     /// # Errors
     ///
@@ -267,10 +287,11 @@ impl Files {
             processes: self.processes,
             sees_like_the_job: self.identity == Identity::Own,
         };
-        let done = match self.identity.make(|| act.make(&request)) {
-            Ok(done) => done,
-            Err(source) => return Err(FilesError::Identity { call: name, source }),
-        };
+        if self.held.is_none() && self.identity != Identity::Own {
+            let taken = self.identity.take().map_err(|source| FilesError::Identity { call: name, source })?;
+            self.held = Some(taken);
+        }
+        let done = act.make(&request);
         let outcome = match done {
             Ok(Done::Value(value)) => Outcome::Reply(Reply::Value(value)),
             Ok(Done::Descriptor { object, cloexec }) => Outcome::Reply(Reply::Descriptor { object, cloexec }),

@@ -21,6 +21,15 @@ pub struct Hands {
 }
 
 impl Hands {
+    /// Has the loop's thread be itself again: before it does anything else than making a job's next call on files.
+    ///
+    /// # Errors
+    ///
+    /// When it is not let be: the job is to be ended.
+    pub(crate) fn rest(&mut self) -> io::Result<()> {
+        self.files.as_mut().map_or(Ok(()), FileHands::rest)
+    }
+
     /// Makes the call that `notification` tells of, which the policy permits, or lets the kernel make it where it is none of
     /// those that are `brokered`. What is brokered and has no hands fails.
     ///
@@ -39,6 +48,7 @@ impl Hands {
         }
         let name = call_name(notification);
         if brokered.network && net::takes(&name, &notification.args) {
+            self.rest()?;
             return self.net.as_mut().map_or_else(refuse, |net| net.make(listener, notification, &name));
         }
         if brokered.files && files::calls().any(|call| call == name) {

@@ -158,6 +158,9 @@ impl Refusals {
             Err(e) => return Err(e),
         };
         let call = Call { audit_arch: notification.arch, nr: notification.number, args: notification.args };
+        if rules.watching.is_some() || rules.after_start.is_some() || start::is_marker(&call) {
+            hands.rest()?;
+        }
         if rules.brokered.input_complete && start::says_input_complete(&call) {
             if let Some(net) = &mut hands.net {
                 net.complete_input(listener)?;
@@ -179,6 +182,10 @@ impl Refusals {
             && self.phase.has_come(&notification)
         {
             decision = after;
+        }
+        if decision.action != Action::Allow {
+            // It is looked at, and told of.
+            hands.rest()?;
         }
         let rule = decision.rule.and_then(|number| rules.text(number));
         let answer = match decision.action {

@@ -151,7 +151,7 @@ enum How {
 }
 
 /// Whether `call` is there to tell the supervisor something.
-fn is_marker(call: &Call) -> bool {
+pub(crate) fn is_marker(call: &Call) -> bool {
     let number = Arch::from_audit(call.audit_arch).and_then(|arch| table::number(arch, marker::CALL));
     number == Some(call.nr) && call.args[..2] == [marker::FIRST, marker::SECOND]
 }

@@ -68,7 +68,9 @@ pub fn watch<B: Boundary>(
     let handed = watcher.until_handed_over(running)?;
     begun();
     if handed {
-        watcher.until_the_end(running)?;
+        let ended = watcher.until_the_end(running);
+        watcher.rest()?;
+        ended?;
     }
     // Dead or dying on every way that leads here; whoever is neither must not be waited for.
     let init = watcher.boundary.bury(running)?;
@@ -179,6 +181,9 @@ impl<'a, B: Boundary> Watcher<'a, B> {
                 return Ok(());
             }
             let now = Instant::now();
+            if now >= next || self.refusals.violation.is_some() {
+                self.rest()?;
+            }
             if let Some(violation) = self.refusals.violation.take() {
                 self.end(running, Stop::Violation(violation));
             }
@@ -256,6 +261,11 @@ impl<'a, B: Boundary> Watcher<'a, B> {
         drop(watched);
         drop(interests);
 
+        if happened.iter().any(|(event, flags)| *event != Event::Listener && !flags.is_empty())
+            || self.boundary.is_near()
+        {
+            self.rest()?;
+        }
         // Programs say that there is no room left before they clean up.
         if self.boundary.is_near() && !happened.iter().all(|(_, flags)| flags.is_empty()) {
             let asked = happened.iter().any(|(event, flags)| *event == Event::Writes && !flags.is_empty());
@@ -293,6 +303,11 @@ impl<'a, B: Boundary> Watcher<'a, B> {
             }
         }
         Ok(false)
+    }
+
+    /// Has this thread be itself, where it made calls as the job's user.
+    fn rest(&mut self) -> Result<(), RunError> {
+        self.hands.rest().map_err(|source| RunError::Resource { what: "stop using files as the job's user", source })
     }
 
     /// Answers calls of the job that waited for their connections.

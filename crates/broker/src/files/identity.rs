@@ -50,9 +50,7 @@ impl Taken {
 }
 
 impl Identity {
-    /// Has the calling thread use files as this identity, until that is given back. Taken once for all that a thread
-    /// does for the job it is cheaper than for each call, which costs seven microseconds; the calls are then to be
-    /// made as [`Identity::Own`].
+    /// Has the calling thread use files as this identity, until that is given back: seven microseconds for both.
     ///
     /// # Errors
     ///
@@ -70,16 +68,5 @@ impl Identity {
         }
         taken.give_back()?;
         Err(IdentityError)
-    }
-
-    /// What comes of `act`, made as this identity.
-    pub(super) fn make<T>(&self, act: impl FnOnce() -> T) -> Result<T, IdentityError> {
-        if *self == Self::Own {
-            return Ok(act());
-        }
-        let taken = self.take()?;
-        let made = act();
-        taken.give_back()?;
-        Ok(made)
     }
 }

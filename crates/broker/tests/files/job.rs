@@ -194,7 +194,9 @@ impl Supervisor<'_> {
         }
         assert!(self.files.takes(call.nr), "{name:?}");
         let caller = Caller::new(listener.as_fd(), &notification);
-        let made = match self.files.make(&caller, &mut self.reader, &call) {
+        let made = self.files.make(&caller, &mut self.reader, &call);
+        self.files.rest().expect("the ids come back");
+        let made = match made {
             Ok(made) => made,
             Err(FilesError::Gone) => return,
             Err(error) => {

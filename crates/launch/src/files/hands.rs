@@ -74,6 +74,15 @@ impl FileHands {
         self.plan.work.is_some()
     }
 
+    /// Has this thread use files as itself again.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not have it so.
+    pub fn rest(&mut self) -> io::Result<()> {
+        self.files.as_mut().map_or(Ok(()), |files| files.rest().map_err(io::Error::other))
+    }
+
     /// Makes the call that `notification` tells of, which was received from `listener`, and answers it.
     ///
     /// # Errors
@@ -135,6 +144,7 @@ impl FileHands {
         let (Some(files), Some(tree)) = (&mut self.files, &self.tree) else {
             return Err(io::Error::other("there is no file tree"));
         };
+        files.rest().map_err(io::Error::other)?;
         // Nothing is executed from here on: the wall that holds that is the first phase's.
         files.refuse_execution();
         let roots = roots.iter().map(|root| open_root(tree, root)).collect::<io::Result<Vec<_>>>()?;
