@@ -86,6 +86,7 @@ pub struct Net {
     /// The sockets that the job was given, where they are to be cut and this process may not have the kernel do that.
     kept: Vec<OwnedFd>,
     keeps: bool,
+    undisturbed: bool,
 }
 
 /// What the network of a job is made of.
@@ -109,6 +110,9 @@ pub struct Setting {
     pub speaker: Option<Speaker>,
     /// Whether it may end before the job does: see [`Net::complete_input`].
     pub may_end: bool,
+    /// Whether no signal but one that kills disturbs a call that was received
+    /// (`SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`).
+    pub undisturbed: bool,
 }
 
 /// What came of the network of a job that is dead.
@@ -127,7 +131,8 @@ impl Net {
     ///
     /// When this process's own network cannot be looked at, or told from the job's.
     pub fn new(setting: Setting) -> io::Result<Self> {
-        let Setting { mut terms, upstream, reader, walled, connections, budget, blind, speaker, may_end } = setting;
+        let Setting { mut terms, upstream, reader, walled, connections, budget, blind, speaker, may_end, undisturbed } =
+            setting;
         // Who cannot ask about connections cannot have them ended either.
         let keeps = may_end && (blind.is_some() || !accounts::may_cut()?);
         let mut routes = Interfaces::open()?;
@@ -154,6 +159,7 @@ impl Net {
             is_over: false,
             kept: Vec::new(),
             keeps,
+            undisturbed,
         })
     }
 

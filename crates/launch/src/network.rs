@@ -9,6 +9,7 @@ pub use trust::{BUNDLES, NAME as CERTIFICATES};
 pub(crate) use trust::{authorities, variables};
 
 use crate::error::{PlanError, RunError};
+use crate::filter::FilterPlan;
 use crate::inputs::{OpenInput, memory_file};
 use crate::landlock::LandlockPlan;
 use lazaret_broker::ledger::{self, Budget};
@@ -110,6 +111,8 @@ pub struct NetworkPlan {
     pub blind: Option<String>,
     /// Whether it ends when the job's input is complete.
     pub may_end: bool,
+    /// Whether signals leave the job's calls alone that the supervisor has taken.
+    pub undisturbed: bool,
 }
 
 impl NetworkPlan {
@@ -118,9 +121,9 @@ impl NetworkPlan {
     /// # Errors
     ///
     /// A rule that is none, or a host on which nobody can connect for the job.
-    pub fn new(policy: &Policy, supervised: bool, landlock: &LandlockPlan) -> Result<Option<Self>, PlanError> {
+    pub fn new(policy: &Policy, filter: &FilterPlan, landlock: &LandlockPlan) -> Result<Option<Self>, PlanError> {
         let Some(first) = policy.network.allow.first() else { return Ok(None) };
-        if !supervised {
+        if !filter.supervised {
             return Err(PlanError::Network {
                 asked_by: first.source.clone(),
                 problem: format!("it needs the layer `{}`, which does not hold here", Layer::Notifier),
@@ -161,9 +164,21 @@ impl NetworkPlan {
         let may_end = policy.network.until.is_some();
         let trust = policy.network.trust.iter().map(|path| path.value.clone()).collect();
         let lifetime = policy.limits.wall.duration();
-        let plan =
-            Self { rules, requests, trust, lifetime, walled, name_servers, shown, connections, budget, blind, may_end };
-        Ok(Some(plan))
+        let undisturbed = filter.is_undisturbed();
+        Ok(Some(Self {
+            rules,
+            requests,
+            trust,
+            lifetime,
+            walled,
+            name_servers,
+            shown,
+            connections,
+            budget,
+            blind,
+            may_end,
+            undisturbed,
+        }))
     }
 
     /// Makes it, for one job, and the certificates that the job is to believe, if it is to believe others than the host.
@@ -194,6 +209,7 @@ impl NetworkPlan {
             blind: self.blind.clone(),
             speaker,
             may_end: self.may_end,
+            undisturbed: self.undisturbed,
         };
         let net = Net::new(setting).map_err(own("look at this host's network"))?;
         Ok(Begun { net, certificates })

@@ -333,6 +333,7 @@ impl Net {
             bytes,
             socket,
             until: until.map(|patience| Instant::now() + patience),
+            signalled: false,
             gone: None,
         });
         Ok(Next::Wait)

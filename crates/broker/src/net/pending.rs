@@ -19,6 +19,11 @@ const KEPT: Duration = Duration::from_secs(5);
 /// How many calls wait at most. More threads wait for the first of them to end.
 pub(super) const MOST: usize = 256;
 
+/// The errno by which a call of the kernel's own says that a signal came: a program never sees it.
+///
+/// Source: include/linux/errno.h of the kernel; the same is set where a signal ends the wait for a supervisor.
+const ERESTARTSYS: i32 = 512;
+
 /// A call that waits.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -36,6 +41,8 @@ pub(super) struct Pending {
     pub(super) until: Option<Instant>,
     /// Since when the call is gone.
     pub(super) gone: Option<Instant>,
+    /// Whether a signal was on its way to the caller at the last look.
+    pub(super) signalled: bool,
 }
 
 /// What is being connected.
@@ -60,6 +67,13 @@ impl Pending {
             Connecting::Replica { socket, .. } => Some(socket.as_fd()),
             Connecting::Own(_) => None,
         }
+    }
+
+    /// Whether a signal waits for the caller, at this look and at the last one: one that another thread takes is gone by
+    /// then. Where no signal disturbs a call that is waited for, somebody has to look.
+    fn is_to_be_interrupted(&mut self) -> bool {
+        let was = std::mem::replace(&mut self.signalled, is_signalled(self.notification.pid));
+        was && self.signalled
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -108,6 +122,13 @@ impl Net {
                 } else {
                     self.pending.push(pending);
                 }
+                continue;
+            }
+            if self.undisturbed && pending.is_to_be_interrupted() {
+                // The kernel makes of it what the signal's handler wants: EINTR, or the same call once more.
+                Caller::new(listener, &pending.notification).answer(Reply::Errno(ERESTARTSYS))?;
+                pending.gone = Some(now);
+                self.pending.push(pending);
                 continue;
             }
             let in_time = pending.until.is_none_or(|until| now < until);
@@ -190,4 +211,18 @@ impl Net {
         caller.put(descriptor, socket.as_fd(), cloexec)?;
         pollers::register(caller, watched, socket.as_fd(), number, &mut self.hands)
     }
+}
+
+/// Whether a signal that the thread `tid` does not block waits for it.
+///
+/// Source: proc_pid_status(5), `SigPnd`, `ShdPnd`, `SigBlk`. Ignored ones are not kept.
+fn is_signalled(tid: u32) -> bool {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{tid}/status")) else { return false };
+    let mask = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        u64::from_str_radix(line.trim(), 16).ok()
+    };
+    let (own, shared, blocked) = (mask("SigPnd:"), mask("ShdPnd:"), mask("SigBlk:"));
+    let waiting = own.unwrap_or(0) | shared.unwrap_or(0);
+    waiting & !blocked.unwrap_or(u64::MAX) != 0
 }

@@ -205,7 +205,7 @@ impl Plan {
         let group = group(policy, support, &room.tree);
         let controls = controls::all(policy, support, &filter, &room.landlock, &room.tree);
         require::check(policy, &controls)?;
-        let network = NetworkPlan::new(policy, filter.supervised, &room.landlock)?;
+        let network = NetworkPlan::new(policy, &filter, &room.landlock)?;
         Ok(Self {
             files: FilesPlan::new(policy, &filter, files::tree(&room.tree))?,
             network,

@@ -263,8 +263,13 @@ fn signals_interrupt_a_connection_as_they_do(runner: &Runner, _: &Internet) {
     for (way, seen) in [("signal", "-1 4 signals\n"), ("restart", "-1 110 signals\n")] {
         let arguments = [Internet::SILENT, "7", way];
         let native = runner.bare(&program.to_string_lossy(), &arguments);
-        let ended = job(runner).policy(&text).command([&program]).arguments(arguments).run();
+        assert_eq!(native.stdout(), seen, "{way}");
+        for files in ["direct", "brokered"] {
+            let text = format!("{text}mode = \"{files}\"\n");
 
-        assert_eq!((native.stdout().as_str(), ended.printed().as_str()), (seen, seen), "{way}");
+            let ended = job(runner).policy(&text).command([&program]).arguments(arguments).run();
+
+            assert_eq!(ended.printed(), seen, "{way}, files are {files}: {}", ended.told());
+        }
     }
 }
