@@ -199,10 +199,16 @@ fn user_account(is_root: bool) -> Result<Account, String> {
     Ok(Account { name: ACCOUNT.to_owned(), uid: Some(uid), gid: Some(gid), degraded: Vec::new() })
 }
 
+/// Who makes the calls on files, where `LAZARET_ESCAPE_FILES` says so (`direct`, `brokered`) and not the tier.
+pub(crate) fn files_mode() -> String {
+    std::env::var("LAZARET_ESCAPE_FILES").map_or_else(|_| String::new(), |mode| format!("mode = \"{mode}\"\n"))
+}
+
 /// The policy's text; `bin` is what it shows at [`INSIDE`].
 pub(crate) fn policy_text(under: Under, bin: &Path) -> String {
     let bin = bin.display();
-    let show = format!("read = [{{ path = \"{bin}\", at = \"{INSIDE}\", why = \"the attacks\" }}]\n");
+    let mode = files_mode();
+    let show = format!("{mode}read = [{{ path = \"{bin}\", at = \"{INSIDE}\", why = \"the attacks\" }}]\n");
     match under {
         Under::Default => {
             format!(

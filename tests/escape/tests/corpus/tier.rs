@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::ground::WIDE;
+use crate::ground::{WIDE, files_mode};
 use crate::probe::{Probe, Under};
 
 /// A tier.
@@ -72,8 +72,9 @@ pub(crate) fn policy_text(under: Under, bin: &Path) -> String {
         Under::Wide => format!("[system-calls]\ndefault = \"allow\"\nallow = [{WIDE}]\n"),
     };
     format!(
-        "description = \"the attacks in tier seccomp\"\nextends = \"default\"\ntier = \"seccomp\"\n\n[files]\n\
+        "description = \"the attacks in tier seccomp\"\nextends = \"default\"\ntier = \"seccomp\"\n\n[files]\n{}\
          read = [{{ path = \"{}\", why = \"the attacks\" }}]\n\n{calls}",
+        files_mode(),
         bin.display()
     )
 }
