@@ -7,7 +7,7 @@ pub use hands::FileHands;
 use crate::error::{PlanError, RunError};
 use crate::filter::FilterPlan;
 use crate::network::may_wait;
-pub use lazaret_broker::files::{Access, Exec, Identity, Processes};
+pub use lazaret_broker::files::{Access, Exec, Identity, Processes, calls};
 use lazaret_broker::files::{Memory, Outside};
 use lazaret_policy::{Begins, FileName, Layer, Outside as Answer, Policy, Sourced};
 use std::path::{Path, PathBuf};

@@ -80,15 +80,19 @@ impl Launcher {
         Ok(self.filters.get_or_init(|| made))
     }
 
-    /// The rules that a job of `tier` gets behind those of its policy.
+    /// The rules that a job under `policy` gets behind those of that.
     ///
     /// # Errors
     ///
     /// When memory or descriptors run out.
-    pub fn own_rules(&self, tier: Tier) -> Result<OwnRules, RunError> {
+    pub fn own_rules(&self, policy: &Policy) -> Result<OwnRules, RunError> {
+        let tier = policy.tier.value;
         Ok(match tier {
-            Tier::Jail => own_rules(tier, Mode::Root),
-            Tier::Seccomp => own_rules(tier, self.filters()?.support().mode),
+            Tier::Jail => own_rules(tier, Mode::Root, policy.files.are_brokered()),
+            Tier::Seccomp => {
+                let support = self.filters()?.support();
+                own_rules(tier, support.mode, support.brokers_files(policy))
+            }
         })
     }
 
@@ -144,10 +148,10 @@ impl Launcher {
 }
 
 /// The rules that `tier` puts behind those of every policy, so that none prevails over them. In tier seccomp a job that
-/// has its caller's user id (`mode`) is refused more; the jail's are the same for both.
-pub fn own_rules(tier: Tier, mode: Mode) -> OwnRules {
+/// has its caller's user id (`mode`) is refused more, unless its calls on files are `brokered`; the jail's are the same for all.
+pub fn own_rules(tier: Tier, mode: Mode, brokered: bool) -> OwnRules {
     match tier {
         Tier::Jail => lazaret_jail::plan::OWN_RULES,
-        Tier::Seccomp => lazaret_seccomp::plan::own_rules(mode),
+        Tier::Seccomp => lazaret_seccomp::plan::own_rules(mode, brokered),
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Classified {
 
 /// The rules of `policy` and those of its tier, under which a command can be started.
 pub(super) fn filter(launcher: &Launcher, policy: &Policy) -> Result<Filter, Error> {
-    let own = launcher.own_rules(policy.tier.value).map_err(Error::Run)?;
+    let own = launcher.own_rules(policy).map_err(Error::Run)?;
     let plan = FilterPlan::new(&policy.system_calls, own, true).map_err(Error::Plan)?;
     plan.check_exec().map_err(Error::Plan)?;
     Ok(plan.filter)

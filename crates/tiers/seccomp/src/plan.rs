@@ -210,7 +210,7 @@ fn notes(policy: &Policy, support: &Support, place: &Path, replaced: &[String]) 
     if let Some(why) = &support.no_job_uid {
         notes.push(format!("the job has root's id, without its rights: {why}"));
     }
-    if support.mode == Mode::Rootless {
+    if support.mode == Mode::Rootless && !support.brokers_files(policy) {
         notes.push(
             "the job has the caller's id, so that it may not change modes, owners, times or attributes of any file: \
              Landlock does not tell its own files from the caller's there"

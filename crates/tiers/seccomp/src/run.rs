@@ -31,7 +31,8 @@ pub struct Launcher {
     support: Support,
     uids: Uids,
     image: OwnedFd,
-    filters: FilterCache,
+    /// Of jobs that open their files themselves, and of those for which that is done.
+    filters: [FilterCache; 2],
     base: PathBuf,
     processors: u32,
 }
@@ -53,7 +54,7 @@ impl Launcher {
     /// When memory or descriptors run out.
     pub fn with(uids: Uids, base: impl Into<PathBuf>) -> Result<Self, RunError> {
         let support = Support::probe();
-        let filters = FilterCache::new(own_rules(support.mode));
+        let filters = [false, true].map(|brokered| FilterCache::new(own_rules(support.mode, brokered)));
         let processors = rustix::thread::sched_getaffinity(None).map_or(u32::MAX, |set| set.count());
         let base = base.into();
         place::sweep(&base);
@@ -78,7 +79,8 @@ impl Launcher {
         let file_size = policy.limits.file_size.bytes();
         let mut calls = policy.system_calls.clone();
         calls.brokered.files = self.support.brokers_files(policy);
-        let filter = self.filters.get(&calls, self.support.notifier, file_size, observe)?;
+        let filters = &self.filters[usize::from(calls.brokered.files)];
+        let filter = filters.get(&calls, self.support.notifier, file_size, observe)?;
         let tasks = tasks(&self.support);
         Plan::new(policy, job, &self.support, place, tasks, filter)
     }

@@ -100,6 +100,10 @@ fn holds(
         ),
         Layer::Output => yes(format!("{} of each stream", limit(LimitKey::Output))),
         Layer::JobUid if support.mode == Mode::Root => yes(String::new()),
+        Layer::JobUid if filter.brokered().files => no(
+            "files are used by the supervisor, beneath what the policy names",
+            support.no_job_uid.as_deref().unwrap_or("started by an ordinary user: the job has that user's id"),
+        ),
         Layer::JobUid => no(
             "modes, owners, times and attributes of files cannot be changed",
             support.no_job_uid.as_deref().unwrap_or("started by an ordinary user: the job has that user's id"),

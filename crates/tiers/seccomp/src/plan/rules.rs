@@ -145,10 +145,24 @@ static WITH_OWN_ID: &[(&str, Action)] = &joined::<OF_ALL>(&[&COMMON, &attributes
 static WITH_THE_CALLERS_ID: &[(&str, Action)] =
     &joined::<{ OF_ALL + ROOTLESS.len() }>(&[&COMMON, &attributes::RULES, &ROOTLESS]);
 
-/// The rules behind those of a policy, for jobs of `mode`.
-pub fn own_rules(mode: Mode) -> OwnRules {
+/// The rules behind those of a policy, for jobs of `mode`. Where calls on files are `brokered`, whoever makes them holds an
+/// owner's right too.
+pub fn own_rules(mode: Mode, brokered: bool) -> OwnRules {
     match mode {
-        Mode::Root => WITH_OWN_ID,
-        Mode::Rootless => WITH_THE_CALLERS_ID,
+        Mode::Rootless if !brokered => WITH_THE_CALLERS_ID,
+        Mode::Root | Mode::Rootless => WITH_OWN_ID,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_an_owner_may_do_is_made_by_whoever_makes_calls_on_files() {
+        let made: Vec<&str> = lazaret_launch::files::calls().collect();
+        let missing: Vec<_> = ROOTLESS.iter().filter(|(call, _)| !made.contains(call)).collect();
+
+        assert!(missing.is_empty(), "{missing:?}");
     }
 }
