@@ -274,3 +274,36 @@ fn first_thread(tid: u32) -> Result<u32, CallerError> {
     let number = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
     number.ok_or(CallerError::Gone)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_itself_while_it_lives_and_nobody_when_it_is_dead() {
+        let (send, received) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let tid = rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned();
+            send.send(tid).expect("somebody waits for it");
+            // Until nobody can tell it anything any more.
+            assert!(ended.recv().is_err());
+        });
+        let tid = received.recv().expect("its number");
+        let process = open(tid).expect("it lives");
+        // Before Linux 6.9 nothing is kept.
+        let is_kept = process.thread.is_some();
+
+        let (living, other) = (process.is(tid), process.is(tid + 1));
+        drop(end);
+        thread.join().expect("it ends");
+        // The kernel wakes who joins a thread before the thread is dead to others.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while process.is(tid) && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+
+        assert_eq!(living, is_kept);
+        assert!(!other && !process.is(tid));
+    }
+}

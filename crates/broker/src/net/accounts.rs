@@ -211,7 +211,9 @@ impl Net {
         opened.map_err(|error| CallerError::Own(io::Error::other(error)))?;
         accounts.next += 1;
         accounts.entries.extend(entry.map(|entry| (id, entry)));
-        accounts.inodes.insert(id, rustix::fs::fstat(socket).map_err(own)?.st_ino);
+        if accounts.counts_bytes() {
+            accounts.inodes.insert(id, rustix::fs::fstat(socket).map_err(own)?.st_ino);
+        }
         Ok(())
     }
 }

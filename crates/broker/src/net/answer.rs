@@ -240,8 +240,12 @@ impl Net {
         let socket = made.map_err(CallerError::Own)?;
         let entry = self.transcript.begin(permit);
         let bytes = address::bytes(permit.address, here.facts.is_v6());
-        let begun = socket::begin(socket.as_fd(), &bytes).map_err(CallerError::Own)?;
+        let mut begun = socket::begin_at_once(socket.as_fd(), &bytes).map_err(CallerError::Own)?;
         let waits = !flags.contains(rustix::fs::OFlags::NONBLOCK);
+        if waits && begun == Begun::Waiting && socket::is_settled(socket.as_fd()) {
+            // On this host an answer is there at once.
+            begun = socket::begin_at_once(socket.as_fd(), &bytes).map_err(CallerError::Own)?;
+        }
         let errno = match begun {
             Begun::Failed(errno) => {
                 self.transcript.failed(entry, errno);

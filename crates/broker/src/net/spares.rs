@@ -72,3 +72,76 @@ impl Spares {
         self.made.iter().map(|spare| spare.cookie).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::address;
+    use crate::net::socket::Facts;
+    use lazaret_sys::option;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    use std::io;
+    use std::net::TcpListener;
+
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+        listener.set_nonblocking(true).expect("it does not wait");
+        let at = listener.local_addr().expect("its address");
+        (listener, at)
+    }
+
+    fn filled(peer: SocketAddr) -> Spares {
+        let mut spares = Spares::default();
+        for _ in 0..FROM {
+            assert!(spares.take(false, peer).is_none());
+        }
+        assert!(spares.due().is_some());
+        assert_eq!(spares.fill().len(), MOST);
+        spares
+    }
+
+    fn make(peer: SocketAddr, spares: &mut Spares) -> OwnedFd {
+        let old = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("a socket");
+        let facts = Facts::of(old.as_fd()).expect("its facts");
+        replica::make(old.as_fd(), &facts, peer, false, spares).expect("a replica")
+    }
+
+    #[test]
+    fn a_job_that_connects_once_has_no_spares() {
+        let mut spares = Spares::default();
+
+        let none = spares.take(false, "192.0.2.1:443".parse().expect("an address"));
+
+        assert!(none.is_none() && spares.due().is_none());
+    }
+
+    #[test]
+    fn a_spare_hears_whom_it_is_taken_for_and_nobody_else() {
+        let ((meant, meant_at), (other, other_at)) = (listener(), listener());
+
+        // The first was made for the one, the second for the other.
+        for made_for in [meant_at, other_at] {
+            let mut spares = filled(made_for);
+            let to_meant = make(meant_at, &mut spares);
+            let to_other = make(meant_at, &mut spares);
+            drop(option::connect(to_meant.as_fd(), &address::bytes(meant_at, false)));
+            drop(option::connect(to_other.as_fd(), &address::bytes(other_at, false)));
+            std::thread::sleep(Duration::from_millis(100));
+
+            assert!(meant.accept().is_ok());
+            assert!(other.accept().is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock));
+            assert_eq!(spares.made.len(), MOST - 2);
+        }
+    }
+
+    #[test]
+    fn the_filter_of_a_spare_that_was_taken_stays() {
+        let peer = "192.0.2.1:443".parse().expect("an address");
+
+        let taken = make(peer, &mut filled(peer));
+        let detached = option::set_number(taken.as_fd(), libc::SOL_SOCKET, libc::SO_DETACH_FILTER, 0);
+        let unlocked = option::set_number(taken.as_fd(), libc::SOL_SOCKET, libc::SO_LOCK_FILTER, 0);
+
+        assert!(detached.is_err() && unlocked.is_err(), "{detached:?} {unlocked:?}");
+    }
+}
