@@ -3,10 +3,11 @@
 use lazaret_inspect::{InspectError, Reader};
 use lazaret_sys::processor;
 use lazaret_sys::seccomp::{self, Answer, Notification, Put};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::cell::OnceCell;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 /// A thread that waits for the answer to its call.
 ///
@@ -16,7 +17,26 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 pub struct Caller<'a> {
     listener: BorrowedFd<'a>,
     notification: &'a Notification,
-    process: OnceCell<OwnedFd>,
+    process: OnceCell<Process>,
+}
+
+/// A descriptor of a thread of the job, kept from one of its calls to its next.
+///
+/// A thread has its number until it is dead and gone. So one that had a number before a call was received, and that
+/// lives after that, had it in between, and made the call.
+#[derive(Debug)]
+pub(crate) struct Process {
+    descriptor: OwnedFd,
+    /// The number, where the descriptor is of the very thread, and not of its process.
+    thread: Option<u32>,
+}
+
+impl Process {
+    /// Whether the thread `tid` is the one that this is of, and lives. Source: pidfd_open(2), on poll(2).
+    fn is(&self, tid: u32) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        self.thread == Some(tid) && poll(&mut [PollFd::new(&self.descriptor, PollFlags::IN)], Some(&now)) == Ok(0)
+    }
 }
 
 /// Why nothing can be had of a thread, or done for it.
@@ -59,6 +79,17 @@ impl<'a> Caller<'a> {
         Self { listener, notification, process: OnceCell::new() }
     }
 
+    /// The same, with what was kept of a caller before it. The call was received after that.
+    pub(crate) fn after(listener: BorrowedFd<'a>, notification: &'a Notification, before: Option<Process>) -> Self {
+        let process = before.filter(|process| process.is(notification.pid));
+        Self { listener, notification, process: process.map_or_else(OnceCell::new, OnceCell::from) }
+    }
+
+    /// What is to be kept of it.
+    pub(crate) fn into_process(self) -> Option<Process> {
+        self.process.into_inner()
+    }
+
     /// Its call.
     pub fn notification(&self) -> &'a Notification {
         self.notification
@@ -85,16 +116,15 @@ impl<'a> Caller<'a> {
     ///
     /// When it is gone, or cannot be had.
     pub fn process(&self) -> Result<BorrowedFd<'_>, CallerError> {
-        use std::os::fd::AsFd as _;
         if let Some(process) = self.process.get() {
-            return Ok(process.as_fd());
+            return Ok(process.descriptor.as_fd());
         }
         let process = open(self.notification.pid)?;
         // It may be another's that got the number.
         if !self.is_waiting() {
             return Err(CallerError::Gone);
         }
-        Ok(self.process.get_or_init(|| process).as_fd())
+        Ok(self.process.get_or_init(|| process).descriptor.as_fd())
     }
 
     /// The object that the number `descriptor` stands for in the caller, at this moment. Other threads of the job may
@@ -196,7 +226,6 @@ impl<'a> Caller<'a> {
     ///
     /// When the kernel does not take the answer: nothing is supervised then.
     pub fn answer(&self, reply: Reply) -> io::Result<()> {
-        use std::os::fd::AsFd as _;
         let id = self.notification.id;
         match reply {
             Reply::Errno(errno) => seccomp::answer(self.listener, id, Answer::Errno(errno)),
@@ -224,16 +253,16 @@ impl<'a> Caller<'a> {
 /// `PIDFD_THREAD`: of a thread that need not be the first of its process. Linux 6.9.
 const THREAD: PidfdFlags = PidfdFlags::from_bits_retain(libc::O_EXCL.cast_unsigned());
 
-fn open(tid: u32) -> Result<OwnedFd, CallerError> {
+fn open(tid: u32) -> Result<Process, CallerError> {
     let thread = |tid: u32| i32::try_from(tid).ok().and_then(Pid::from_raw).ok_or(CallerError::Gone);
-    let opened = match pidfd_open(thread(tid)?, THREAD) {
+    let (opened, of) = match pidfd_open(thread(tid)?, THREAD) {
         // Before Linux 6.9 only of a whole process, named by its first thread. Its threads share their descriptors,
         // unless the process has them share nothing, which is found out by whoever looks.
-        Err(rustix::io::Errno::INVAL) => pidfd_open(thread(first_thread(tid)?)?, PidfdFlags::empty()),
-        opened => opened,
+        Err(rustix::io::Errno::INVAL) => (pidfd_open(thread(first_thread(tid)?)?, PidfdFlags::empty()), None),
+        opened => (opened, Some(tid)),
     };
     match opened {
-        Ok(process) => Ok(process),
+        Ok(descriptor) => Ok(Process { descriptor, thread: of }),
         Err(rustix::io::Errno::SRCH) => Err(CallerError::Gone),
         Err(errno) => Err(CallerError::Own(errno.into())),
     }
@@ -244,4 +273,37 @@ fn first_thread(tid: u32) -> Result<u32, CallerError> {
     let status = std::fs::read_to_string(format!("/proc/{tid}/status")).map_err(|_gone| CallerError::Gone)?;
     let number = status.lines().find_map(|line| line.strip_prefix("Tgid:")?.trim().parse().ok());
     number.ok_or(CallerError::Gone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_itself_while_it_lives_and_nobody_when_it_is_dead() {
+        let (send, received) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let tid = rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned();
+            send.send(tid).expect("somebody waits for it");
+            // Until nobody can tell it anything any more.
+            assert!(ended.recv().is_err());
+        });
+        let tid = received.recv().expect("its number");
+        let process = open(tid).expect("it lives");
+        // Before Linux 6.9 nothing is kept.
+        let is_kept = process.thread.is_some();
+
+        let (living, other) = (process.is(tid), process.is(tid + 1));
+        drop(end);
+        thread.join().expect("it ends");
+        // The kernel wakes who joins a thread before the thread is dead to others.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while process.is(tid) && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+
+        assert_eq!(living, is_kept);
+        assert!(!other && !process.is(tid));
+    }
 }

@@ -71,6 +71,18 @@ pub struct Ledger {
     sum: Rise,
     looked: Option<Instant>,
     told: (bool, bool),
+    heard: Heard,
+    /// The namespace of the sockets that it asks with.
+    namespace: u64,
+}
+
+/// Of whose end the kernel tells.
+#[derive(Debug)]
+enum Heard {
+    /// Of sockets with these cookies, by their low halves.
+    Only(Vec<u32>),
+    /// Of every one on this host.
+    All,
 }
 
 #[derive(Debug)]
@@ -146,7 +158,8 @@ impl Ledger {
     fn on(kernel: Kernel, budget: Budget) -> Self {
         let (connections, open) = (BTreeMap::new(), HashMap::new());
         let (sum, looked, told) = (Rise::default(), None, (false, false));
-        Self { kernel, room: ROOM, budget, connections, open, sum, looked, told }
+        let heard = Heard::Only(Vec::new());
+        Self { kernel, room: ROOM, budget, connections, open, sum, looked, told, heard, namespace: 0 }
     }
 
     /// Why it is blind, if it is.
@@ -195,16 +208,45 @@ impl Ledger {
         if let Kernel::Unasked = self.kernel {
             let asked =
                 (Diag::open().map_err(LedgerError::Kernel)?, Ends::open(self.room).map_err(LedgerError::Kernel)?);
+            self.namespace = socket::namespace(asked.0.socket()).map_err(LedgerError::Socket)?;
             self.kernel = Kernel::Asked(Box::new(asked));
         }
-        let Kernel::Asked(asked) = &self.kernel else { return Ok(()) };
-        let namespace = |socket| socket::namespace(socket).map_err(LedgerError::Socket);
-        if namespace(socket)? != namespace(asked.0.socket())? {
+        if !matches!(self.kernel, Kernel::Asked(_)) {
+            return Ok(());
+        }
+        if socket::namespace(socket).map_err(LedgerError::Socket)? != self.namespace {
             return Err(LedgerError::Elsewhere);
         }
-        let cookies = self.open.keys().copied().chain([cookie]).map(low);
-        let heard = if self.open.len() < MOST_FILTERED { asked.1.only(cookies) } else { asked.1.all() };
-        heard.map_err(LedgerError::Kernel)
+        match &self.heard {
+            Heard::Only(cookies) if cookies.contains(&low(cookie)) => Ok(()),
+            Heard::All if self.open.len() >= MOST_FILTERED => Ok(()),
+            _ => self.hear_of(&[cookie]),
+        }
+    }
+
+    /// Has the kernel tell of the ends of sockets of which there may be connections soon, so that it need not be told of each
+    /// when there are. Setting a filter takes the kernel as long as all else that is done here for one connection.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not take it.
+    pub fn expect(&mut self, cookies: &[u64]) -> Result<(), LedgerError> {
+        self.hear_of(cookies)
+    }
+
+    /// Of the open connections' ends, and those of others.
+    fn hear_of(&mut self, others: &[u64]) -> Result<(), LedgerError> {
+        let Kernel::Asked(asked) = &self.kernel else { return Ok(()) };
+        let (heard, set) = if self.open.len() < MOST_FILTERED {
+            let cookies: Vec<u32> = self.open.keys().chain(others).copied().map(low).collect();
+            let set = asked.1.only(cookies.iter().copied());
+            (Heard::Only(cookies), set)
+        } else {
+            (Heard::All, asked.1.all())
+        };
+        set.map_err(LedgerError::Kernel)?;
+        self.heard = heard;
+        Ok(())
     }
 
     /// Something to wait on: it can be read when there is news, to be [heard](Self::hear).

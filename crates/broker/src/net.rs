@@ -23,13 +23,14 @@ mod pollers;
 mod replica;
 mod requests;
 mod socket;
+mod spares;
 mod transcript;
 
 pub use decide::Terms;
 pub use entry::{RULES, TOLD, takes};
 pub use requests::Speaker;
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Process};
 use crate::ledger::Budget;
 use accounts::Accounts;
 use hands::Hands;
@@ -44,6 +45,7 @@ use pending::Pending;
 use place::Placed;
 use pollers::Pollers;
 use requests::Requests;
+use spares::Spares;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -60,6 +62,9 @@ pub struct Net {
     terms: Arc<Terms>,
     names: Names,
     transcript: Transcript,
+    /// Of whom the last call was.
+    caller: Option<Process>,
+    spares: Spares,
     /// Calls that wait for their connections.
     pending: Vec<Pending>,
     /// The sockets from outside that the job was given, by their cookies.
@@ -141,6 +146,8 @@ impl Net {
         Ok(Self {
             names: Names::new(Arc::clone(&terms), upstream),
             transcript: Transcript::new(),
+            caller: None,
+            spares: Spares::default(),
             terms,
             pending: Vec::new(),
             placed: HashMap::new(),
@@ -192,8 +199,10 @@ impl Net {
     ///
     /// When the kernel does not take the answer.
     pub fn make(&mut self, listener: BorrowedFd<'_>, notification: &Notification, call: &str) -> io::Result<()> {
-        let caller = Caller::new(listener, notification);
-        self.answer(&caller, call)?;
+        let caller = Caller::after(listener, notification, self.caller.take());
+        let answered = self.answer(&caller, call);
+        self.caller = caller.into_process();
+        answered?;
         if self.hands.is_overrun() {
             return Err(io::Error::other("the job had everybody wait who closes what it names"));
         }
@@ -208,6 +217,7 @@ impl Net {
     /// When a connection cannot be cut: the job is to be ended.
     pub fn complete_input(&mut self, listener: BorrowedFd<'_>) -> io::Result<()> {
         self.is_over = true;
+        self.spares = Spares::default();
         self.names.close();
         self.answer_pending(listener, Instant::now())?;
         for pending in std::mem::take(&mut self.pending) {
@@ -242,7 +252,7 @@ impl Net {
         let deadlines = self.pending.iter().filter_map(Pending::deadline);
         // What goes by requests is counted as it goes; it is looked at as often as pending calls.
         let tally = self.requests.as_ref().map(|_| self.looked + LOOK);
-        deadlines.chain(self.look).chain(self.accounts.due()).chain(tally).min()
+        deadlines.chain(self.look).chain(self.accounts.due()).chain(tally).chain(self.spares.due()).min()
     }
 
     /// Answers the calls that wait and can be answered, and takes the news of connections. Returns the limit that the job is
@@ -255,6 +265,10 @@ impl Net {
         let now = Instant::now();
         self.looked = now;
         self.answer_pending(listener, now)?;
+        if self.spares.due().is_some_and(|due| now >= due) {
+            let cookies = self.spares.fill();
+            self.accounts.expect(&cookies).map_err(io::Error::other)?;
+        }
         if let Some(requests) = &mut self.requests {
             requests.take()?;
         }

@@ -61,14 +61,15 @@ pub fn set_number(socket: BorrowedFd<'_>, level: i32, name: i32, value: i32) -> 
     set(socket, level, name, &value.to_ne_bytes())
 }
 
-/// Has the socket take only what the classic BPF program `code` lets through, for good: nobody can take it off again.
+/// Has the socket take only what the classic BPF program `code` lets through, until another is attached, or it is taken off:
+/// `SO_LOCK_FILTER` makes it stay for good.
 ///
-/// Source: socket(7), `SO_ATTACH_FILTER`, `SO_LOCK_FILTER`; Linux 3.9.
+/// Source: socket(7), `SO_ATTACH_FILTER`.
 ///
 /// # Errors
 ///
 /// `EINVAL` for a program that is none.
-pub fn lock_filter(socket: BorrowedFd<'_>, code: &mut [libc::sock_filter]) -> io::Result<()> {
+pub fn attach_filter(socket: BorrowedFd<'_>, code: &mut [libc::sock_filter]) -> io::Result<()> {
     let len = libc::c_ushort::try_from(code.len()).map_err(io::Error::other)?;
     let program = libc::sock_fprog { len, filter: code.as_mut_ptr() };
     let size = libc::socklen_t::try_from(size_of_val(&program)).map_err(io::Error::other)?;
@@ -76,8 +77,7 @@ pub fn lock_filter(socket: BorrowedFd<'_>, code: &mut [libc::sock_filter]) -> io
     let (level, name) = (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
     // SAFETY: the kernel reads the structure and the instructions that it points at, all of which outlive the call.
     let answer = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, pointer, size) };
-    crate::check(answer.into())?;
-    set_number(socket, libc::SOL_SOCKET, libc::SO_LOCK_FILTER, 1)
+    crate::check(answer.into()).map(drop)
 }
 
 /// connect(2) to an address as bytes.

@@ -421,3 +421,21 @@ fn a_socket_of_another_network_is_not_accounted_for() {
     let opened = Ledger::new(NONE).opened(ID, socket.as_fd(), (somewhere, somewhere), Instant::now());
     assert!(matches!(opened, Err(LedgerError::Elsewhere)));
 }
+
+#[test]
+fn the_end_of_a_socket_that_was_expected_is_told_and_so_is_that_of_one_that_was_not() {
+    let (first, _first_peer) = pair();
+    let mut ledger = kept(NONE, &first);
+    let ((expected, _peer), (other, _other_peer)) = (pair(), pair());
+    ledger.expect(&[option::socket_cookie(&expected).unwrap()]).unwrap();
+
+    for (id, job) in [(2, expected), (3, other), (1, first)] {
+        if id > 1 {
+            open(&mut ledger, ConnectionId(id), &job);
+        }
+        drop(job);
+        look_until(&mut ledger, Change::Closed(ConnectionId(id)));
+    }
+
+    assert_eq!(ledger.due(), None);
+}

@@ -154,6 +154,11 @@ impl Accounts {
         Ok(passed)
     }
 
+    /// Has the kernel tell of sockets that connections may be made of, beside those that there are.
+    pub(super) fn expect(&mut self, cookies: &[u64]) -> Result<(), LedgerError> {
+        self.ledger.expect(cookies)
+    }
+
     /// Ends all connections, as far as this process may.
     pub(super) fn cut(&mut self) -> Result<usize, LedgerError> {
         self.ledger.cut()
@@ -206,7 +211,9 @@ impl Net {
         opened.map_err(|error| CallerError::Own(io::Error::other(error)))?;
         accounts.next += 1;
         accounts.entries.extend(entry.map(|entry| (id, entry)));
-        accounts.inodes.insert(id, rustix::fs::fstat(socket).map_err(own)?.st_ino);
+        if accounts.counts_bytes() {
+            accounts.inodes.insert(id, rustix::fs::fstat(socket).map_err(own)?.st_ino);
+        }
         Ok(())
     }
 }

@@ -236,11 +236,16 @@ impl Net {
         }
         let flags = rustix::fs::fcntl_getfl(&old).map_err(|errno| CallerError::Own(errno.into()))?;
         let cloexec = place::is_closed_on_exec(here.caller.tid(), here.descriptor.cast_signed());
-        let socket = replica::make(old.as_fd(), &here.facts, permit.address, self.walled).map_err(CallerError::Own)?;
+        let made = replica::make(old.as_fd(), &here.facts, permit.address, self.walled, &mut self.spares);
+        let socket = made.map_err(CallerError::Own)?;
         let entry = self.transcript.begin(permit);
         let bytes = address::bytes(permit.address, here.facts.is_v6());
-        let begun = socket::begin(socket.as_fd(), &bytes).map_err(CallerError::Own)?;
+        let mut begun = socket::begin_at_once(socket.as_fd(), &bytes).map_err(CallerError::Own)?;
         let waits = !flags.contains(rustix::fs::OFlags::NONBLOCK);
+        if waits && begun == Begun::Waiting && socket::is_settled(socket.as_fd()) {
+            // On this host an answer is there at once.
+            begun = socket::begin_at_once(socket.as_fd(), &bytes).map_err(CallerError::Own)?;
+        }
         let errno = match begun {
             Begun::Failed(errno) => {
                 self.transcript.failed(entry, errno);

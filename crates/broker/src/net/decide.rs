@@ -110,7 +110,8 @@ impl Terms {
     /// The same, when this host's routes are known: what leads to this host itself needs a rule that names it.
     pub(super) fn decide_on_way(&self, permit: Permit, routes: &mut Interfaces) -> io::Result<Result<Permit, Refused>> {
         let (ip, port) = (permit.address.ip(), permit.address.port());
-        if routes.way(ip)? != Way::Own || self.reach.iter().any(|rule| rule.permits_address(ip, port) && rule.means(ip))
+        // The kernel is asked last, as that takes longest.
+        if self.reach.iter().any(|rule| rule.permits_address(ip, port) && rule.means(ip)) || routes.way(ip)? != Way::Own
         {
             return Ok(Ok(permit));
         }

@@ -7,7 +7,6 @@ use super::transcript::Entry;
 use super::{LOOK, Net, pollers};
 use crate::caller::{Caller, CallerError, Reply};
 use lazaret_sys::seccomp::{self, Notification};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use std::io;
 use std::net::SocketAddr;
@@ -86,12 +85,11 @@ impl Pending {
             Connecting::Own(own) => return Ok(done.iter().find(|(token, _)| token == own).map(|(_, errno)| *errno)),
             Connecting::Replica { socket, .. } => socket,
         };
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        if poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&now)) != Ok(1) {
+        if !socket::is_settled(socket.as_fd()) {
             return Ok(None);
         }
         // Asked again, the kernel says what became of it, and the socket knows that it was told.
-        Ok(Some(match socket::begin(socket.as_fd(), &self.bytes)? {
+        Ok(Some(match socket::begin_at_once(socket.as_fd(), &self.bytes)? {
             Begun::Done => 0,
             Begun::Failed(errno) => errno,
             Begun::Waiting => libc::EINPROGRESS,
@@ -200,7 +198,10 @@ impl Net {
         let own = |errno: rustix::io::Errno| CallerError::Own(errno.into());
         // Known before it can be used.
         let cookie = socket::cookie(socket.as_fd()).map_err(CallerError::Own)?;
-        rustix::fs::fcntl_setfl(&socket, flags).map_err(own)?;
+        // It was made as one that does not wait.
+        if flags != OFlags::RDWR | OFlags::NONBLOCK {
+            rustix::fs::fcntl_setfl(&socket, flags).map_err(own)?;
+        }
         self.account(socket.as_fd(), placed.address, placed.entry)?;
         self.placed.insert(cookie, placed);
         if self.keeps {

@@ -1,6 +1,7 @@
 //! A socket from outside that takes the place of one of the job's.
 
 use super::socket::Facts;
+use super::spares::Spares;
 use lazaret_sys::option;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
 use std::io;
@@ -52,16 +53,31 @@ const RECEIVE_BUFFER_SET: i32 = 2;
 /// A socket of this process's network namespace that is as `old` is, does not wait, and hears nobody but `peer`. Where the
 /// job is `walled`, it may lack the last: Linux permits a filter on a TCP socket only with CAP_NET_ADMIN since 2026 (commit
 /// 5d39580f68e6, in older series too).
-pub(super) fn make(old: BorrowedFd<'_>, facts: &Facts, peer: SocketAddr, walled: bool) -> io::Result<OwnedFd> {
-    let family = if facts.is_v6() { AddressFamily::INET6 } else { AddressFamily::INET };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let new = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
+pub(super) fn make(
+    old: BorrowedFd<'_>,
+    facts: &Facts,
+    peer: SocketAddr,
+    walled: bool,
+    spares: &mut Spares,
+) -> io::Result<OwnedFd> {
+    let (new, hears) = match spares.take(facts.is_v6(), peer) {
+        Some(spare) => spare,
+        None => (fresh(facts.is_v6())?, None),
+    };
     copy(old, new.as_fd(), facts);
-    match hear_only(new.as_fd(), peer) {
+    let heard = if hears == Some(peer) { Ok(()) } else { hear_only(new.as_fd(), peer) };
+    match heard.and_then(|()| option::set_number(new.as_fd(), SOCKET, libc::SO_LOCK_FILTER, 1)) {
         Err(e) if walled && e.raw_os_error() == Some(libc::EPERM) => {}
-        heard => heard?,
+        locked => locked?,
     }
     Ok(new)
+}
+
+/// A socket of this process's network namespace that does not wait, and hears everybody.
+pub(super) fn fresh(is_v6: bool) -> io::Result<OwnedFd> {
+    let family = if is_v6 { AddressFamily::INET6 } else { AddressFamily::INET };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?)
 }
 
 /// Sets what somebody has set on `old`. What cannot be set is as on a host that does not know it.
@@ -106,8 +122,8 @@ const RETURN: u16 = 0x06;
 const NETWORK: u32 = (-0x10_0000_i32).cast_unsigned();
 
 /// Whatever the job has the kernel do with it, this socket hears nothing from anybody but `peer`: no answer to another
-/// connection that it begins, and no connection that another begins.
-fn hear_only(socket: BorrowedFd<'_>, peer: SocketAddr) -> io::Result<()> {
+/// connection that it begins, and no connection that another begins. For good only when the filter is locked.
+pub(super) fn hear_only(socket: BorrowedFd<'_>, peer: SocketAddr) -> io::Result<()> {
     // (instruction, operand): where a comparison fails, what follows last drops the packet.
     let mut tests: Vec<(u32, u16, u32)> = vec![(0, LOAD_HALF, peer.port().into())];
     match peer.ip().to_canonical() {
@@ -128,7 +144,7 @@ fn hear_only(socket: BorrowedFd<'_>, peer: SocketAddr) -> io::Result<()> {
     }
     code.push(libc::sock_filter { code: RETURN, jt: 0, jf: 0, k: u32::MAX });
     code.push(libc::sock_filter { code: RETURN, jt: 0, jf: 0, k: 0 });
-    option::lock_filter(socket, &mut code)
+    option::attach_filter(socket, &mut code)
 }
 
 #[cfg(test)]
@@ -152,7 +168,7 @@ mod tests {
             let listener = TcpListener::bind(at).expect("a listener");
             let peer = listener.local_addr().expect("its address");
             let (old, facts) = old(v6);
-            let new = make(old.as_fd(), &facts, peer, false).expect("a replica");
+            let new = make(old.as_fd(), &facts, peer, false, &mut Spares::default()).expect("a replica");
             rustix::io::ioctl_fionbio(&new, false).expect("it waits");
 
             option::connect(new.as_fd(), &super::super::address::bytes(peer, v6)).expect("it connects");
@@ -172,7 +188,7 @@ mod tests {
             let other = TcpListener::bind(at).expect("another");
             other.set_nonblocking(true).expect("it does not wait");
             let (old, facts) = old(v6);
-            let new = make(old.as_fd(), &facts, meant, false).expect("a replica");
+            let new = make(old.as_fd(), &facts, meant, false, &mut Spares::default()).expect("a replica");
 
             let begun = connect(&new, &other.local_addr().expect("its address"));
             std::thread::sleep(Duration::from_millis(100));
@@ -186,7 +202,7 @@ mod tests {
     fn listening_it_is_deaf_and_its_filter_stays() {
         let meant: SocketAddr = "192.0.2.1:443".parse().expect("an address");
         let (old, facts) = old(false);
-        let new = make(old.as_fd(), &facts, meant, false).expect("a replica");
+        let new = make(old.as_fd(), &facts, meant, false, &mut Spares::default()).expect("a replica");
         bind(&new, &"127.0.0.1:0".parse::<SocketAddr>().expect("an address")).expect("it is bound");
         listen(&new, 1).expect("it listens");
         let listening = TcpListener::from(new);
@@ -216,7 +232,7 @@ mod tests {
         option::set(old.as_fd(), SOCKET, libc::SO_LINGER, &[1, 0, 0, 0, 9, 0, 0, 0]).expect("it is set");
         let peer = "192.0.2.1:443".parse().expect("an address");
 
-        let new = make(old.as_fd(), &facts, peer, false).expect("a replica");
+        let new = make(old.as_fd(), &facts, peer, false, &mut Spares::default()).expect("a replica");
 
         let (fresh, _) = self::old(false);
         for (level, name) in [

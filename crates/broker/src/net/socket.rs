@@ -1,6 +1,7 @@
 //! What a socket is, and connecting it without waiting.
 
 use lazaret_sys::option;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::io;
@@ -89,6 +90,15 @@ pub(super) fn begin(object: BorrowedFd<'_>, address: &[u8]) -> io::Result<Begun>
     if waits {
         rustix::fs::fcntl_setfl(object, flags)?;
     }
+    begun(connected)
+}
+
+/// The same, for a socket that is known not to wait.
+pub(super) fn begin_at_once(object: BorrowedFd<'_>, address: &[u8]) -> io::Result<Begun> {
+    begun(option::connect(object, address))
+}
+
+fn begun(connected: io::Result<()>) -> io::Result<Begun> {
     Ok(match connected {
         Ok(()) => Begun::Done,
         Err(e) => match e.raw_os_error() {
@@ -97,6 +107,12 @@ pub(super) fn begin(object: BorrowedFd<'_>, address: &[u8]) -> io::Result<Begun>
             None => return Err(e),
         },
     })
+}
+
+/// Whether something can be said of a connection that was on its way.
+pub(super) fn is_settled(object: BorrowedFd<'_>) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(&object, PollFlags::OUT)], Some(&now)) == Ok(1)
 }
 
 /// Whether the socket has a peer.
