@@ -1,5 +1,7 @@
 //! The job that everything is for: pictures to thumbnails, bare, in the seccomp tier and jailed.
 
+mod served;
+
 use crate::agent::{Agent, Choice, UNIQUE, Work};
 use crate::args;
 use crate::host;
@@ -8,7 +10,9 @@ use crate::output::{Results, Table, progress};
 use crate::peers;
 use crate::stats::{Summary, milliseconds, ratio};
 use anyhow::{Context, Result, bail};
+use served::Served;
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,6 +23,9 @@ const PICTURES: &str = "/usr/share/backgrounds/gnome";
 const WARM_UP: u32 = 2;
 /// Jobs of each that runs at once, in a block.
 const BLOCK: u32 = 4;
+
+/// What fetches a picture where Lazaret does not.
+const CURL: &str = "/usr/bin/curl";
 
 /// One way to make a thumbnail.
 #[derive(Debug, serde::Serialize)]
@@ -67,6 +74,18 @@ pub(crate) fn thumbnail(args: &args::Thumbnail) -> Result<()> {
         sections.extend(contenders.iter().map(|own| format!("- {}: `{}`\n", own.name, own.argv.join(" "))));
         all.push((name, contenders));
     }
+    if Path::new(CURL).is_file() {
+        let served = Served::start(&upload)?;
+        let rounds = args.rounds * 3;
+        progress(&format!("upload, fetched: {rounds} rounds"));
+        let mut contenders = fetching(&text(&program)?, served.address, directory.path(), &args.common.degrade)?;
+        compete(&mut agent, &mut contenders, rounds)?;
+        sections.push_str(&format!("\n## upload, fetched over HTTP from loopback\n\n{}", table(&contenders)?));
+        sections.extend(contenders.iter().map(|own| format!("- {}: `{}`\n", own.name, own.argv.join(" "))));
+        all.push(("fetched", contenders));
+    } else {
+        skip(&format!("of one that is fetched: {CURL} is missing: install curl"));
+    }
     let markdown = format!(
         "# Pictures to thumbnails\n\n{}- picture: {}\n- at once: {}\n{sections}",
         host::markdown(&load_before),
@@ -92,6 +111,34 @@ fn contenders(program: &str, picture: &str, directory: &Path, degrade: &[String]
     };
     let bare = owned([CONVERT, picture, "-resize", "256x256", &thumb]);
     let ways = [("bare", bare), ("lazaret run --tier seccomp", boxed("seccomp")), ("lazaret run", boxed("jail"))];
+    let contender = |(name, argv)| Contender { name, argv, latencies_ns: Vec::new(), each_ns: Vec::new() };
+    Ok(ways.map(contender).into())
+}
+
+/// The same, end to end: the picture is fetched first, by curl beside `convert`, or by Lazaret before the job starts.
+fn fetching(program: &str, server: SocketAddr, directory: &Path, degrade: &[String]) -> Result<Vec<Contender>> {
+    let thumb = text(&directory.join(format!("thumb-{UNIQUE}.png")))?;
+    let fetched = text(&directory.join(format!("fetched-{UNIQUE}.jpg")))?;
+    let url = format!("http://{server}/upload.jpg");
+    let policy = directory.join("fetch.toml");
+    let rules = format!(
+        "extends = \"imagemagick\"\n[[fetch]]\nurl = \"{url}\"\nto = \"in.jpg\"\nmax-bytes = \"64MiB\"\n\
+         types = [\"image/*\"]\nallow = [\"{server}\"]\n"
+    );
+    fs::write(&policy, rules).context("cannot write to the temporary directory")?;
+    let boxed = |tier: &str| {
+        let mut argv = owned([program, "run", "--tier", tier, "--policy", &policy.to_string_lossy()]);
+        argv.extend(degrade.iter().flat_map(|layer| ["--degrade".to_owned(), layer.clone()]));
+        argv.extend(owned(["--out", &format!("thumb.png:{thumb}"), "--"]));
+        argv.extend(owned([CONVERT, "in.jpg", "-resize", "256x256", "thumb.png"]));
+        argv
+    };
+    let script = format!("{CURL} -sf -o {fetched} {url} && {CONVERT} {fetched} -resize 256x256 {thumb}");
+    let ways = [
+        ("curl && convert", owned(["/bin/sh", "-c", &script])),
+        ("lazaret run --tier seccomp", boxed("seccomp")),
+        ("lazaret run", boxed("jail")),
+    ];
     let contender = |(name, argv)| Contender { name, argv, latencies_ns: Vec::new(), each_ns: Vec::new() };
     Ok(ways.map(contender).into())
 }

@@ -101,7 +101,7 @@ fn the_private_directory_is_gone_whatever_the_job_left(runner: &Runner) {
 
     // What only root looks into counts as full.
     let kinds: &[&str] = if runner.is_root() { &["ok"] } else { &["ok", "disk-limit"] };
-    assert!(kinds.contains(&&*ended.kind()), "{}", ended.stderr);
+    assert!(kinds.contains(&ended.kind()), "{}", ended.stderr);
     let home = String::from_utf8_lossy(&ended.stdout).into_owned();
     let place = Path::new(&home).parent().expect("it has one above");
     assert!(place.starts_with("/tmp") && place.components().count() == 3, "{place:?}");
