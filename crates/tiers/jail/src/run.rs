@@ -19,7 +19,7 @@ use crate::uid::Uids;
 use lazaret_launch::files::{FileHands, FilesPlan, Identity as JobIdentity};
 use lazaret_launch::hands::Hands;
 use lazaret_launch::inputs::OpenInput;
-use lazaret_launch::network::{Begun, NetworkPlan};
+use lazaret_launch::network::{Begun, CERTIFICATES, NetworkPlan};
 use lazaret_launch::observe::Observe;
 use lazaret_launch::report::{Account, Times};
 use lazaret_launch::running::{Boundary as _, Terms};
@@ -64,7 +64,9 @@ fn begin_files(files: &FilesPlan, jail: &launch::Jail, inputs: &[OpenInput]) -> 
         Some(uid) => JobIdentity::Job { uid: uid.get(), gid: uid.get(), groups: Vec::new() },
         None => JobIdentity::Own,
     };
-    let names: Vec<_> = inputs.iter().map(|input| input.name.clone()).collect();
+    // What Lazaret adds itself is nothing that nobody vouches for.
+    let given = inputs.iter().filter(|input| input.name.as_bytes() != CERTIFICATES.as_bytes());
+    let names: Vec<_> = given.map(|input| input.name.clone()).collect();
     files.begin(identity, &names)
 }
 
