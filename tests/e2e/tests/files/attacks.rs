@@ -1,1 +1,1 @@
-//! x
+//! Races against the moment when the work begins.
