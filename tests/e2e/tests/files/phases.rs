@@ -10,7 +10,9 @@ as_root_and_user![
     nothing_of_the_first_phase_is_had_again_when_an_input_was_opened,
     nothing_of_the_first_phase_is_had_again_when_the_job_said_so,
     nothing_of_the_first_phase_is_had_again_when_a_child_opened_an_input,
+    what_is_not_taken_away_is_had_again_in_all_these_ways,
     what_the_second_phase_names_is_left_and_no_more,
+    what_the_job_has_or_made_is_not_executed,
     files_of_the_first_phase_alone_are_shown_and_gone,
     every_input_counts_and_every_way_to_open_it,
     looking_at_an_input_begins_nothing,
@@ -46,6 +48,43 @@ fn second_phase(runner: &Runner, how: &str, begins: &str) {
         assert_began(&ended, Some(if how == "told" { "told" } else { "input-opened" }));
         assert_eq!(runner.read("out"), b"#!/usr/bin/true\nof a stranger\n", "{tier}");
         std::fs::remove_file(runner.path("out")).expect("it is there");
+    }
+}
+
+/// The control: the same attempts where the job never says that its work begins.
+fn what_is_not_taken_away_is_had_again_in_all_these_ways(runner: &Runner) {
+    if !has_python() {
+        return;
+    }
+    let programs = Programs::new();
+    let data = programs.put("data", "shown");
+    runner.put("input", "x");
+    for tier in TIERS {
+        let more = format!("{}[phase.work]\nbegins = \"told\"\nwrite = [\"/job\"]\n{ALL}", programs.shown());
+        let ended = brokered(runner, tier, ("python", &more))
+            .options(["--in", "input"])
+            .command(["python3", "-c", &script("second_phase.py"), "opened", "input"])
+            .arguments([data.as_os_str(), "none".as_ref()])
+            .run();
+
+        let had = text(&ended);
+        for who in ["main", "thread", "child"] {
+            for what in [
+                "open /usr/bin/true RDONLY",
+                "open /usr/bin/true PATH",
+                "list /usr/lib",
+                "open by a link /usr/lib",
+                "open true in /usr/bin",
+                "open bin/true from path",
+                "execute",
+                "execute true from /usr/bin",
+                "open true in /usr/bin by chdir",
+            ] {
+                assert!(had.contains(&format!("{who} {what}: ")), "{who} {what} in {tier}: {had}");
+            }
+            assert!(had.contains(&format!("{who} open {} RDONLY: ", data.display())), "{tier}: {had}");
+        }
+        assert_began(&ended, None);
     }
 }
 
@@ -91,6 +130,22 @@ fn what_the_second_phase_names_is_left_and_no_more(runner: &Runner) {
         let ended = brokered(runner, tier, ("shell", &more)).options(["--in", "input"]).shell(&script).run();
 
         assert_eq!(text(&ended), "kept\ngone\nstill\nmade\nnot beside\ninput gone\n", "{tier}: {}", ended.stderr);
+    }
+}
+
+/// Nobody knows of it what it does, and its work has not begun.
+fn what_the_job_has_or_made_is_not_executed(runner: &Runner) {
+    runner.put("input", "#!/bin/sh\necho executed\n");
+    let script = "cp /usr/bin/true made; cp /usr/bin/true $TMPDIR/made; printf '#!/bin/sh\\n' >script; chmod 700 script made; \
+                  for each in ./made $TMPDIR/made ./script ./input; do $each 2>/dev/null || echo $?; done";
+    for tier in TIERS {
+        let ended = brokered(runner, tier, ("shell", "[phase.work]\nwrite = [\"/job\"]\n"))
+            .options(["--in", "input"])
+            .shell(script)
+            .run();
+
+        assert_eq!(text(&ended), "126\n126\n126\n126\n", "{tier}: {}", ended.stderr);
+        assert_began(&ended, None);
     }
 }
 
