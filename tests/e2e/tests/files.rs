@@ -4,6 +4,8 @@
 mod attacks;
 #[path = "files/brokered.rs"]
 mod brokered;
+#[path = "files/fetched.rs"]
+mod fetched;
 #[path = "files/imagemagick.rs"]
 mod imagemagick;
 #[path = "verdicts/job.rs"]
@@ -14,6 +16,8 @@ mod phases;
 mod policies;
 #[path = "files/renderer.rs"]
 mod renderer;
+#[path = "requests/web.rs"]
+mod web;
 
 use job::{Ended, Job};
 use lazaret_e2e::{Runner, fixture, installed};
