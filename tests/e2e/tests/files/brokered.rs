@@ -16,6 +16,7 @@ as_root_and_user![
     a_program_is_compiled_and_run,
     signals_make_no_call_twice,
     the_report_counts_and_names,
+    no_line_of_a_policy_is_made_of_a_path_that_would_say_more,
 ];
 
 /// What every call on files outside is answered.
@@ -206,4 +207,20 @@ fn the_report_counts_and_names(runner: &Runner) {
         let expected = (tier == "seccomp").then(|| ("openat".to_owned(), 2));
         assert_eq!(refused("/root"), expected, "{tier}: {files}");
     }
+}
+
+fn no_line_of_a_policy_is_made_of_a_path_that_would_say_more(runner: &Runner) {
+    let script = "cat '/hostile\", \"/root' '/hostile\\back' /usr/../plain 2>/dev/null; true";
+    let ended = brokered(runner, "seccomp", ("default", "")).shell(script).run();
+
+    text(&ended);
+    let refused = ended.report["files"]["refused"].as_array().expect("a list");
+    let of =
+        |part: &str| refused.iter().find(|refused| refused["path"].as_str().is_some_and(|path| path.contains(part)));
+    assert!(
+        refused.iter().filter(|refused| refused["path"].to_string().contains("hostile")).count() == 2,
+        "{refused:?}"
+    );
+    assert!(of("hostile").is_some_and(|refused| refused["suggestion"].is_null()), "{refused:?}");
+    assert_eq!(of("/plain").expect("it was refused")["suggestion"], "[files] read = [\"/plain\"]");
 }

@@ -9,6 +9,7 @@ as_root_and_user![
     a_place_of_the_second_phase_that_the_first_lacks_is_an_error,
     a_first_phase_without_a_second_is_an_error,
     words_that_nobody_knows_are_errors,
+    a_place_of_the_second_phase_that_is_not_there_then_ends_the_job,
     functions_and_lockdowns_have_no_phases,
 ];
 
@@ -74,6 +75,27 @@ fn words_that_nobody_knows_are_errors(runner: &Runner) {
 
         assert!(told.contains(word) && told.contains(&format!("policy.toml:{at}")), "{lines}: {told}");
         assert!(!told.contains("panicked"), "{told}");
+    }
+}
+
+/// Too late for an error before the job: it makes such places itself. Nothing more is had.
+fn a_place_of_the_second_phase_that_is_not_there_then_ends_the_job(runner: &Runner) {
+    runner.put("input", "of a stranger");
+    for (prepare, told) in [
+        ("true", "/job/out` of the job's tree: No such file"),
+        ("ln -s /usr out", "/job/out` of [phase.work] is a link to `/usr`: name what it leads to"),
+    ] {
+        for tier in TIERS {
+            let text = "extends = \"default\"\n[files]\nmode = \"brokered\"\n[phase.work]\nwrite = [\"/job/out\"]\n";
+            let ended = job(runner)
+                .options(["--tier", tier, "--in", "input"])
+                .policy(text)
+                .shell(&format!("{prepare}; cat input; echo more"))
+                .run();
+
+            assert_eq!(ended.code(), 125, "{tier}: {}", ended.stderr);
+            assert!(ended.stdout.is_empty() && ended.stderr.contains(told), "{tier}: {}", ended.stderr);
+        }
     }
 }
 
