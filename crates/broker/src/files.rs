@@ -95,6 +95,9 @@ pub enum Exec {
     /// A wall that does not depend on the job's memory, and lets it execute what the roots have for that alone:
     /// Landlock.
     Held,
+    /// As [`Exec::Held`], and of that nothing which the roots have for writing: roots add to each other, so one that gives
+    /// a right to execute gives it to those within too.
+    Shown,
 }
 
 /// The file tree of a job, and how its files are used.
@@ -143,7 +146,8 @@ impl Drop for Files {
 pub enum Outcome {
     /// This.
     Reply(Reply),
-    /// The kernel makes the call, as it stands in the job's memory by then: chdir(2), and with [`Exec::Held`] an execution.
+    /// The kernel makes the call, as it stands in the job's memory by then: chdir(2), and with [`Exec::Held`] or
+    /// [`Exec::Shown`] an execution.
     GoOn,
 }
 

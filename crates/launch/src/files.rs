@@ -109,13 +109,12 @@ impl FilesPlan {
         };
         let work = work(policy, &tree)?;
         let job_directory = tree.guest(Path::new("/job"));
-        let Tree { mut roots, exec, processes, .. } = tree;
-        if work.is_some() {
+        let Tree { roots, exec, processes, .. } = tree;
+        let exec = match exec {
             // What the job was given, or made, is not executed before it is known to be looked at.
-            for root in roots.iter_mut().filter(|root| root.access.write) {
-                root.access.execute = false;
-            }
-        }
+            Exec::Held if work.is_some() => Exec::Shown,
+            exec => exec,
+        };
         let files = &policy.files;
         let read = files.read.iter().map(|bind| bind.host.clone());
         let cow = files.cow.iter().map(|cow| cow.host.clone());

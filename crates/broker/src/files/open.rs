@@ -327,13 +327,16 @@ impl Act<'_, '_> {
         if kind != FileType::RegularFile {
             return errno(libc::EACCES);
         }
-        if self.exec == Exec::Held && self.sees_like_the_job && file::access(target.object()?, libc::R_OK).is_err() {
+        if self.exec != Exec::Refused && self.sees_like_the_job && file::access(target.object()?, libc::R_OK).is_err() {
             return refuse(Why::Unseen, &guest);
         }
-        match self.exec {
-            Exec::Held if self.rights(&guest).execute => Ok(Done::GoOn),
-            Exec::Held | Exec::Refused => refuse(Why::Execute, &guest),
-        }
+        let rights = self.rights(&guest);
+        let may = match self.exec {
+            Exec::Held => rights.execute,
+            Exec::Shown => rights.execute && !rights.write,
+            Exec::Refused => false,
+        };
+        if may { Ok(Done::GoOn) } else { refuse(Why::Execute, &guest) }
     }
 }
 

@@ -147,8 +147,17 @@ impl FileHands {
         files.rest().map_err(io::Error::other)?;
         // Nothing is executed from here on: the wall that holds that is the first phase's.
         files.refuse_execution();
-        let roots = roots.iter().map(|root| open_root(tree, root)).collect::<io::Result<Vec<_>>>()?;
-        files.restrict(roots).map_err(io::Error::other)?;
+        let places = roots.iter().map(|root| open_root(tree, root)).collect::<io::Result<Vec<_>>>()?;
+        if let Err(error) = files.restrict(places) {
+            let link = roots.iter().find_map(|root| Some((&root.guest, link(tree, &root.guest)?)));
+            return Err(link.map_or_else(
+                || io::Error::other(error),
+                |(guest, text)| {
+                    let guest = guest.display();
+                    io::Error::other(format!("`{guest}` of [phase.work] is a link to `{text}`: name what it leads to"))
+                },
+            ));
+        }
         self.began = Some((Instant::now(), by));
         Ok(())
     }
@@ -219,8 +228,12 @@ impl FileHands {
     }
 }
 
-/// The line of a policy that would permit it, where one would.
+/// The line of a policy that would permit it, where one would. The job chose the path: one that would end the string in which
+/// it stands, and say more, is no part of any policy.
 fn suggestion(path: &str, why: Why, is_work: bool) -> Option<String> {
+    if path.contains(['"', '\\']) {
+        return None;
+    }
     match (why, is_work) {
         (Why::Outside | Why::Read | Why::Above, true) => Some(format!("[phase.work] read = [\"{path}\"]")),
         (Why::Write, true) => Some(format!("[phase.work] write = [\"{path}\"]")),
@@ -228,6 +241,12 @@ fn suggestion(path: &str, why: Why, is_work: bool) -> Option<String> {
         (Why::Device, false) => Some(format!("[files] devices = [\"{path}\"]")),
         _ => None,
     }
+}
+
+/// What `guest` says, if it is a link.
+fn link(tree: &OwnedFd, guest: &Path) -> Option<String> {
+    let text = rustix::fs::readlinkat(tree, guest.strip_prefix("/").ok()?, Vec::new()).ok()?;
+    Some(lazaret_policy::escape(text.as_bytes()))
 }
 
 fn open_root(tree: &OwnedFd, root: &RootPlan) -> io::Result<Root> {
