@@ -1,13 +1,14 @@
 //! Files of the user's, where programs look for credentials.
 
 use crate::job::{job, token};
-use crate::probe::Probe;
+use crate::probe::{Probe, shown};
 use lazaret_e2e::{Runner, as_root_and_user};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 as_root_and_user![
+    accounts_of_the_host_are_not_told,
     credentials_in_files_of_the_user_are_not_the_jobs,
     files_that_everybody_may_read_are_not_the_jobs,
     of_a_directory_that_is_shown_only_that_is_read,
@@ -26,8 +27,8 @@ const NAMES: [&str; 9] = [
 ];
 
 /// A home with files that everybody may read: whether they are the user's own or not, only the sandbox is in the way.
-fn home(runner: &Runner, secret: &str) -> PathBuf {
-    let home = runner.path("home");
+fn home(below: &Path, secret: &str) -> PathBuf {
+    let home = below.join("home");
     for name in NAMES {
         let path = home.join(name);
         fs::create_dir_all(path.parent().expect("it has one")).expect("a directory can be made");
@@ -54,7 +55,7 @@ reach('list', lambda: os.listdir(home))
 
 fn credentials_in_files_of_the_user_are_not_the_jobs(runner: &Runner) {
     let secret = token();
-    let home = home(runner, &secret).display().to_string();
+    let home = home(&runner.work(), &secret).display().to_string();
     let arguments: Vec<&str> = [&secret, home.as_str(), "CALLER"].into_iter().chain(NAMES).collect();
     let environment = [("HOME", home.as_str())];
     let probe = Probe { environment: &environment, ..Probe::new(runner, LOOK, &arguments) };
@@ -75,18 +76,33 @@ fn files_that_everybody_may_read_are_not_the_jobs(runner: &Runner) {
         file
     });
     let planted: Vec<&str> = places.iter().map(|file| file.path().to_str().expect("a simple name")).collect();
-    let host =
-        ["/etc/passwd", "/etc/group", "/etc/hostname", "/etc/fstab", "/proc/cmdline", "/proc/net/tcp", "/proc/mounts"];
+    let host = ["/etc/hostname", "/etc/fstab", "/proc/cmdline", "/proc/net/tcp", "/proc/mounts"];
     let all: Vec<&str> = planted.iter().copied().chain(host).filter(|path| Path::new(path).exists()).collect();
     let look = "for path in sys.argv[1:]: reach(path, contents, path)";
 
     Probe::new(runner, look, &all).reaches_outside_only(&all);
 }
 
+/// Some jobs have such files: Lazaret's own, with the job's account.
+fn accounts_of_the_host_are_not_told(runner: &Runner) {
+    let paths = ["/etc/passwd", "/etc/group", "/etc/shadow"];
+    let longest = |path: &str| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.lines().max_by_key(|line| line.len()).map(str::to_owned).unwrap_or_default()
+    };
+    let lines = paths.map(longest);
+    let arguments: Vec<&str> = paths.iter().copied().chain(lines.iter().map(String::as_str)).collect();
+    let look =
+        "for path, line in zip(sys.argv[1:4], sys.argv[4:]): reach(path, lambda: line.encode() in contents(path))";
+
+    Probe::new(runner, look, &arguments).reaches_outside_only(&paths[..2]);
+}
+
 /// What a policy's `read` is worth in each tier, and that the probe sees a file where it may.
 fn of_a_directory_that_is_shown_only_that_is_read(runner: &Runner) {
     let secret = token();
-    let home = home(runner, &secret);
+    let directory = shown();
+    let home = home(directory.path(), &secret);
     let shown = home.join(".aws").display().to_string();
     let home = home.display().to_string();
     let look = "for path in sys.argv[2:]: reach(path, lambda: sys.argv[1].encode() in contents(path))";

@@ -13,7 +13,7 @@ count = 0
 def heard(*_):
     global count
     count += 1
-signal.signal(signal.SIGUSR1, heard)
+for number in (signal.SIGUSR1, signal.SIGUSR2): signal.signal(number, heard)
 libc.prctl(0x59616d61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)
 secret = ctypes.create_string_buffer(sys.argv[1].encode())
 file = os.memfd_create('secret')
@@ -41,7 +41,7 @@ def memory():
 def taken():
     handle = checked(libc.syscall(434, pid, 0))
     return os.pread(checked(libc.syscall(438, handle, file, 0)), 100, 0) == secret
-def told(): signal.pidfd_send_signal(checked(libc.syscall(434, pid, 0)), signal.SIGUSR1); return True
+def told(): signal.pidfd_send_signal(checked(libc.syscall(434, pid, 0)), signal.SIGUSR2); return True
 def limits():
     room = ctypes.create_string_buffer(16)
     return checked(libc.prlimit(pid, 7, None, room)) == 0
