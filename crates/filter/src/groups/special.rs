@@ -45,7 +45,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         name: "@keyring",
         summary: "the kernel's key store",
-        risk: "keyrings are not namespaced: keys of other jobs of the same user can be within reach",
+        risk: "keyrings are not namespaced: where an ordinary user starts it, a job reaches keys of that user, also the caller's, by their numbers",
         calls: &["add_key", "request_key", "keyctl"],
     },
     Group {

@@ -76,7 +76,7 @@ fn files_that_everybody_may_read_are_not_the_jobs(runner: &Runner) {
         file
     });
     let planted: Vec<&str> = places.iter().map(|file| file.path().to_str().expect("a simple name")).collect();
-    let host = ["/etc/hostname", "/etc/fstab", "/proc/cmdline", "/proc/net/tcp", "/proc/mounts"];
+    let host = ["/etc/hostname", "/etc/fstab", "/proc/cmdline"];
     let all: Vec<&str> = planted.iter().copied().chain(host).filter(|path| Path::new(path).exists()).collect();
     let look = "for path in sys.argv[1:]: reach(path, contents, path)";
 

@@ -72,7 +72,7 @@ fn keys_in_the_callers_keyrings_are_not_the_jobs(runner: &Runner) {
     probe.reaches_outside(&ALL);
     for (kind, job) in kinds(runner) {
         // Keyrings are not namespaced: who is permitted keyctl(2) and has the user's id reaches the user's keys by their
-        // numbers. Nobody is but by the name of the call, the group `@keys`, or a default of `allow`.
+        // numbers. Nobody is but by the name of the call, the group `@keyring`, or a default of `allow`.
         if kind != WIDE_JAIL || runner.is_root() {
             probe.reaches_nothing_as(kind, job);
         }

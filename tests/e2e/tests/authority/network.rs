@@ -113,6 +113,13 @@ fn metadata_services_beyond_the_host_see_no_job(runner: &Runner, _: &Internet) {
     let services = Services::listen(80);
 
     none_is_reached(runner, &METADATA, &services);
+    for at in METADATA {
+        let host = at.trim_end_matches("|80");
+        let rule = if host.contains(':') { format!("[{host}]:80") } else { format!("{host}:80") };
+        let ended = job(runner).options(["--net", &rule]).command(["true"]).run();
+
+        ended.expect_error(&["can never be met", "metadata"]);
+    }
 }
 
 /// As agents of clusters and developers' machines have them.

@@ -136,6 +136,7 @@ pub(crate) fn kinds(runner: &Runner) -> Vec<(&'static str, Job<'_>)> {
         ("jail with a network", net.to_owned()),
         ("jail with a network and Unix sockets", format!("{net}{local}")),
         ("jail with brokered files", "[files]\nmode = \"brokered\"\n".to_owned()),
+        ("jail with all of proc", "[files]\nproc = \"full\"\n".to_owned()),
         (WIDE_JAIL, all.to_owned()),
         ("seccomp", seccomp.to_owned()),
         ("seccomp with direct files", format!("{seccomp}[files]\nmode = \"direct\"\n")),
