@@ -4,12 +4,31 @@ use crate::files::FileHands;
 use crate::refusals::call_name;
 use lazaret_broker::files;
 use lazaret_broker::net::{self, Net};
+use lazaret_filter::{Arch, table};
 use lazaret_policy::Brokered;
 use lazaret_sys::seccomp::{self, Answer, Notification};
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::OnceLock;
 
 const EPERM: i32 = 1;
+
+/// Whether the call is one of [`files::calls`]. Of another architecture it is none that can be made.
+fn names_files(notification: &Notification) -> bool {
+    static NUMBERS: OnceLock<Vec<bool>> = OnceLock::new();
+    let numbers = NUMBERS.get_or_init(|| {
+        let numbers = files::calls().filter_map(|call| table::number(Arch::native()?, call));
+        let numbers: Vec<usize> = numbers.filter_map(|number| usize::try_from(number).ok()).collect();
+        let highest = numbers.iter().max().copied().unwrap_or_default();
+        (0..=highest).map(|number| numbers.contains(&number)).collect()
+    });
+    let native = Arch::from_audit(notification.arch).is_some_and(|arch| Some(arch) == Arch::native());
+    match usize::try_from(notification.number) {
+        Ok(number) if native => numbers.get(number).copied().unwrap_or(false),
+        // Nobody lets one go on that cannot be told.
+        _ => files::calls().any(|call| call == call_name(notification)),
+    }
+}
 
 /// The supervisor's hands: what it has for making one job's calls.
 #[derive(Debug, Default)]
@@ -46,13 +65,13 @@ impl Hands {
         if brokered.is_nothing() {
             return seccomp::answer(listener, notification.id, Answer::Continue);
         }
+        if brokered.files && names_files(notification) {
+            return self.files.as_mut().map_or_else(refuse, |files| files.make(listener, notification));
+        }
         let name = call_name(notification);
         if brokered.network && net::takes(&name, &notification.args) {
             self.rest()?;
             return self.net.as_mut().map_or_else(refuse, |net| net.make(listener, notification, &name));
-        }
-        if brokered.files && files::calls().any(|call| call == name) {
-            return self.files.as_mut().map_or_else(refuse, |files| files.make(listener, notification));
         }
         seccomp::answer(listener, notification.id, Answer::Continue)
     }

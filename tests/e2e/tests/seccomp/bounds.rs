@@ -15,6 +15,7 @@ as_root_and_user![
     a_file_of_several_names_counts_once,
     files_without_a_name_count_to_the_private_directory,
     files_that_are_only_mapped_count_to_the_private_directory,
+    a_child_that_nobody_waits_for_counts_for_nothing,
     files_of_a_program_that_cannot_be_read_count_to_the_private_directory,
     tables_of_pages_count_to_memory,
     what_nobody_could_count_is_refused_whatever_the_policy_allows,
@@ -104,6 +105,13 @@ fn files_that_are_only_mapped_count_to_the_private_directory(runner: &Runner) {
     let ended = confined(runner).limit("disk=16MiB").limit("wall=20s").perl(&program).run();
 
     ended.expect_limit("disk-limit", 123, "disk", "16MiB");
+}
+
+/// Who is dead and not waited for cannot be looked into, and holds nothing.
+fn a_child_that_nobody_waits_for_counts_for_nothing(runner: &Runner) {
+    let ended = confined(runner).perl("exit 0 if fork == 0; sleep 2; print 'over'").run();
+
+    ended.expect("ok", 0);
 }
 
 /// Nobody but root looks into a process of a program that may only be executed.

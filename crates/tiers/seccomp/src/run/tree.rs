@@ -42,7 +42,8 @@ impl Sum {
             sum.tasks += stat.threads;
             used += stat.own + stat.waited_for;
             sum.memory += memory(pid);
-            if let Some(nameless) = &mut nameless {
+            // Who is dead and waits to be waited for cannot be looked into, and has nothing open.
+            if let Some(nameless) = nameless.as_mut().filter(|_| !stat.is_dead) {
                 nameless.of_process(pid);
             }
             open.extend(children(pid));
@@ -60,6 +61,7 @@ struct Stat {
     own: u64,
     waited_for: u64,
     threads: u64,
+    is_dead: bool,
 }
 
 impl Stat {
@@ -72,7 +74,10 @@ impl Stat {
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
         // Behind the name: state is field 3. utime is 14, stime, cutime, cstime follow, num_threads is 20.
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-        Some(Self { own: field(14)? + field(15)?, waited_for: field(16)? + field(17)?, threads: field(20)? })
+        let (own, waited_for, threads) = (field(14)? + field(15)?, field(16)? + field(17)?, field(20)?);
+        // A first thread that has ended is told as dead, beside those of its process that live.
+        let is_dead = matches!(fields.first(), Some(&("Z" | "X"))) && threads <= 1;
+        Some(Self { own, waited_for, threads, is_dead })
     }
 }
 
@@ -131,6 +136,16 @@ mod tests {
 
         let stat = Stat::parse(text).expect("it is whole");
 
-        assert_eq!((stat.own, stat.waited_for, stat.threads), (110, 150, 3));
+        assert_eq!((stat.own, stat.waited_for, stat.threads, stat.is_dead), (110, 150, 3, false));
+    }
+
+    #[test]
+    fn who_is_dead_is_told_from_a_first_thread_that_is() {
+        let stat = |state: &str, threads: u32| {
+            let text = format!("7 (a) {state} 1 7 7 0 -1 4194560 1 2 3 4 50 60 70 80 20 0 {threads} 0 100 0 0");
+            Stat::parse(&text).expect("it is whole").is_dead
+        };
+
+        assert!(stat("Z", 1) && !stat("Z", 2) && !stat("S", 1));
     }
 }
