@@ -146,8 +146,10 @@ fn children(process: u32) -> Vec<u32> {
 fn a_process_1_that_is_killed_from_outside_takes_the_job_with_it_or_its_user_is_told(runner: &Runner) {
     let mark = mark();
     let mut started = confined(runner).shell(&format!("setsid sleep {mark} & sleep {mark}; :")).start();
-    // Beside process 1 there can be the process that made it; two sleep below the job's shell.
-    let has_begun = |process: &u32| children(*process).iter().any(|shell| children(*shell).len() == 2);
+    // Beside process 1 there can be the process that made it; two sleep below the job's shell, and are not about to.
+    let sleeps = |process: &u32| std::fs::read(format!("/proc/{process}/comm")).is_ok_and(|name| name == b"sleep\n");
+    let two_sleep = |shell: &u32| children(*shell).iter().filter(|child| sleeps(child)).count() == 2;
+    let has_begun = |process: &u32| children(*process).iter().any(two_sleep);
     let process_1 = loop {
         match children(started.child.id()).into_iter().find(has_begun) {
             Some(found) => break i32::try_from(found).expect("a process id"),
