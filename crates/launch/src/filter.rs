@@ -13,7 +13,7 @@ use crate::start::{self, AfterStart};
 use lazaret_broker::{files, net};
 use lazaret_filter::{Action, Arch, Backend, Call, CompileError, Filter, Rule, RuleCost, Watch, table};
 use lazaret_policy::{Brokered, CallAction, Source, SystemCalls};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The filter, as rules and compiled.
 #[derive(Debug, Clone)]
@@ -147,6 +147,13 @@ impl FilterPlan {
     pub fn unwatched(&self) -> Option<&str> {
         self.watching.as_ref().err().map(String::as_str)
     }
+}
+
+/// Whether no signal but one that kills disturbs the calls that are `brokered`. Calls on files need that; a connection that is
+/// begun anew with each of many signals would never be there, where the kernel can leave it alone (Linux 5.19).
+pub(crate) fn is_undisturbed(brokered: Brokered) -> bool {
+    static CAN: OnceLock<bool> = OnceLock::new();
+    brokered.files || brokered.network && *CAN.get_or_init(lazaret_sys::seccomp::can_wait_killable)
 }
 
 fn length(program: &lazaret_filter::Program) -> Result<u16, PlanError> {
@@ -295,7 +302,7 @@ impl FilterPlan {
     /// Whether no signal but one that kills disturbs a call that the supervisor has taken: one that it made for the job would
     /// be made twice.
     pub fn is_undisturbed(&self) -> bool {
-        self.supervised && self.brokered.files
+        self.supervised && is_undisturbed(self.brokered)
     }
 
     /// Whether there are calls for which the kernel itself kills, so that nobody learns of the call.

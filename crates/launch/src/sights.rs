@@ -3,6 +3,7 @@
 //! A look at a thread interrupts its wait for the supervisor's answer, and the kernel has it make the same call again: that
 //! is answered as it would have been the first time, and not counted twice. Nothing is decided on what was seen.
 
+use crate::filter::is_undisturbed;
 use crate::refusals::Rules;
 use lazaret_filter::{Call, Decision};
 use lazaret_inspect::{Explainer, Looker, Refused, Sight};
@@ -65,11 +66,12 @@ impl Sights {
         rules: &Rules<'_>,
         refusal: Option<usize>,
     ) -> bool {
-        let looker = self.looker.get_or_insert_with(|| match (rules.is_harmless_copy, rules.brokered.files) {
-            (true, _) => Looker::of_copy(rules.filter),
-            (false, true) => Looker::new(rules.filter).of_undisturbed(),
-            (false, false) => Looker::new(rules.filter),
-        });
+        let looker =
+            self.looker.get_or_insert_with(|| match (rules.is_harmless_copy, is_undisturbed(rules.brokered)) {
+                (true, _) => Looker::of_copy(rules.filter),
+                (false, true) => Looker::new(rules.filter).of_undisturbed(),
+                (false, false) => Looker::new(rules.filter),
+            });
         let sight = looker.look(listener, notification, &call);
         self.seen.push(Seen { refusal, call: written, decision, sight });
         let waits = seccomp::is_waiting(listener, notification.id);

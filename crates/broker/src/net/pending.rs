@@ -23,6 +23,9 @@ pub(super) const MOST: usize = 256;
 /// Source: include/linux/errno.h of the kernel; the same is set where a signal ends the wait for a supervisor.
 const ERESTARTSYS: i32 = 512;
 
+/// How often is looked for signals, where none makes itself felt.
+const LOOK_FOR_SIGNALS: Duration = Duration::from_millis(5);
+
 /// A call that waits.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -100,7 +103,8 @@ impl Pending {
 impl Net {
     /// Keeps a call until its connection is there.
     pub(super) fn wait(&mut self, pending: Pending) {
-        self.look.get_or_insert_with(|| Instant::now() + LOOK);
+        let look = self.patience();
+        self.look.get_or_insert_with(|| Instant::now() + look);
         self.pending.push(pending);
     }
 
@@ -139,8 +143,13 @@ impl Net {
                 self.settle(listener, pending, libc::EINPROGRESS)?;
             }
         }
-        self.look = (!self.pending.is_empty()).then(|| now + LOOK);
+        self.look = (!self.pending.is_empty()).then(|| now + self.patience());
         Ok(())
+    }
+
+    /// How long it is until the next look.
+    fn patience(&self) -> Duration {
+        if self.undisturbed { LOOK_FOR_SIGNALS } else { LOOK }
     }
 
     fn give_up(&mut self, pending: &Pending, errno: i32) {
