@@ -6,7 +6,7 @@ pub use hands::FileHands;
 
 use crate::error::{PlanError, RunError};
 use crate::filter::FilterPlan;
-use crate::network::may_wait;
+use crate::network::{may_wait, shown};
 pub use lazaret_broker::files::{Access, Exec, Identity, Processes, calls};
 use lazaret_broker::files::{Memory, Outside};
 use lazaret_policy::{Begins, FileName, Layer, Outside as Answer, Policy, Sourced};
@@ -115,11 +115,7 @@ impl FilesPlan {
             Exec::Held if work.is_some() => Exec::Shown,
             exec => exec,
         };
-        let files = &policy.files;
-        let read = files.read.iter().map(|bind| bind.host.clone());
-        let cow = files.cow.iter().map(|cow| cow.host.clone());
-        let devices = files.devices.iter().map(|device| device.path.clone());
-        let shown = read.chain(cow).chain(devices).collect();
+        let shown = shown(policy);
         Ok(Some(Self { roots, outside, exec, processes, shown, job_directory, work }))
     }
 

@@ -4,7 +4,7 @@ mod mounts;
 mod pointless;
 mod trust;
 
-pub(crate) use mounts::may_wait;
+pub(crate) use mounts::{may_wait, shown};
 pub use trust::{BUNDLES, NAME as CERTIFICATES};
 pub(crate) use trust::{authorities, variables};
 
@@ -16,7 +16,7 @@ use lazaret_broker::ledger::{self, Budget};
 use lazaret_broker::net::{Net, Setting, Terms};
 use lazaret_egress::{RequestRule, Rule, Upstream};
 use lazaret_inspect::Reader;
-use lazaret_policy::{FileName, HostRule, Layer, Limits, Policy, Root, Sourced};
+use lazaret_policy::{FileName, HostRule, Layer, Limits, Policy, Sourced};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -136,15 +136,7 @@ impl NetworkPlan {
         let requests: Vec<RequestRule> = of_requests.iter().map(|host| parsed(host)).collect::<Result<_, _>>()?;
         pointless::check(&of_hosts, &rules, &of_requests, &requests)?;
         let walled = matches!(landlock, LandlockPlan::Rules { network, .. } if *network != 0);
-        let files = &policy.files;
-        let root = match &files.root.value {
-            Root::Directory(root) => Some(root.clone()),
-            Root::Host => None,
-        };
-        let read = files.read.iter().map(|bind| bind.host.clone());
-        let cow = files.cow.iter().map(|cow| cow.host.clone());
-        let devices = files.devices.iter().map(|device| device.path.clone());
-        let shown = root.into_iter().chain(read).chain(cow).chain(devices).collect();
+        let shown = shown(policy);
         let name_servers = policy.network.name_servers.as_ref().map(|servers| servers.value.clone());
         let Limits { net_connections, net_sent, net_received, net_time, .. } = &policy.limits;
         let budget = Budget {

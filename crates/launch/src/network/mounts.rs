@@ -1,5 +1,6 @@
 //! Whether reading a job's memory can take as long as somebody likes.
 
+use lazaret_policy::{Policy, Root};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
@@ -39,6 +40,19 @@ const QUICK: [&str; 30] = [
     "tracefs",
     "xfs",
 ];
+
+/// The paths of this host that a job under `policy` is shown.
+pub(crate) fn shown(policy: &Policy) -> Vec<PathBuf> {
+    let files = &policy.files;
+    let root = match &files.root.value {
+        Root::Directory(root) => Some(root.clone()),
+        Root::Host => None,
+    };
+    let read = files.read.iter().map(|bind| bind.host.clone());
+    let cow = files.cow.iter().map(|cow| cow.host.clone());
+    let devices = files.devices.iter().map(|device| device.path.clone());
+    root.into_iter().chain(read).chain(cow).chain(devices).collect()
+}
 
 /// Whether a job that is shown these paths of this host can have memory that is not there at once.
 ///

@@ -139,6 +139,9 @@ impl Seen<'_> {
         if self.old.network.host_name.value != self.new.network.host_name.value {
             unseen.push("whether the job reads the host name, which differs".to_owned());
         }
+        if self.new.phases.is_some() && self.old.phases != self.new.phases {
+            unseen.push("what the job opens in its second phase".to_owned());
+        }
         unseen
     }
 }

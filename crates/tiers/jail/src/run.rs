@@ -23,6 +23,7 @@ use lazaret_launch::network::{Begun, CERTIFICATES, NetworkPlan};
 use lazaret_launch::observe::Observe;
 use lazaret_launch::report::{Account, Times};
 use lazaret_launch::running::{Boundary as _, Terms};
+use lazaret_launch::shell::Shell;
 use lazaret_launch::{collect, image, inputs, judge, report, watch};
 use lazaret_policy::{Holding, Job, Layer, Policy, Tier};
 use std::os::fd::OwnedFd;
@@ -58,9 +59,9 @@ impl Tools {
 /// Jobs that this process has started: their groups are named after it, whichever launcher makes them.
 static STARTED: AtomicU64 = AtomicU64::new(0);
 
-/// The hands that make the calls of the job of `jail` on files, as that job's user.
-fn begin_files(files: &FilesPlan, jail: &launch::Jail, inputs: &[OpenInput]) -> Result<FileHands, RunError> {
-    let identity = match &jail.running.shell.uid {
+/// The hands that make the calls on files of the job that `shell` takes in, as that job's user.
+fn begin_files(files: &FilesPlan, shell: &Shell, inputs: &[OpenInput]) -> Result<FileHands, RunError> {
+    let identity = match &shell.uid {
         Some(uid) => JobIdentity::Job { uid: uid.get(), gid: uid.get(), groups: Vec::new() },
         None => JobIdentity::Own,
     };
@@ -166,15 +167,15 @@ impl Launcher {
         let destinations = collect::prepare(job)?;
         let planned = begun.elapsed();
         let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
-        let mut watch_in = |shell| -> Result<_, RunError> {
+        let mut watch_in = |shell: Shell| -> Result<_, RunError> {
             let network = plan.network.as_ref().map(NetworkPlan::begin).transpose()?;
             let certificates = network.as_ref().map(Begun::input).transpose()?.flatten();
             inputs.retain(|input| certificates.as_ref().is_none_or(|own| own.name != input.name));
             inputs.extend(certificates);
             let number = STARTED.fetch_add(1, Ordering::Relaxed);
+            let files = plan.files.as_ref().map(|files| begin_files(files, &shell, &inputs)).transpose()?;
             let mut jail = launch::launch(&plan, shell, number, &inputs, job, sink)?;
             self.housekeeper.lend_a_hand();
-            let files = plan.files.as_ref().map(|files| begin_files(files, &jail, &inputs)).transpose()?;
             let hands = Hands { net: network.map(|network| network.net), files };
             let begin_next = || self.housekeeper.prepare_next();
             let watched =

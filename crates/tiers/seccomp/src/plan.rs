@@ -204,6 +204,11 @@ fn notes(policy: &Policy, support: &Support, place: &Path, replaced: &[String]) 
             policy.files.shm.source
         ));
     }
+    if policy.files.are_brokered() && support.landlock.as_ref().is_ok_and(|abi| *abi == 0) {
+        notes.push(
+            "without Landlock nothing holds what the job executes: it executes nothing but its command".to_owned(),
+        );
+    }
     if let (None, Some(why)) = (&policy.files.mode, support.no_hands) {
         notes.push(format!("files are opened by the job itself, held by Landlock alone: {why}"));
     }

@@ -77,7 +77,8 @@ impl Support {
     pub fn brokers_files(&self, policy: &Policy) -> bool {
         match &policy.files.mode {
             Some(mode) => mode.value == FilesMode::Brokered,
-            None => self.no_hands.is_none(),
+            // Without Landlock nothing would hold what a job executes, so that it could execute nothing.
+            None => self.no_hands.is_none() && self.landlock.as_ref().is_ok_and(|abi| *abi > 0),
         }
     }
 

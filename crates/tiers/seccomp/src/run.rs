@@ -122,6 +122,12 @@ impl Launcher {
         };
         let id = uid.as_ref().map_or(plan.caller_ids.0, |uid| uid.get());
         let owner = uid.as_ref().map(|uid| uid.get());
+        let names: Vec<_> = inputs.iter().map(|input| input.name.clone()).collect();
+        let identity = || match owner {
+            Some(uid) => Identity::Job { uid, gid: uid, groups: Vec::new() },
+            None => Identity::Own,
+        };
+        let files = plan.files.as_ref().map(|files| files.begin(identity(), &names)).transpose()?;
         let place = Place::make(&self.base, &name, owner)?;
         let since = Moment::now();
         let shell = Shell::start(self.image.as_fd(), uid, enter::shell(plan.mode), 0)?;
@@ -131,12 +137,6 @@ impl Launcher {
         let mut running = running::admit(since, shell, job, sink, &inputs, given, make)?;
         drop(library);
         let mut fence = Fence::new(&plan, self.image.as_fd(), &place, self.support.open_files);
-        let names: Vec<_> = inputs.iter().map(|input| input.name.clone()).collect();
-        let identity = || match owner {
-            Some(uid) => Identity::Job { uid, gid: uid, groups: Vec::new() },
-            None => Identity::Own,
-        };
-        let files = plan.files.as_ref().map(|files| files.begin(identity(), &names)).transpose()?;
         let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
         let watched =
             watch::watch(&terms, &mut running, &mut fence, sink, self.processors, || {}, Hands { net: None, files });
