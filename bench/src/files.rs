@@ -1,6 +1,7 @@
 //! What opening a file costs where the supervisor opens it, and that nothing else does.
 
 use crate::args;
+use crate::helper;
 use crate::host;
 use crate::order::order;
 use crate::output::{Results, Table, progress};
@@ -30,7 +31,7 @@ pub(crate) fn files(args: &args::Files) -> Result<()> {
     let load_before = host::load();
     let lazaret = peers::program(args.common.lazaret.as_deref())?;
     let scene = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let helper = compile(scene.path())?;
+    let helper = helper::compile(scene.path(), include_str!("files/helper.c"), &[], "gcc")?;
     let mut contenders = contenders(&lazaret, &helper, &args.common.degrade, scene.path())?;
     progress(&format!("{} contenders, {} rounds", contenders.len(), args.rounds));
     for round in 0..args.rounds {
@@ -120,16 +121,4 @@ fn table(contenders: &[Contender]) -> Result<String> {
         table.row(row);
     }
     Ok(table.to_markdown())
-}
-
-fn compile(directory: &Path) -> Result<PathBuf> {
-    let source = directory.join("helper.c");
-    std::fs::write(&source, include_str!("files/helper.c")).context("cannot write to the temporary directory")?;
-    let helper = directory.join("helper");
-    let compiled = Command::new("cc").args(["-O2", "-Wall", "-o"]).arg(&helper).arg(&source).output();
-    let output = compiled.context("cannot start the C compiler; install gcc")?;
-    if !output.status.success() {
-        bail!("cannot compile the helper: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(helper)
 }

@@ -4,12 +4,13 @@ mod contender;
 mod report;
 
 use crate::args;
+use crate::helper;
 use crate::host;
 use crate::order::order;
 use crate::output::{Results, progress};
 use anyhow::{Context, Result, bail};
 use contender::{Contender, Sources};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What is measured, in the order in which the helper prints it.
@@ -28,7 +29,7 @@ pub(crate) fn filter(args: &args::Filter) -> Result<()> {
     let results = Results::prepare(&args.results, "filter")?;
     let load_before = host::load();
     let scene = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let helper = compile(scene.path())?;
+    let helper = helper::compile(scene.path(), include_str!("filter/helper.c"), &["-lseccomp"], "libseccomp-dev")?;
     let contenders = Sources::all()?.contenders(&helper, scene.path())?;
     progress(&format!("{} contenders, {} rounds", contenders.len(), args.rounds));
     let mut timings: Vec<_> = contenders
@@ -59,19 +60,6 @@ pub(crate) fn filter(args: &args::Filter) -> Result<()> {
         bail!("slower than the better of libseccomp's two: {}", slower.join("; "));
     }
     Ok(())
-}
-
-/// The helper, compiled.
-fn compile(directory: &Path) -> Result<PathBuf> {
-    let source = directory.join("helper.c");
-    std::fs::write(&source, include_str!("filter/helper.c")).context("cannot write to the temporary directory")?;
-    let helper = directory.join("helper");
-    let compiled = Command::new("cc").args(["-O2", "-Wall", "-o"]).arg(&helper).arg(&source).arg("-lseccomp").output();
-    let output = compiled.context("cannot start the C compiler; install gcc")?;
-    if !output.status.success() {
-        bail!("cannot compile against libseccomp; install libseccomp-dev: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(helper)
 }
 
 fn measure(helper: &Path, contender: &Contender, directory: &Path) -> Result<[u64; 4]> {

@@ -8,6 +8,7 @@ mod compare;
 mod files;
 mod filter;
 mod functions;
+mod helper;
 mod host;
 mod learn;
 mod network;

@@ -1,6 +1,7 @@
 //! What a network costs: none in between, Lazaret's broker, and other ways out of an empty network namespace.
 
 use crate::args;
+use crate::helper;
 use crate::host;
 use crate::order::order;
 use crate::output::{Results, Table, progress};
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// Where pasta and slirp4netns have the host's loopback appear: their own defaults, or what the command lines below say.
@@ -44,7 +45,7 @@ pub(crate) fn network(args: &args::Network) -> Result<()> {
     let scene = tempfile::tempdir().context("cannot make a temporary directory")?;
     // Pasta lets go of root's rights, and has to find the helper all the same.
     std::fs::set_permissions(scene.path(), std::fs::Permissions::from_mode(0o755)).context("cannot set a mode")?;
-    let helper = compile(scene.path())?;
+    let helper = helper::compile(scene.path(), include_str!("network/helper.c"), &["-pthread"], "gcc")?;
     let server = Server::start(&helper)?;
     let mut contenders = contenders(&lazaret, &helper, server.port, &args.common.degrade, scene.path())?;
     progress(&format!("{} contenders, {} rounds", contenders.len(), args.rounds));
@@ -217,16 +218,4 @@ impl Drop for Server {
         drop(self.child.stdin.take());
         drop(self.child.wait());
     }
-}
-
-fn compile(directory: &Path) -> Result<PathBuf> {
-    let source = directory.join("helper.c");
-    std::fs::write(&source, include_str!("network/helper.c")).context("cannot write to the temporary directory")?;
-    let helper = directory.join("helper");
-    let compiled = Command::new("cc").args(["-O2", "-Wall", "-pthread", "-o"]).arg(&helper).arg(&source).output();
-    let output = compiled.context("cannot start the C compiler; install gcc")?;
-    if !output.status.success() {
-        bail!("cannot compile the helper: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(helper)
 }

@@ -61,6 +61,7 @@ mod open;
 mod path;
 mod proc;
 mod refusal;
+mod registers;
 mod request;
 mod root;
 mod shortcut;

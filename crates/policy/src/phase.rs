@@ -1,4 +1,4 @@
-//! FilePhases of a job: what it may use while it begins, and what is left when its work begins.
+//! Phases of a job: what it may use while it begins, and what is left when its work begins.
 
 use std::path::PathBuf;
 

@@ -2,6 +2,7 @@
 
 use super::memory::Remote;
 use super::refusal::{Stop, errno};
+use super::registers::Registers;
 use rustix::fs::ResolveFlags;
 
 /// PATH_MAX, with the zero at its end.
@@ -201,25 +202,6 @@ impl Request {
 /// The calls on what a descriptor stands for that need no right to write: an owner's, be the file open for reading
 /// alone. They name no path, and have to be decided all the same.
 pub(super) const ON_DESCRIPTORS: &[&str] = &["fchmod", "fchown", "fremovexattr", "fsetxattr", "open_by_handle_at"];
-
-/// The arguments of a call, as its registers have them.
-pub(super) struct Registers<'r>(pub(super) &'r [u64; 6]);
-
-impl Registers<'_> {
-    /// An int: the high half of the register has no meaning.
-    #[expect(clippy::cast_possible_truncation, reason = "the kernel takes the low half")]
-    fn int(&self, index: usize) -> i32 {
-        (self.0[index] as u32).cast_signed()
-    }
-
-    fn word(&self, index: usize) -> u32 {
-        self.int(index).cast_unsigned()
-    }
-
-    fn size(&self, index: usize) -> usize {
-        usize::try_from(self.0[index]).unwrap_or(usize::MAX)
-    }
-}
 
 /// Decodes the call `name`. What is pointed at is copied once.
 pub(super) fn decode(name: &str, args: &[u64; 6], remote: &mut Remote<'_, '_>) -> Result<Request, Stop> {

@@ -388,22 +388,6 @@ impl Walk<'_> {
         self.named("files.proc", value, ("view of /proc", &names))
     }
 
-    /// A value that is one of several by name; `what` they are called.
-    fn named<T: Copy>(
-        &mut self,
-        key: &str,
-        value: &Value<'_>,
-        (what, names): (&str, &[(&'static str, T)]),
-    ) -> Option<Sourced<T>> {
-        let written = self.string(key, value)?;
-        let found = names.iter().find(|(name, _)| *name == written.value);
-        if found.is_none() {
-            let hint = text::name_hint(&written, names.iter().map(|(name, _)| *name));
-            self.fault(&value.span(), Fault::new(format!("unknown {what} `{}`", written.value), hint));
-        }
-        found.map(|(_, found)| written.map(|_| *found))
-    }
-
     fn root(&mut self, value: &Value<'_>) -> Option<Sourced<Root>> {
         let wanted = "\"host\" or { directory = \"/path\" }";
         let table = match value.get_ref() {

@@ -83,6 +83,22 @@ impl Walk<'_> {
         self.accept(text.parse().map_err(Fault::from), &value.span())
     }
 
+    /// A value that is one of several by name; `what` they are called.
+    pub(super) fn named<T: Copy>(
+        &mut self,
+        key: &str,
+        value: &Value<'_>,
+        (what, names): (&str, &[(&'static str, T)]),
+    ) -> Option<Sourced<T>> {
+        let written = self.string(key, value)?;
+        let found = names.iter().find(|(name, _)| *name == written.value);
+        if found.is_none() {
+            let hint = text::name_hint(&written, names.iter().map(|(name, _)| *name));
+            self.fault(&value.span(), Fault::new(format!("unknown {what} `{}`", written.value), hint));
+        }
+        found.map(|(_, found)| written.map(|_| *found))
+    }
+
     pub(super) fn boolean(&mut self, key: &str, value: &Value<'_>) -> Option<Sourced<bool>> {
         match value.get_ref() {
             DeValue::Boolean(flag) => Some(self.sourced(&value.span(), *flag)),
