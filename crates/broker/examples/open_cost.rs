@@ -3,10 +3,10 @@
 //! `cargo run --release -p lazaret-broker --example open_cost [-- OPENS]`. The program is its own job: it runs itself
 //! without and with the broker in turns, so that both see the same machine.
 
-use lazaret_broker::Caller;
 use lazaret_broker::files::{
     Access, Exec, Files, Identity, Memory, Outcome, Outside, Processes, Root, Setting, Taken, calls,
 };
+use lazaret_broker::{Caller, Together};
 use lazaret_filter::{Action, Arch, Backend, Call, Filter, Rule, table};
 use lazaret_inspect::Reader;
 use lazaret_sys::observed::{self, Command};
@@ -147,8 +147,7 @@ fn run(directory: &std::path::Path, arguments: &[&str], scene: Option<&Scene>) -
         memory: scene.map_or(Memory::Direct, |scene| scene.memory),
     })?;
     let mut reader = Reader::default();
-    // As long as the job runs; kept for each answer alone, it costs about four microseconds more.
-    let kept = lazaret_sys::processor::keep_own();
+    let mut together = Together::default();
     let taken = scene.and_then(|scene| scene.taken.as_ref()).map(Identity::take).transpose()?;
     loop {
         let mut events = [PollFd::new(&started.listener, PollFlags::IN), PollFd::new(&started.process, PollFlags::IN)];
@@ -161,13 +160,12 @@ fn run(directory: &std::path::Path, arguments: &[&str], scene: Option<&Scene>) -
             let caller = Caller::new(started.listener.as_fd(), &notification);
             let call = Call { audit_arch: notification.arch, nr: notification.number, args: notification.args };
             if let Outcome::Reply(reply) = files.make(&caller, &mut reader, &call)?.outcome {
-                caller.answer(reply)?;
+                together.answer(&caller, reply)?;
             }
         } else {
             seccomp::answer(started.listener.as_fd(), notification.id, Answer::Continue)?;
         }
     }
-    drop(kept);
     taken.map_or(Ok(()), Taken::give_back)?;
     lazaret_sys::wait::reap(started.pid)?;
     let mut told = String::new();

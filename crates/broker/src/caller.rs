@@ -127,6 +127,16 @@ impl<'a> Caller<'a> {
         Ok(self.process.get_or_init(|| process).descriptor.as_fd())
     }
 
+    /// A descriptor of the very thread, to keep, if it is the only one of its process. Else `None`, and where there is
+    /// none to be had: before Linux 6.9.
+    pub(crate) fn only_thread(&self) -> Option<OwnedFd> {
+        let process = self.process().ok()?.try_clone_to_owned().ok()?;
+        self.process.get()?.thread?;
+        // Two names and one for each thread: proc_pid_task(5).
+        let threads = rustix::fs::stat(format!("/proc/{}/task", self.tid())).ok()?.st_nlink;
+        (threads == 3 && self.is_waiting()).then_some(process)
+    }
+
     /// The object that the number `descriptor` stands for in the caller, at this moment. Other threads of the job may
     /// make it stand for another in the next: so whatever is decided is decided about this object, and done with it.
     ///
@@ -231,21 +241,32 @@ impl<'a> Caller<'a> {
             Reply::Errno(errno) => seccomp::answer(self.listener, id, Answer::Errno(errno)),
             Reply::Value(value) => seccomp::answer(self.listener, id, Answer::Value(value)),
             Reply::Descriptor { object, cloexec } => {
-                // Of an answer with a descriptor the kernel does not know that both should share a processor
-                // ([`seccomp::wake_in_place`], Linux 6.18): it would wake each of them on an idle one.
-                let kept = (processor::keep_own(), processor::keep_here(self.tid()));
                 let put = seccomp::put(self.listener, id, object.as_fd(), Put::AsAnswer, cloexec);
-                drop(kept);
-                match put {
-                    Ok(_) => Ok(()),
-                    Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(()),
-                    // Its own limit on descriptors is reached: it is told so, as by the call itself.
-                    Err(e) if e.raw_os_error() == Some(libc::EMFILE) => {
-                        seccomp::answer(self.listener, id, Answer::Errno(libc::EMFILE))
-                    }
-                    Err(e) => Err(e),
-                }
+                self.settle_put(put, |_| Ok(()))
             }
+        }
+    }
+
+    /// Ends the wait with a descriptor, on this thread's processor. The caller is kept there while it is in its call
+    /// only, so it sees nothing of it; nor does a signal come in between, where no signal but one that kills disturbs
+    /// calls that were received (`SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`).
+    pub(crate) fn answer_here(&self, object: BorrowedFd<'_>, cloexec: bool) -> io::Result<()> {
+        let id = self.notification.id;
+        let kept = (processor::keep_own(), processor::keep_here(self.tid()));
+        let put = seccomp::put(self.listener, id, object, Put::Anywhere, cloexec);
+        drop(kept);
+        self.settle_put(put, |number| seccomp::answer(self.listener, id, Answer::Value(number.into())))
+    }
+
+    fn settle_put(&self, put: io::Result<u32>, then: impl FnOnce(u32) -> io::Result<()>) -> io::Result<()> {
+        match put {
+            Ok(number) => then(number),
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            // Its own limit on descriptors is reached: it is told so, as by the call itself.
+            Err(e) if e.raw_os_error() == Some(libc::EMFILE) => {
+                seccomp::answer(self.listener, self.notification.id, Answer::Errno(libc::EMFILE))
+            }
+            Err(e) => Err(e),
         }
     }
 }

@@ -197,14 +197,9 @@ const ENOSYS: u16 = 38;
 
 /// Rules behind those of every policy whose files are brokered, so that none prevails over them.
 ///
-/// Rings (io_uring(7)) open files past every filter. Another tree of mounts would be walked as the job arranged it; a
-/// process is made by a call whose flags are in its registers. Who is asked for a page of a job's memory and does not
-/// answer (userfaultfd(2)) holds the supervisor up.
+/// Another tree of mounts would be walked as the job arranged it; a process is made by a call whose flags are in its
+/// registers.
 pub const RULES: &[(&str, Action)] = &[
-    ("io_uring_setup", Action::Refuse(EPERM)),
-    ("io_uring_enter", Action::Refuse(EPERM)),
-    ("io_uring_register", Action::Refuse(EPERM)),
-    ("userfaultfd", Action::Refuse(EPERM)),
     ("setns", Action::Refuse(EPERM)),
     ("unshare(flags & 0x10020000 != 0)", Action::Refuse(EPERM)),
     ("clone(flags & 0x10020000 != 0)", Action::Refuse(EPERM)),

@@ -8,6 +8,10 @@ mod caller;
 pub mod files;
 pub mod ledger;
 pub mod net;
+mod rules;
+pub mod together;
 
 pub use caller::{Caller, CallerError, Reply};
 pub use ledger::{Account, Budget, Change, ConnectionId, Ledger, LedgerError, Passed, supported};
+pub use rules::RULES;
+pub use together::Together;

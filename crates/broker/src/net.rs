@@ -17,6 +17,7 @@ mod decide;
 mod entry;
 mod hands;
 mod names;
+mod options;
 mod pending;
 mod place;
 mod pollers;
@@ -27,7 +28,7 @@ mod spares;
 mod transcript;
 
 pub use decide::Terms;
-pub use entry::{RULES, TOLD, takes};
+pub use entry::{RULES, takes, told};
 pub use requests::Speaker;
 
 use crate::caller::{Caller, Process};
@@ -41,8 +42,9 @@ use lazaret_policy::{LimitKey, NetworkReport};
 use lazaret_sys::interface::Interfaces;
 use lazaret_sys::seccomp::Notification;
 use names::Names;
+use options::Options;
 use pending::Pending;
-use place::Placed;
+use place::{FlagsOf, Placed, Unused};
 use pollers::Pollers;
 use requests::Requests;
 use spares::Spares;
@@ -65,6 +67,10 @@ pub struct Net {
     /// Of whom the last call was.
     caller: Option<Process>,
     spares: Spares,
+    options: Options,
+    flags: FlagsOf,
+    /// Sockets to let go of when the job does not wait for it.
+    unused: Unused,
     /// Calls that wait for their connections.
     pending: Vec<Pending>,
     /// The sockets from outside that the job was given, by their cookies.
@@ -148,6 +154,9 @@ impl Net {
             transcript: Transcript::new(),
             caller: None,
             spares: Spares::default(),
+            options: Options::default(),
+            flags: FlagsOf::default(),
+            unused: Unused::default(),
             terms,
             pending: Vec::new(),
             placed: HashMap::new(),
@@ -192,7 +201,7 @@ impl Net {
         Ok(())
     }
 
-    /// Makes the call that `notification` tells of, which was received from `listener` and is one of [`TOLD`], and answers
+    /// Makes the call that `notification` tells of, which was received from `listener` and is one of those that are [`told`] of, and answers
     /// it, now or when its connection is there.
     ///
     /// # Errors
@@ -252,7 +261,8 @@ impl Net {
         let deadlines = self.pending.iter().filter_map(Pending::deadline);
         // What goes by requests is counted as it goes; it is looked at as often as pending calls.
         let tally = self.requests.as_ref().map(|_| self.looked + LOOK);
-        deadlines.chain(self.look).chain(self.accounts.due()).chain(tally).chain(self.spares.due()).min()
+        let idle = self.spares.due().into_iter().chain(self.unused.due());
+        deadlines.chain(self.look).chain(self.accounts.due()).chain(tally).chain(idle).min()
     }
 
     /// Answers the calls that wait and can be answered, and takes the news of connections. Returns the limit that the job is
@@ -265,6 +275,9 @@ impl Net {
         let now = Instant::now();
         self.looked = now;
         self.answer_pending(listener, now)?;
+        if self.unused.due().is_some_and(|due| now >= due) {
+            self.unused.let_go();
+        }
         if self.spares.due().is_some_and(|due| now >= due) {
             let cookies = self.spares.fill();
             self.accounts.expect(&cookies).map_err(io::Error::other)?;

@@ -10,7 +10,7 @@ use crate::error::PlanError;
 use crate::observe::{Observe, Watching};
 use crate::refusals::{Bound, Rules};
 use crate::start::{self, AfterStart};
-use lazaret_broker::{files, net};
+use lazaret_broker::{files, net, together};
 use lazaret_filter::{Action, Arch, Backend, Call, CompileError, Filter, Rule, RuleCost, Watch, table};
 use lazaret_policy::{Brokered, CallAction, Source, SystemCalls};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -184,7 +184,9 @@ pub(crate) fn rules(calls: &SystemCalls, own: OwnRules, file_size: Option<u64>) 
         filter.push(parsed, *action);
     }
     let of_network = net::RULES.iter().filter(|_| calls.brokered.network);
-    for (rule, action) in of_network.chain(files::RULES.iter().filter(|_| calls.brokered.files)) {
+    let of_files = files::RULES.iter().filter(|_| calls.brokered.files);
+    let of_both = lazaret_broker::RULES.iter().filter(|_| calls.brokered.network || calls.brokered.files);
+    for (rule, action) in of_network.chain(of_files).chain(of_both) {
         let parsed = Rule::parse(rule).map_err(|e| PlanError::Filter { problem: format!("`{rule}`: {e}") })?;
         filter.push(parsed, *action);
     }
@@ -212,8 +214,8 @@ fn beside(after: Option<&AfterStart>, brokered: Brokered, token: u64) -> Result<
         Some(after) => after.filter.clone(),
         None => clone3().map_err(problem)?,
     };
-    let of_files = files::calls().filter(|_| brokered.files);
-    for call in net::TOLD.iter().copied().filter(|_| brokered.network).chain(of_files) {
+    let of_files = files::calls().chain(together::calls()).filter(|_| brokered.files);
+    for call in net::told().filter(|_| brokered.network).chain(of_files) {
         filter.push(Rule::parse(call).map_err(problem)?, Action::Log);
     }
     exec::free(&mut filter, token)?;

@@ -10,6 +10,7 @@ use lazaret_sys::seccomp::{self, Answer, Notification};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::OnceLock;
+use std::time::Instant;
 
 const EPERM: i32 = 1;
 
@@ -49,6 +50,12 @@ impl Hands {
         self.files.as_mut().map_or(Ok(()), FileHands::rest)
     }
 
+    /// When something is to be done without any call of the job.
+    pub(crate) fn due(&self) -> impl Iterator<Item = Instant> {
+        let net = self.net.as_ref().and_then(Net::due);
+        net.into_iter().chain(self.files.as_ref().and_then(FileHands::due))
+    }
+
     /// Makes the call that `notification` tells of, which the policy permits, or lets the kernel make it where it is none of
     /// those that are `brokered`. What is brokered and has no hands fails.
     ///
@@ -68,9 +75,10 @@ impl Hands {
         if brokered.files && names_files(notification) {
             return self.files.as_mut().map_or_else(refuse, |files| files.make(listener, notification));
         }
+        // Among what is left is what would show, or pass on, where a thread is kept.
+        self.rest()?;
         let name = call_name(notification);
         if brokered.network && net::takes(&name, &notification.args) {
-            self.rest()?;
             return self.net.as_mut().map_or_else(refuse, |net| net.make(listener, notification, &name));
         }
         seccomp::answer(listener, notification.id, Answer::Continue)

@@ -173,7 +173,7 @@ impl<'a, B: Boundary> Watcher<'a, B> {
         let mut cpu_check = self.next_cpu_check(running, Instant::now());
         loop {
             let mut next = self.deadline(running).min(self.boundary.due());
-            for due in [cpu_check, self.hands.net.as_ref().and_then(Net::due)].into_iter().flatten() {
+            for due in cpu_check.into_iter().chain(self.hands.due()) {
                 next = next.min(due);
             }
             let ended = self.turn(running, next)?;

@@ -165,6 +165,8 @@ pub enum Put {
     At(u32),
     /// At the lowest free number; the waiting call returns that number, and waits no longer. Linux 5.14.
     AsAnswer,
+    /// At the lowest free number, while the call waits on.
+    Anywhere,
 }
 
 /// Puts a copy of `descriptor` into the process whose call `id` waits; it is closed on exec if `cloexec`. Returns its
@@ -180,6 +182,7 @@ pub fn put(listener: BorrowedFd<'_>, id: u64, descriptor: BorrowedFd<'_>, put: P
     let (flags, target) = match put {
         Put::At(number) => (ADDFD_SETFD, number),
         Put::AsAnswer => (ADDFD_SEND, 0),
+        Put::Anywhere => (0, 0),
     };
     let target_flags = if cloexec { libc::O_CLOEXEC.cast_unsigned() } else { 0 };
     let source = descriptor.as_raw_fd().cast_unsigned();

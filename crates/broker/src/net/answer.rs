@@ -3,7 +3,7 @@
 use super::address::{self, Written};
 use super::decide::{By, Permit, Refused};
 use super::pending::{self, Connecting, Pending};
-use super::place::{self, Placed};
+use super::place::Placed;
 use super::socket::{self, Begun, Facts};
 use super::{Net, replica};
 use crate::caller::{Caller, CallerError, Reply};
@@ -56,7 +56,7 @@ impl Net {
             "connect" => self.connect(caller),
             "bind" => self.bind(caller),
             "listen" => self.listen(caller),
-            "setsockopt" => self.linger(caller),
+            "setsockopt" => self.option(caller),
             // Permitted whatever its argument is: it goes on as nothing is decided.
             _ => {
                 self.pollers.note();
@@ -235,8 +235,9 @@ impl Net {
             return fails(libc::EACCES);
         }
         let flags = rustix::fs::fcntl_getfl(&old).map_err(|errno| CallerError::Own(errno.into()))?;
-        let cloexec = place::is_closed_on_exec(here.caller.tid(), here.descriptor.cast_signed());
-        let made = replica::make(old.as_fd(), &here.facts, permit.address, self.walled, &mut self.spares);
+        let cloexec = self.flags.is_closed_on_exec(here.caller.tid(), here.descriptor.cast_signed());
+        let kept = (&mut self.spares, &self.options);
+        let made = replica::make(old.as_fd(), &here.facts, permit.address, self.walled, kept);
         let socket = made.map_err(CallerError::Own)?;
         let entry = self.transcript.begin(permit);
         let bytes = address::bytes(permit.address, here.facts.is_v6());
@@ -262,6 +263,7 @@ impl Net {
         };
         let placed = Placed { address: permit.address, entry };
         self.put(here.caller, here.descriptor, socket, (cloexec, flags), placed)?;
+        self.unused.keep(old);
         if errno == 0 { Ok(DONE) } else { fails(errno) }
     }
 
@@ -369,6 +371,12 @@ impl Net {
         }
     }
 
+    fn option(&mut self, caller: &Caller<'_>) -> Result<Next, CallerError> {
+        let (level, name) = (first(caller, 1), first(caller, 2));
+        self.options.note(level, name);
+        if (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER) { self.linger(caller) } else { Ok(Next::GoOn) }
+    }
+
     /// `SO_LINGER`: whoever closes a socket last, which may be this process, would wait for as long as the job says. So only
     /// what needs no waiting is set: off, or an end at once by a reset. A time to wait is taken as off.
     fn linger(&mut self, caller: &Caller<'_>) -> Result<Next, CallerError> {
@@ -406,8 +414,12 @@ struct Place<'c, 'n> {
 
 /// An argument that is an int.
 fn first(caller: &Caller<'_>, at: usize) -> i32 {
+    int(&caller.notification().args, at)
+}
+
+pub(super) fn int(args: &[u64; 6], at: usize) -> i32 {
     #[expect(clippy::cast_possible_truncation, reason = "the high half of an int's register has no meaning")]
-    let low = caller.notification().args[at] as u32;
+    let low = args[at] as u32;
     low.cast_signed()
 }
 

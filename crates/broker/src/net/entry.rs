@@ -1,23 +1,30 @@
 //! What the filter of a job with a network does beside what its policy says.
 
+use super::answer::int;
+use super::options::{self, Options};
 use lazaret_filter::Action;
 
-/// Rules that name the calls which are put to the supervisor: those that it makes for the job, and those that it only hears
-/// of. `setsockopt` is that of `SO_LINGER`: see [`takes`].
-pub const TOLD: [&str; 6] =
-    ["bind", "connect", "epoll_create", "epoll_create1", "listen", "setsockopt(level == 1, name == 13)"];
+/// The calls which are put to the supervisor whatever their arguments are: those that it makes for the job, and those that it
+/// only hears of.
+const ALWAYS: [&str; 5] = ["bind", "connect", "epoll_create", "epoll_create1", "listen"];
+/// That of `SO_LINGER`, which it makes too.
+const LINGER: &str = "setsockopt(level == 1, name == 13)";
 
-/// Whether the call of that name with these arguments is one of [`TOLD`].
-pub fn takes(call: &str, args: &[u64; 6]) -> bool {
-    let low = |at: usize| args[at] & u64::from(u32::MAX);
-    match call {
-        "setsockopt" => (low(1), low(2)) == (SOL_SOCKET, SO_LINGER),
-        _ => TOLD.contains(&call),
-    }
+/// Rules that name the calls which are put to the supervisor.
+pub fn told() -> impl Iterator<Item = &'static str> {
+    ALWAYS.into_iter().chain([LINGER]).chain(options::TOLD)
 }
 
-const SOL_SOCKET: u64 = libc::SOL_SOCKET as u64;
-const SO_LINGER: u64 = libc::SO_LINGER as u64;
+/// Whether the call of that name with these arguments is one of those that are [`told`] of.
+pub fn takes(call: &str, args: &[u64; 6]) -> bool {
+    match call {
+        "setsockopt" => {
+            let (level, name) = (int(args, 1), int(args, 2));
+            (level, name) == (libc::SOL_SOCKET, libc::SO_LINGER) || Options::is_told(level, name)
+        }
+        _ => ALWAYS.contains(&call),
+    }
+}
 
 const EPERM: u16 = 1;
 const ENOPROTOOPT: u16 = 92;
@@ -33,8 +40,7 @@ const EAFNOSUPPORT: u16 = 97;
 /// binding to an interface chooses another way there. A replaced
 /// protocol (`TCP_ULP`) is another object. The interfaces and addresses of a socket from outside (netdevice(7)) are this
 /// host's. Of sockets there are Unix ones, TCP, UDP, ICMP and netlink: others may be of no network namespace, or wait without
-/// being told to. Rings (io_uring(7)) make calls past every filter. Who is asked for a page of a job's memory and does not answer
-/// (userfaultfd(2)) holds the supervisor up.
+/// being told to.
 pub const RULES: &[(&str, Action)] = &[
     ("sendto(flags & 0x20000000 == 0x20000000)", Action::Refuse(EOPNOTSUPP)),
     ("sendmsg(flags & 0x20000000 == 0x20000000)", Action::Refuse(EOPNOTSUPP)),
@@ -58,10 +64,6 @@ pub const RULES: &[(&str, Action)] = &[
     ("socket(domain >= 3, domain <= 9)", Action::Refuse(EAFNOSUPPORT)),
     ("socket(domain >= 11, domain <= 15)", Action::Refuse(EAFNOSUPPORT)),
     ("socket(domain >= 17)", Action::Refuse(EAFNOSUPPORT)),
-    ("io_uring_setup", Action::Refuse(EPERM)),
-    ("io_uring_enter", Action::Refuse(EPERM)),
-    ("io_uring_register", Action::Refuse(EPERM)),
-    ("userfaultfd", Action::Refuse(EPERM)),
 ];
 
 #[cfg(test)]

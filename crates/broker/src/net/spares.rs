@@ -77,6 +77,7 @@ impl Spares {
 mod tests {
     use super::*;
     use crate::net::address;
+    use crate::net::options::Options;
     use crate::net::socket::Facts;
     use lazaret_sys::option;
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -103,7 +104,7 @@ mod tests {
     fn make(peer: SocketAddr, spares: &mut Spares) -> OwnedFd {
         let old = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("a socket");
         let facts = Facts::of(old.as_fd()).expect("its facts");
-        replica::make(old.as_fd(), &facts, peer, false, spares).expect("a replica")
+        replica::make(old.as_fd(), &facts, peer, false, (spares, &Options::default())).expect("a replica")
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{FilesPlan, RootPlan, WorkPlan};
 use lazaret_broker::files::{Files, FilesError, Identity, Memory, Outcome, Refused, Root, Setting, Why};
-use lazaret_broker::{Caller, Reply};
+use lazaret_broker::{Caller, Reply, Together};
 use lazaret_filter::Call;
 use lazaret_inspect::Reader;
 use lazaret_policy::{Begins, FileRefusal, FilesReport, WorkReport};
@@ -28,6 +28,7 @@ pub struct FileHands {
     are_inputs: Vec<Object>,
     reader: Reader,
     files: Option<Files>,
+    together: Together,
     tree: Option<OwnedFd>,
     /// When the work began, and what began it.
     began: Option<(Instant, Begins)>,
@@ -61,6 +62,7 @@ impl FileHands {
             are_inputs: Vec::new(),
             reader: Reader::of_memory_that_is_there(),
             files: None,
+            together: Together::default(),
             tree: None,
             began: None,
             made: 0,
@@ -74,13 +76,19 @@ impl FileHands {
         self.plan.work.is_some()
     }
 
-    /// Has this thread use files as itself again.
+    /// Has this thread use files as itself again, and lets go of the job's thread that is kept together with it.
     ///
     /// # Errors
     ///
     /// When the kernel does not have it so.
     pub fn rest(&mut self) -> io::Result<()> {
+        self.together.part();
         self.files.as_mut().map_or(Ok(()), |files| files.rest().map_err(io::Error::other))
+    }
+
+    /// When to [rest](Self::rest) at the latest.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.together.due()
     }
 
     /// Makes the call that `notification` tells of, which was received from `listener`, and answers it.
@@ -112,7 +120,7 @@ impl FileHands {
                 {
                     self.begin_work(Begins::InputOpened)?;
                 }
-                caller.answer(reply)
+                self.together.answer(&caller, reply)
             }
         }
     }

@@ -2,11 +2,13 @@
 
 use crate::{Programs, TIERS, brokered, text};
 use lazaret_e2e::{Runner, as_root_and_user};
+use std::time::{Duration, Instant};
 
 as_root_and_user![
     no_thread_opens_anything_after_an_input_was_opened,
     nothing_is_executed_after_an_input_was_opened,
     what_a_call_names_is_decided_on_once,
+    a_thread_that_does_not_come_for_its_descriptor_does_not_outlive_its_time,
 ];
 
 /// Runs the races `which` with so many rounds, in each tier.
@@ -45,4 +47,25 @@ fn nothing_is_executed_after_an_input_was_opened(runner: &Runner) {
 /// A path, a directory's descriptor, the current directory and the directories on the way change all the time.
 fn what_a_call_names_is_decided_on_once(runner: &Runner) {
     race(runner, &["path", "descriptor", "current", "renamed"], (1, 2000));
+}
+
+/// The supervisor waits for whoever is handed a descriptor: it could be the last of many to run.
+fn a_thread_that_does_not_come_for_its_descriptor_does_not_outlive_its_time(runner: &Runner) {
+    let programs = Programs::new();
+    let Some(program) = programs.compile("starve.c", "starve", &[]) else { return };
+    let data = programs.put("data", "shown");
+    for tier in TIERS {
+        let begun = Instant::now();
+        let ended = brokered(runner, tier, ("default", &programs.shown()))
+            .options(["--limit", "wall=1s", "--limit", "cpu=10m"])
+            .command([&program])
+            .argument(&data)
+            .argument("50")
+            .run();
+        let took = begun.elapsed();
+
+        assert_eq!(String::from_utf8_lossy(&ended.stdout), "0 0: 0 0\n", "{tier}: {}", ended.stderr);
+        assert_eq!(ended.report["verdict"]["limit"]["key"], "wall", "{tier}: {}", ended.stderr);
+        assert!(took < Duration::from_secs(15), "{tier}: {took:?}");
+    }
 }

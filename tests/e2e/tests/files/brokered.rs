@@ -12,6 +12,7 @@ as_root_and_user![
     ordinary_programs_do_their_work,
     modes_and_times_are_set,
     python_does_its_work_in_eight_threads,
+    a_job_runs_on_all_processors_and_so_do_its_children,
     a_database_is_kept,
     a_program_is_compiled_and_run,
     signals_make_no_call_twice,
@@ -145,6 +146,21 @@ fn python_does_its_work_in_eight_threads(runner: &Runner) {
         let ended = brokered(runner, tier, ("python", "")).command(["python3", "-c", &script("everything.py")]).run();
 
         assert_eq!(text(&ended), expected, "{tier}: {}", ended.stderr);
+    }
+}
+
+/// Those that open one file after the other are kept to one processor meanwhile. Nobody sees it, and nobody inherits it.
+fn a_job_runs_on_all_processors_and_so_do_its_children(runner: &Runner) {
+    if !has_python() {
+        return;
+    }
+    let processors = std::thread::available_parallelism().expect("they can be counted").to_string();
+    for tier in TIERS {
+        let ended = brokered(runner, tier, ("python", ""))
+            .command(["python3", "-c", &script("processors.py"), &processors])
+            .run();
+
+        assert_eq!(text(&ended), "0 0 0 100 True\n", "{tier}: {}", ended.stderr);
     }
 }
 
