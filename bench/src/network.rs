@@ -69,7 +69,8 @@ pub(crate) fn network(args: &args::Network) -> Result<()> {
         }
     }
     let markdown = format!(
-        "# The network\n\n{}- {} rounds of {} connections of each kind, and of {} MiB each way\n\n{}",
+        "# The network\n\n{}- {} rounds of {} connections of each kind, and of {} MiB each way, with a server on the last processor \
+         alone\n\n{}",
         host::markdown(&load_before),
         args.rounds,
         args.connections,
