@@ -4,7 +4,7 @@
 //! which one is idle, waking that one costs several times as much as the call. The kernel knows how to have both share
 //! one ([`wake_in_place`](lazaret_sys::seccomp::wake_in_place)), except where a descriptor is handed over: it looks for
 //! an idle processor then (Linux 6.18). So a thread that makes one such call after the other is kept to this thread's
-//! processor until it makes none for [`APART`]. This thread waits for its turn meanwhile: to stop the job in order to
+//! processor until it makes none for a millisecond. This thread waits for its turn meanwhile: to stop the job in order to
 //! begin waiting for it takes two changes more.
 //!
 //! The job must not notice: a process that is made by a thread that is kept would be kept for good, and who asks how
