@@ -50,6 +50,7 @@ use requests::Requests;
 use spares::Spares;
 use std::collections::HashMap;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -79,6 +80,8 @@ pub struct Net {
     outside: u64,
     /// Whether the kernel refuses the job TCP connections of its own making.
     walled: bool,
+    /// Whether the job's own sockets are of this process's network namespace too.
+    shared: bool,
     reader: Reader,
     pollers: Pollers,
     accounts: Accounts,
@@ -100,6 +103,9 @@ pub struct Net {
     undisturbed: bool,
 }
 
+/// Where a job without a network namespace of its own asks for names, by TCP: as resolv.conf(5) has it.
+pub const NAME_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
+
 /// What the network of a job is made of.
 #[derive(Debug)]
 pub struct Setting {
@@ -111,6 +117,10 @@ pub struct Setting {
     pub reader: Reader,
     /// Whether Landlock refuses the job to connect and bind TCP sockets.
     pub walled: bool,
+    /// Whether the job has no network namespace of its own. Its filter then refuses it all sockets but TCP and
+    /// UDP, and all sending that names an address; it connects to nobody but outside, by TCP, and asks for names at
+    /// [`NAME_SERVER`]. Such a job has to be walled, and there are no rules on requests.
+    pub shared: bool,
     /// How many connections it may have.
     pub connections: Option<u32>,
     /// What these may carry, and how long they may last.
@@ -142,8 +152,24 @@ impl Net {
     ///
     /// When this process's own network cannot be looked at, or told from the job's.
     pub fn new(setting: Setting) -> io::Result<Self> {
-        let Setting { mut terms, upstream, reader, walled, connections, budget, blind, speaker, may_end, undisturbed } =
-            setting;
+        let Setting {
+            mut terms,
+            upstream,
+            reader,
+            walled,
+            shared,
+            connections,
+            budget,
+            blind,
+            speaker,
+            may_end,
+            undisturbed,
+        } = setting;
+        if shared && (!walled || speaker.is_some()) {
+            return Err(io::Error::other(
+                "a network that the job shares has to be walled, and without rules on requests",
+            ));
+        }
         // Who cannot ask about connections cannot have them ended either.
         let keeps = may_end && (blind.is_some() || !accounts::may_cut()?);
         let mut routes = Interfaces::open()?;
@@ -162,6 +188,7 @@ impl Net {
             placed: HashMap::new(),
             outside: socket::own_namespace()?,
             walled,
+            shared,
             reader,
             pollers: Pollers::default(),
             accounts: Accounts::new(connections, budget, blind),

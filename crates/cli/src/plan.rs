@@ -88,7 +88,7 @@ impl Asked<'_> {
     }
 
     fn filter(&self, calls: &SystemCalls, mode: Mode, notifier: bool) -> Result<Arc<FilterPlan>, Failure> {
-        let own = lazaret::own_rules(self.policy.tier.value, mode, calls.brokered.files);
+        let own = lazaret::own_rules(self.policy.tier.value, mode, calls.brokered);
         let size = self.policy.limits.file_size.bytes();
         let filter = FilterPlan::bounded(calls, own, notifier, size)
             .and_then(|filter| filter.observed(self.observe, own))

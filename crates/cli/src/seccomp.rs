@@ -55,7 +55,7 @@ fn import(args: &Import) -> Result<u8, Failure> {
     accept(&imported.losses, args.lossy, false)?;
     // What cannot be used is not written. An ordinary user's job has the most rules behind it.
     let policy = lazaret::policy_text(&args.out.display().to_string(), &imported.text)?;
-    let own = lazaret::own_rules(policy.tier.value, Mode::Rootless, false);
+    let own = lazaret::own_rules(policy.tier.value, Mode::Rootless, policy.system_calls.brokered);
     FilterPlan::new(&policy.system_calls, own, true).map_err(lazaret::Error::Plan)?;
     write(&args.out, &imported.text)?;
     Ok(0)

@@ -27,6 +27,8 @@ pub struct FilesPlan {
     pub shown: Vec<PathBuf>,
     /// Where its inputs are, as the job names it.
     pub job_directory: PathBuf,
+    /// Files of the job's own: their paths, as it names them, and what they hold. They are only read.
+    pub own: Vec<(PathBuf, String)>,
     /// What is left of the roots when its work begins.
     pub work: Option<WorkPlan>,
 }
@@ -60,6 +62,8 @@ pub struct Tree {
     pub processes: Processes,
     /// Where `/job` and `/tmp` of a policy are in this tier.
     pub own: [(&'static str, PathBuf); 2],
+    /// Files that the job is given in place of what is there. They are among `roots`.
+    pub files: Vec<(PathBuf, String)>,
 }
 
 impl Tree {
@@ -109,14 +113,14 @@ impl FilesPlan {
         };
         let work = work(policy, &tree)?;
         let job_directory = tree.guest(Path::new("/job"));
-        let Tree { roots, exec, processes, .. } = tree;
+        let Tree { roots, exec, processes, files: own, .. } = tree;
         let exec = match exec {
             // What the job was given, or made, is not executed before it is known to be looked at.
             Exec::Held if work.is_some() => Exec::Shown,
             exec => exec,
         };
         let shown = shown(policy);
-        Ok(Some(Self { roots, outside, exec, processes, shown, job_directory, work }))
+        Ok(Some(Self { roots, outside, exec, processes, shown, job_directory, own, work }))
     }
 
     /// The hands that make one job's calls, as `identity`, which is handed `inputs`.

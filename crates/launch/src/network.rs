@@ -13,10 +13,10 @@ use crate::filter::FilterPlan;
 use crate::inputs::{OpenInput, memory_file};
 use crate::landlock::LandlockPlan;
 use lazaret_broker::ledger::{self, Budget};
-use lazaret_broker::net::{Net, Setting, Terms};
+use lazaret_broker::net::{NAME_SERVER, Net, Setting, Terms};
 use lazaret_egress::{RequestRule, Rule, Upstream};
 use lazaret_inspect::Reader;
-use lazaret_policy::{FileName, HostRule, Layer, Limits, Policy, Sourced};
+use lazaret_policy::{FileName, HostRule, Layer, Limits, Policy, Sourced, Tier};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -67,6 +67,11 @@ fn can_account() -> &'static Result<(), String> {
     FOUND.get_or_init(ledger::supported)
 }
 
+/// The resolv.conf(5) of a job without a network namespace of its own: it asks by TCP, once, for a name as it is.
+pub fn names_by_tcp() -> String {
+    format!("nameserver {}\noptions use-vc timeout:30 attempts:1\n", NAME_SERVER.ip())
+}
+
 /// What can be done where a host lacks something.
 const ELSEWHERE: &str = "use a host that has it, or take the rules out: [remove] net = [\"*\"]";
 
@@ -99,6 +104,8 @@ pub struct NetworkPlan {
     pub lifetime: Duration,
     /// Whether the kernel refuses the job TCP connections of its own making.
     pub walled: bool,
+    /// Whether the job has no network namespace of its own.
+    pub shared: bool,
     /// Who is asked for names in place of this host's name servers.
     pub name_servers: Option<Vec<SocketAddr>>,
     /// The paths of this host that the job is shown.
@@ -163,6 +170,7 @@ impl NetworkPlan {
             trust,
             lifetime,
             walled,
+            shared: policy.tier.value == Tier::Seccomp,
             name_servers,
             shown,
             connections,
@@ -196,6 +204,7 @@ impl NetworkPlan {
             upstream,
             reader,
             walled: self.walled,
+            shared: self.shared,
             connections: self.connections,
             budget: self.budget,
             blind: self.blind.clone(),

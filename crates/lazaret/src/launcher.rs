@@ -6,7 +6,7 @@ use lazaret_launch::filter::OwnRules;
 use lazaret_launch::observe::Observe;
 use lazaret_launch::uid::Uids;
 use lazaret_launch::{Cancel, Error, Finished, Sink};
-use lazaret_policy::{Job, Mode, Policy, Tier};
+use lazaret_policy::{Brokered, Job, Mode, Policy, Tier};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -88,10 +88,11 @@ impl Launcher {
     pub fn own_rules(&self, policy: &Policy) -> Result<OwnRules, RunError> {
         let tier = policy.tier.value;
         Ok(match tier {
-            Tier::Jail => own_rules(tier, Mode::Root, policy.files.are_brokered()),
+            Tier::Jail => own_rules(tier, Mode::Root, policy.system_calls.brokered),
             Tier::Seccomp => {
                 let support = self.filters()?.support();
-                own_rules(tier, support.mode, support.brokers_files(policy))
+                let files = support.brokers_files(policy);
+                own_rules(tier, support.mode, Brokered { files, ..policy.system_calls.brokered })
             }
         })
     }
@@ -148,8 +149,9 @@ impl Launcher {
 }
 
 /// The rules that `tier` puts behind those of every policy, so that none prevails over them. In tier seccomp a job that
-/// has its caller's user id (`mode`) is refused more, unless its calls on files are `brokered`; the jail's are the same for all.
-pub fn own_rules(tier: Tier, mode: Mode, brokered: bool) -> OwnRules {
+/// has its caller's user id (`mode`) is refused more, unless its calls on files are `brokered`, and all sockets, unless it has
+/// rules on hosts; the jail's are the same for all.
+pub fn own_rules(tier: Tier, mode: Mode, brokered: Brokered) -> OwnRules {
     match tier {
         Tier::Jail => lazaret_jail::plan::OWN_RULES,
         Tier::Seccomp => lazaret_seccomp::plan::own_rules(mode, brokered),

@@ -16,6 +16,8 @@ mod names;
 mod native;
 #[path = "network/programs.rs"]
 mod programs;
+#[path = "network/shared.rs"]
+mod shared;
 #[path = "network/stage.rs"]
 mod stage;
 #[path = "network/transcript.rs"]

@@ -5,7 +5,7 @@ use super::decide::{By, Permit, Refused};
 use super::pending::{self, Connecting, Pending};
 use super::place::Placed;
 use super::socket::{self, Begun, Facts};
-use super::{Net, replica};
+use super::{NAME_SERVER, Net, pollers, replica};
 use crate::caller::{Caller, CallerError, Reply};
 use lazaret_connector::Intended;
 use lazaret_policy::NetworkAct;
@@ -13,10 +13,14 @@ use lazaret_sys::option;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// Ports below are not for those without a capability: ip(7), `ip_unprivileged_port_start`.
 const UNPRIVILEGED: u16 = 1024;
+
+/// Why nothing listens.
+const NO_SERVERS: &str = "a job without a network namespace of its own has no servers";
 
 /// sizeof(struct linger): two numbers.
 const LINGER: usize = 8;
@@ -98,18 +102,25 @@ impl Net {
         caller.copy(&mut self.reader, caller.notification().args[1], length)
     }
 
-    /// Whether a socket is of this process's network namespace, and not of the job's.
-    fn is_outside(&self, facts: &Facts) -> bool {
-        facts.namespace == self.outside
+    /// Whether a socket was made here for the job, and is not its own.
+    fn is_outside(&self, object: &OwnedFd, facts: &Facts) -> Result<bool, CallerError> {
+        if !self.shared {
+            return Ok(facts.namespace == self.outside);
+        }
+        let cookie = socket::cookie(object.as_fd()).map_err(CallerError::Own)?;
+        Ok(self.placed.contains_key(&cookie))
     }
 
     /// Unix sockets: their names are looked up as the caller sees them, so the kernel does. Should the number stand for
     /// another socket by then, and the memory hold another address, Landlock refuses what the kernel would do.
     fn local(&mut self, act: NetworkAct) -> Result<Next, CallerError> {
-        if self.walled {
+        if self.walled && !self.shared {
             return Ok(Next::GoOn);
         }
-        let reason = "a Unix socket beside a network needs Landlock ABI 4 (Linux 6.7)";
+        let reason = match self.shared {
+            true => "a Unix socket with a name is a service of this host",
+            false => "a Unix socket beside a network needs Landlock ABI 4 (Linux 6.7)",
+        };
         self.transcript.refuse(act, None, refused(reason));
         fails(libc::EACCES)
     }
@@ -130,7 +141,7 @@ impl Net {
         }
         let to = match written {
             Written::Inet(to) => to,
-            _ if self.is_outside(&facts) => {
+            _ if self.is_outside(&object, &facts)? => {
                 let reason = "a connection that was made for the job is not undone: it is closed";
                 self.transcript.refuse(NetworkAct::Connect, None, refused(reason));
                 return fails(libc::EACCES);
@@ -148,7 +159,8 @@ impl Net {
 
     /// Of sockets that are no streams only those inside reach anybody, who is inside too.
     fn connect_datagrams(&mut self, object: &OwnedFd, facts: &Facts, to: SocketAddr) -> Result<Next, CallerError> {
-        if self.is_outside(facts) {
+        // Of those that are shared there are none.
+        if self.shared || self.is_outside(object, facts)? {
             return fails(libc::EACCES);
         }
         let bytes = address::bytes(to, facts.is_v6());
@@ -170,7 +182,7 @@ impl Net {
         let cookie = socket::cookie(object.as_fd()).map_err(CallerError::Own)?;
         let descriptor = number.cast_unsigned();
         let here = Place { caller, descriptor, cookie, facts, to };
-        let outside = self.is_outside(&facts);
+        let outside = self.is_outside(&object, &facts)?;
         if let Some(placed) = self.placed.get(&cookie).copied().filter(|_| outside) {
             let same =
                 (placed.address.ip().to_canonical(), placed.address.port()) == (to.ip().to_canonical(), to.port());
@@ -186,6 +198,9 @@ impl Net {
         }
         if socket::is_connected(object.as_fd()) {
             return fails(libc::EISCONN);
+        }
+        if self.shared && (to.ip().to_canonical(), to.port()) == (NAME_SERVER.ip(), NAME_SERVER.port()) {
+            return self.connect_to_names(&here, &object);
         }
         let by_rule = self.names.with_pins(|pins| self.terms.decide(to, pins));
         let by_rule = match by_rule {
@@ -203,7 +218,7 @@ impl Net {
                 By::Requests(intended) => self.connect_to_requests(&here, object, &permit, intended),
             },
             // The job's own servers: on its own socket, which leads nowhere else.
-            Err(_) if address::is_own(to.ip()) && !outside => self.connect_own(&here, object),
+            Err(_) if address::is_own(to.ip()) && !outside && !self.shared => self.connect_own(&here, object),
             Err(refused) => {
                 self.transcript.refuse(NetworkAct::Connect, Some(to), refused);
                 fails(libc::EACCES)
@@ -265,6 +280,20 @@ impl Net {
         self.put(here.caller, here.descriptor, socket, (cloexec, flags), placed)?;
         self.unused.keep(old);
         if errno == 0 { Ok(DONE) } else { fails(errno) }
+    }
+
+    /// To the job's name server, by a pair of sockets: nobody else could come to it.
+    fn connect_to_names(&mut self, here: &Place<'_, '_>, old: &OwnedFd) -> Result<Next, CallerError> {
+        let own = |errno: rustix::io::Errno| CallerError::Own(errno.into());
+        let flags = rustix::fs::fcntl_getfl(old).map_err(own)?;
+        let cloexec = self.flags.is_closed_on_exec(here.caller.tid(), here.descriptor.cast_signed());
+        let (theirs, ours) = UnixStream::pair().map_err(CallerError::Own)?;
+        rustix::fs::fcntl_setfl(&theirs, flags).map_err(own)?;
+        let watched = self.pollers.of(here.caller, here.descriptor.cast_signed());
+        here.caller.put(here.descriptor, theirs.as_fd(), cloexec)?;
+        self.names.serve_one(ours).map_err(CallerError::Own)?;
+        pollers::register(here.caller, watched, theirs.as_fd(), here.descriptor.cast_signed(), &mut self.hands)?;
+        Ok(DONE)
     }
 
     /// To the connector, on the job's own socket: that one is inside.
@@ -352,10 +381,14 @@ impl Net {
         match (facts.family, Written::of(&bytes)) {
             (libc::AF_UNIX, _) => self.local(NetworkAct::Bind),
             (libc::AF_NETLINK, Written::Kernel) => returns(option::bind(object.as_fd(), &bytes)),
-            (libc::AF_INET | libc::AF_INET6, Written::Inet(at)) if self.is_outside(&facts) => {
+            (libc::AF_INET | libc::AF_INET6, Written::Inet(at)) if self.is_outside(&object, &facts)? => {
                 let reason = "a socket that was made for the job has an address";
                 self.transcript.refuse(NetworkAct::Bind, Some(at), refused(reason));
                 fails(libc::EINVAL)
+            }
+            (libc::AF_INET | libc::AF_INET6, Written::Inet(at)) if self.shared => {
+                self.transcript.refuse(NetworkAct::Bind, Some(at), refused(NO_SERVERS));
+                fails(libc::EACCES)
             }
             (libc::AF_INET | libc::AF_INET6, Written::Inet(at)) if (1..UNPRIVILEGED).contains(&at.port()) => {
                 fails(libc::EACCES)
@@ -394,7 +427,11 @@ impl Net {
 
     fn listen(&mut self, caller: &Caller<'_>) -> Result<Next, CallerError> {
         let (_, object, facts) = self.object(caller)?;
-        if facts.is_inet() && self.is_outside(&facts) {
+        if self.shared {
+            self.transcript.refuse(NetworkAct::Listen, None, refused(NO_SERVERS));
+            return fails(libc::EACCES);
+        }
+        if facts.is_inet() && self.is_outside(&object, &facts)? {
             let reason = "nobody connects to a socket that was made for the job";
             self.transcript.refuse(NetworkAct::Listen, None, refused(reason));
             return fails(libc::EINVAL);

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -96,6 +97,11 @@ impl Names {
         let thread = std::thread::Builder::new().name("lazaret-names".to_owned()).spawn(move || server.run())?;
         self.server = Some(NameServer { stop, thread });
         Ok(())
+    }
+
+    /// Answers the questions of one stream, until its other end is closed.
+    pub(super) fn serve_one(&self, stream: UnixStream) -> io::Result<()> {
+        serve::stream(&self.shared, stream)
     }
 
     /// Has it answer for no name any more.

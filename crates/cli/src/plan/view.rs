@@ -76,7 +76,7 @@ impl<'a> View<'a> {
             files: confined_files(plan, policy),
             left_out: plan.left_out.iter().map(left_out).collect(),
             file_calls: plan.files.as_ref().map_or_else(Vec::new, |_| file_calls(policy)),
-            network: fetched(policy).collect(),
+            network: network_without_namespace(policy).collect(),
             limits: LimitKey::ALL.iter().map(|key| limit(*key, policy)).collect(),
             rlimits: rlimits(&plan.rlimits, policy),
             cgroup: Cgroup::Degraded { source: policy.tier.source.to_string() },
@@ -140,22 +140,26 @@ fn policy_view(policy: &Policy) -> PolicyView<'_> {
 }
 
 fn network(policy: &Policy) -> Vec<Setting> {
-    let Network { loopback, host_name, allow, name_servers, trust, until } = &policy.network;
+    let Network { loopback, host_name, .. } = &policy.network;
     let own = [
         setting("loopback", &loopback.value, &loopback.source),
         setting("host-name", &host_name.value, &host_name.source),
     ];
+    own.into_iter().chain(network_without_namespace(policy)).collect()
+}
+
+fn network_without_namespace(policy: &Policy) -> impl Iterator<Item = Setting> {
+    let Network { allow, name_servers, trust, until, .. } = &policy.network;
     let servers = name_servers.as_ref().map(|servers| {
         let text: Vec<String> = servers.value.iter().map(ToString::to_string).collect();
         setting("name-servers", &text.join(", "), &servers.source)
     });
-    own.into_iter()
-        .chain(allow.iter().map(|host| setting("allow", &host.rule, &host.source)))
+    let rules = allow.iter().map(|host| setting("allow", &host.rule, &host.source));
+    rules
         .chain(servers)
         .chain(until.iter().map(|until| setting("until", &until.value.name(), &until.source)))
         .chain(fetched(policy))
         .chain(trust.iter().map(|path| setting("trust", &path.value.display(), &path.source)))
-        .collect()
 }
 
 fn fetched(policy: &Policy) -> impl Iterator<Item = Setting> {

@@ -1,13 +1,14 @@
 //! Makes one job's calls on files, and has its work begin.
 
 use super::{FilesPlan, RootPlan, WorkPlan};
+use crate::inputs::memory_file;
 use lazaret_broker::files::{Files, FilesError, Identity, Memory, Outcome, Refused, Root, Setting, Why};
 use lazaret_broker::{Caller, Reply, Together};
 use lazaret_filter::Call;
 use lazaret_inspect::Reader;
 use lazaret_policy::{Begins, FileRefusal, FilesReport, WorkReport};
 use lazaret_sys::seccomp::Notification;
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, SealFlags, StatxFlags, fcntl_add_seals};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -30,6 +31,7 @@ pub struct FileHands {
     files: Option<Files>,
     together: Together,
     tree: Option<OwnedFd>,
+    own: Own,
     /// When the work began, and what began it.
     began: Option<(Instant, Begins)>,
     made: u64,
@@ -64,6 +66,7 @@ impl FileHands {
             files: None,
             together: Together::default(),
             tree: None,
+            own: Own::default(),
             began: None,
             made: 0,
             refused: Vec::new(),
@@ -155,7 +158,7 @@ impl FileHands {
         files.rest().map_err(io::Error::other)?;
         // Nothing is executed from here on: the wall that holds that is the first phase's.
         files.refuse_execution();
-        let places = roots.iter().map(|root| open_root(tree, root)).collect::<io::Result<Vec<_>>>()?;
+        let places = roots.iter().map(|root| self.own.place(tree, root)).collect::<io::Result<Vec<_>>>()?;
         if let Err(error) = files.restrict(places) {
             let link = roots.iter().find_map(|root| Some((&root.guest, link(tree, &root.guest)?)));
             return Err(link.map_or_else(
@@ -178,7 +181,8 @@ impl FileHands {
             return Ok(false);
         }
         let tree = tree?;
-        let roots = self.plan.roots.iter().map(|root| open_root(&tree, root)).collect::<io::Result<Vec<_>>>()?;
+        self.own = Own::make(&self.plan.own)?;
+        let roots = self.plan.roots.iter().map(|root| self.own.place(&tree, root)).collect::<io::Result<Vec<_>>>()?;
         for input in &self.inputs {
             self.are_inputs.push(Object::of(open_beneath(&tree, input)?.as_fd())?);
         }
@@ -257,9 +261,26 @@ fn link(tree: &OwnedFd, guest: &Path) -> Option<String> {
     Some(lazaret_policy::escape(text.as_bytes()))
 }
 
-fn open_root(tree: &OwnedFd, root: &RootPlan) -> io::Result<Root> {
-    let place = open_beneath(tree, &root.guest)?;
-    Ok(Root { guest: root.guest.clone(), place, access: root.access })
+/// The job's own files, in memory: their paths, as it names them.
+#[derive(Debug, Default)]
+struct Own(Vec<(PathBuf, OwnedFd)>);
+
+impl Own {
+    fn make(files: &[(PathBuf, String)]) -> io::Result<Self> {
+        let made = files.iter().map(|(guest, content)| {
+            let file = memory_file(content.as_bytes()).map_err(io::Error::other)?;
+            // Whoever has it, also by a descriptor, reads it and no more.
+            fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW)?;
+            Ok((guest.clone(), file))
+        });
+        made.collect::<io::Result<_>>().map(Self)
+    }
+
+    fn place(&self, tree: &OwnedFd, root: &RootPlan) -> io::Result<Root> {
+        let own = self.0.iter().find(|(guest, _)| *guest == root.guest);
+        let place = own.map_or_else(|| open_beneath(tree, &root.guest), |(_, file)| file.try_clone())?;
+        Ok(Root { guest: root.guest.clone(), place, access: root.access })
+    }
 }
 
 /// What `guest` is in `tree`, with the tree's own links followed.

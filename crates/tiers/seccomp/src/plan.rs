@@ -15,6 +15,7 @@ use lazaret_launch::fetch::FetchPlan;
 use lazaret_launch::files::FilesPlan;
 use lazaret_launch::filter::FilterPlan;
 use lazaret_launch::landlock::LandlockPlan;
+use lazaret_launch::network::NetworkPlan;
 use lazaret_launch::program::Program;
 use lazaret_launch::require;
 use lazaret_launch::start;
@@ -51,6 +52,8 @@ pub struct Plan {
     pub left_out: Vec<(PathBuf, Source)>,
     /// What is fetched before the job starts.
     pub fetch: FetchPlan,
+    /// What may be connected to, if anything.
+    pub network: Option<NetworkPlan>,
     /// What the supervisor opens for the job, if it makes its calls on files.
     pub files: Option<FilesPlan>,
     /// What is executed, with which arguments and environment.
@@ -101,6 +104,7 @@ impl Plan {
             let fix = "use a host that has it, or set mode = \"direct\" under [files]";
             return Err(PlanError::Files { asked_by, problem, fix });
         }
+        let network = network(policy, &filter, &landlock)?;
         let files = FilesPlan::new(policy, &filter, files::tree(policy, roots, &landlock, place))?;
         Ok(Self {
             policy: policy.name.clone(),
@@ -114,6 +118,7 @@ impl Plan {
             landlock,
             left_out,
             fetch: FetchPlan::new(policy)?,
+            network,
             files,
             program,
             controls,
@@ -125,6 +130,21 @@ impl Plan {
     pub fn job_directory(&self) -> PathBuf {
         self.place.join("job")
     }
+}
+
+/// The network that the policy gives, if it gives any.
+fn network(policy: &Policy, filter: &FilterPlan, landlock: &LandlockPlan) -> Result<Option<NetworkPlan>, PlanError> {
+    let Some(plan) = NetworkPlan::new(policy, filter, landlock)? else { return Ok(None) };
+    let lacks = if !filter.brokered().files {
+        "the supervisor to open the job's files, as the job asks for names as one of these says"
+    } else if !plan.walled {
+        "Landlock ABI 4 (Linux 6.7), as the job's sockets are of this host's network"
+    } else {
+        return Ok(Some(plan));
+    };
+    let asked_by = policy.network.allow.first().map_or(&policy.tier.source, |host| &host.source).clone();
+    let problem = format!("in tier seccomp it needs {lacks}");
+    Err(PlanError::Network { asked_by, problem, fix: "use a host that has it, or the jail (--tier jail)" })
 }
 
 /// Whether the policy asks for something that needs namespaces or groups, and that its program would miss.
@@ -158,8 +178,8 @@ pub fn unmet(policy: &Policy) -> Result<(), PlanError> {
     if policy.network.loopback.value {
         return cannot("a loopback interface of the job's own".to_owned(), &policy.network.loopback.source);
     }
-    if let Some(host) = policy.network.allow.first() {
-        return cannot(format!("a network of the job's own, with rules such as `{}`", host.rule), &host.source);
+    if let Some(host) = policy.network.allow.iter().find(|host| host.value.is_of_requests()) {
+        return cannot(format!("rules on requests such as `{}`", host.rule), &host.source);
     }
     if let Some(cpus) = &policy.limits.cpus {
         return cannot(format!("a bound of {} processors at once (`cpus`)", cpus.value), &cpus.source);

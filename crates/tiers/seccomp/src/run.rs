@@ -13,13 +13,14 @@ use lazaret_launch::error::{PlanError, RunError};
 use lazaret_launch::files::Identity;
 use lazaret_launch::filter::FilterCache;
 use lazaret_launch::hands::Hands;
+use lazaret_launch::network::NetworkPlan;
 use lazaret_launch::observe::Observe;
 use lazaret_launch::report::{Account, Times};
 use lazaret_launch::running::{self, Boundary as _, Given, Moment, Terms};
 use lazaret_launch::shell::Shell;
 use lazaret_launch::uid::Uids;
 use lazaret_launch::{Cancel, Error, Finished, Sink, collect, image, inputs, judge, report, start, watch};
-use lazaret_policy::{Job, Mode, Policy, Tier};
+use lazaret_policy::{Brokered, Job, Mode, Policy, Tier};
 use place::Place;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -31,8 +32,8 @@ pub struct Launcher {
     support: Support,
     uids: Uids,
     image: OwnedFd,
-    /// Of jobs that open their files themselves, and of those for which that is done.
-    filters: [FilterCache; 2],
+    /// Of jobs that open their files themselves and of those for which that is done, each without a network and with one.
+    filters: [FilterCache; 4],
     base: PathBuf,
     processors: u32,
 }
@@ -54,7 +55,10 @@ impl Launcher {
     /// When memory or descriptors run out.
     pub fn with(uids: Uids, base: impl Into<PathBuf>) -> Result<Self, RunError> {
         let support = Support::probe();
-        let filters = [false, true].map(|brokered| FilterCache::new(own_rules(support.mode, brokered)));
+        let filters = [(false, false), (false, true), (true, false), (true, true)].map(|(files, network)| {
+            let brokered = Brokered { files, network, ..Brokered::default() };
+            FilterCache::new(own_rules(support.mode, brokered))
+        });
         let processors = rustix::thread::sched_getaffinity(None).map_or(u32::MAX, |set| set.count());
         let base = base.into();
         place::sweep(&base);
@@ -79,7 +83,7 @@ impl Launcher {
         let file_size = policy.limits.file_size.bytes();
         let mut calls = policy.system_calls.clone();
         calls.brokered.files = self.support.brokers_files(policy);
-        let filters = &self.filters[usize::from(calls.brokered.files)];
+        let filters = &self.filters[2 * usize::from(calls.brokered.files) + usize::from(calls.brokered.network)];
         let filter = filters.get(&calls, self.support.notifier, file_size, observe)?;
         let tasks = tasks(&self.support);
         Plan::new(policy, job, &self.support, place, tasks, filter)
@@ -132,14 +136,15 @@ impl Launcher {
         let since = Moment::now();
         let shell = Shell::start(self.image.as_fd(), uid, enter::shell(plan.mode), 0)?;
         let make = |settings: &_| enter::job(&plan, id, settings);
+        let network = plan.network.as_ref().map(NetworkPlan::begin).transpose()?;
         let library = plan.program.library.map(|_| start::library()).transpose()?;
         let given = Given { library: library.as_ref(), ..Given::default() };
         let mut running = running::admit(since, shell, job, sink, &inputs, given, make)?;
         drop(library);
         let mut fence = Fence::new(&plan, self.image.as_fd(), &place, self.support.open_files);
         let terms = Terms { limits: &plan.limits, filter: &plan.filter, program: &plan.program, cancels };
-        let watched =
-            watch::watch(&terms, &mut running, &mut fence, sink, self.processors, || {}, Hands { net: None, files });
+        let hands = Hands { net: network.map(|network| network.net), files };
+        let watched = watch::watch(&terms, &mut running, &mut fence, sink, self.processors, || {}, hands);
         let ended = Instant::now();
         let mut watched = match watched {
             Ok(watched) => watched,

@@ -141,6 +141,9 @@ pub(crate) fn kinds(runner: &Runner) -> Vec<(&'static str, Job<'_>)> {
         ("seccomp", seccomp.to_owned()),
         ("seccomp with direct files", format!("{seccomp}[files]\nmode = \"direct\"\n")),
         ("seccomp with all calls", format!("{seccomp}{all}")),
+        ("seccomp with a network", format!("{seccomp}{net}")),
+        ("seccomp with a network and Unix sockets", format!("{seccomp}{net}{local}")),
+        ("seccomp with a network and all calls", format!("{seccomp}{net}{all}")),
     ];
     let one = |(number, (kind, policy)): (usize, (&'static str, String))| {
         let path = runner.put(&format!("policy-{number}.toml"), format!("extends = \"default\"\n{policy}"));

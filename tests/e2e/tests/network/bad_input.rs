@@ -13,7 +13,7 @@ as_root_and_user![
     a_name_server_that_is_none_is_shown,
     keys_and_types_that_are_wrong_are_shown,
     limits_that_are_wrong_are_shown,
-    tier_seccomp_says_that_it_has_no_network,
+    tier_seccomp_says_what_it_cannot_give,
     rings_beside_a_network_are_an_error,
     nothing_is_started_where_a_rule_is_wrong,
 ];
@@ -118,13 +118,17 @@ fn limits_that_are_wrong_are_shown(runner: &Runner) {
     }
 }
 
-fn tier_seccomp_says_that_it_has_no_network(runner: &Runner) {
-    let by_option = job(runner).options(["--tier", "seccomp", "--net", "a.example:80"]).shell("true").run();
-    let text = format!("tier = \"seccomp\"\n{}", policy("allow = [\"a.example:80\"]"));
+fn tier_seccomp_says_what_it_cannot_give(runner: &Runner) {
+    let requests = "GET http://a.example/*";
+    let by_option = job(runner).options(["--tier", "seccomp", "--net", requests]).shell("true").run();
+    let text = format!("tier = \"seccomp\"\n{}", policy(&format!("allow = [\"{requests}\"]")));
     let by_policy = job(runner).policy(&text).shell("true").run();
+    let text = format!("tier = \"seccomp\"\n{}[files]\nmode = \"direct\"\n", policy("allow = [\"a.example:80\"]"));
+    let direct = job(runner).policy(&text).shell("true").run();
 
-    by_option.expect_error(&["tier seccomp", "`a.example:80`", "--net", "--tier jail"]);
-    by_policy.expect_error(&["tier seccomp", "`a.example:80`", "policy.toml:4", "--tier jail"]);
+    by_option.expect_error(&["tier seccomp", requests, "--net", "--tier jail"]);
+    by_policy.expect_error(&["tier seccomp", requests, "policy.toml:4", "--tier jail"]);
+    direct.expect_error(&["tier seccomp", "the supervisor to open the job's files", "policy.toml:4", "--tier jail"]);
 }
 
 fn rings_beside_a_network_are_an_error(runner: &Runner) {

@@ -48,6 +48,12 @@ fn python<'a>(runner: &'a Runner, program: &str) -> Job<'a> {
 }
 
 fn until_then_it_has_its_network_and_from_then_on_none(runner: &Runner, _: &Internet) {
+    for tier in ["jail", "seccomp"] {
+        from_then_on_none(runner, tier);
+    }
+}
+
+fn from_then_on_none(runner: &Runner, tier: &str) {
     let (names, web) = (NameServer::start(&zone()), Server::echo("[::]:80"));
     let program = "
 first = socket.create_connection(HOST)
@@ -57,7 +63,7 @@ print(echo(first), reach(HOST), reach(('93.184.216.34', 80)), reach(('93.184.216
 try: socket.getaddrinfo('www.example.com', 80); print('resolved')
 except socket.gaierror as error: print('no name')
 ";
-    let ended = python(runner, program).run();
+    let ended = python(runner, program).options(["--tier", tier]).run();
 
     let printed = ended.printed();
     let lines: Vec<&str> = printed.lines().collect();

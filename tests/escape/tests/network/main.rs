@@ -1,4 +1,4 @@
-//! Runs the attacks on the network: each in the jail, as root and as an ordinary user, under the default policy and under a
+//! Runs the attacks on the network: each in the jail and in tier seccomp, as root and as an ordinary user, under the default policy and under a
 //! wide one, and outside of it, where it works. All of them in network namespaces of their own.
 //!
 //! `LAZARET_BIN` names the sandbox; `LAZARET_TEST_STRICT=1` makes a failure of what would otherwise be skipped.
@@ -15,6 +15,9 @@ mod launch;
 mod probe;
 mod run;
 mod table;
+#[path = "../corpus/tier.rs"]
+#[expect(dead_code, reason = "it is the corpus's")]
+mod tier;
 
 use std::collections::BTreeSet;
 use std::process::{Command, ExitCode};
@@ -24,6 +27,7 @@ use ground::{Account, Ground};
 use libtest_mimic::{Arguments, Failed, Trial};
 use probe::{ACCOUNT, Under};
 use table::{ROWS, Row};
+use tier::Tier;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -34,7 +38,9 @@ fn main() -> ExitCode {
     for row in ROWS {
         trials.extend(row.with.is_empty().then(|| control(&ground, row)));
         for under in [Under::Default, Under::Wide] {
-            trials.extend(["root", ACCOUNT].map(|user| job(&ground, row, under, user)));
+            for tier in [Tier::Jail, Tier::Seccomp] {
+                trials.extend(["root", ACCOUNT].map(|user| job(&ground, row, (under, tier), user)));
+            }
         }
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
@@ -87,13 +93,17 @@ fn control(ground: &Arc<Ground>, row: &'static Row) -> Trial {
     })
 }
 
-fn job(ground: &Arc<Ground>, row: &'static Row, under: Under, user: &'static str) -> Trial {
+fn job(ground: &Arc<Ground>, row: &'static Row, (under, tier): (Under, Tier), user: &'static str) -> Trial {
     let policy = match under {
         Under::Default => "the default policy",
         Under::Wide => "a wide policy",
     };
     let with = if row.with.is_empty() { String::new() } else { format!(" with {}", row.with) };
-    let name = format!("a job of {user} under {policy} cannot {}{with} [{}]", row.about, row.name);
+    let place = match tier {
+        Tier::Jail => "",
+        Tier::Seccomp => " in tier seccomp",
+    };
+    let name = format!("a job of {user} under {policy}{place} cannot {}{with} [{}]", row.about, row.name);
     let ground = Arc::clone(ground);
     Trial::test(name.clone(), move || {
         if let Err(why) = &ground.lazaret {
@@ -104,7 +114,7 @@ fn job(ground: &Arc<Ground>, row: &'static Row, under: Under, user: &'static str
         }
         match account(&ground, user) {
             Ok(account) => {
-                let told = run::in_the_jail(&ground, account, row, under);
+                let told = run::as_a_job(&ground, account, row, (under, tier));
                 let said = told.as_ref().map_or_else(|why| why.lines().next().unwrap_or_default(), String::as_str);
                 note(&format!("{name}: {said}"));
                 Ok(told.map(drop)?)

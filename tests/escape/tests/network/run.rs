@@ -1,4 +1,4 @@
-//! One attack, in the jail or outside.
+//! One attack, as a job or outside.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -10,6 +10,7 @@ use crate::judge::{self, Told};
 use crate::launch::{Ended, Started};
 use crate::probe::Under;
 use crate::table::{Row, Shows};
+use crate::tier::{self, Tier};
 
 /// The job's own limit, and how long after it the sandbox may take to be gone.
 const WALL: u64 = 45;
@@ -35,17 +36,23 @@ fn tag() -> String {
 }
 
 /// Runs `row` as a job of `account`. Gives what there is to tell.
-pub(crate) fn in_the_jail(ground: &Ground, account: &Account, row: &Row, under: Under) -> Result<String, String> {
+pub(crate) fn as_a_job(ground: &Ground, account: &Account, row: &Row, kept: (Under, Tier)) -> Result<String, String> {
     if !row.is_killed {
-        return once(ground, account, row, under, row.words);
+        return once(ground, account, row, kept, row.words);
     }
     // From before the job begins to when it is in full swing.
     let all: Result<Vec<String>, String> =
-        (0..KILLS).map(|turn| once(ground, account, row, under, &format!("kill={}", 20 + turn * 41))).collect();
+        (0..KILLS).map(|turn| once(ground, account, row, kept, &format!("kill={}", 20 + turn * 41))).collect();
     Ok(all?.pop().unwrap_or_default())
 }
 
-fn once(ground: &Ground, account: &Account, row: &Row, under: Under, around: &str) -> Result<String, String> {
+fn once(
+    ground: &Ground,
+    account: &Account,
+    row: &Row,
+    (under, tier): (Under, Tier),
+    around: &str,
+) -> Result<String, String> {
     let lazaret = ground.lazaret.as_ref().map_err(Clone::clone)?;
     let tag = tag();
     let directory = tempfile::Builder::new().prefix("report-").tempdir_in(&ground.root);
@@ -53,7 +60,16 @@ fn once(ground: &Ground, account: &Account, row: &Row, under: Under, around: &st
     open_to_all(directory.path())?;
     let report = directory.path().join("report.json");
     let mut words = vec![lazaret.display().to_string(), "run".to_owned(), "--policy".to_owned()];
-    words.push(ground.policy(under).display().to_string());
+    let (policy, bin) = match tier {
+        Tier::Jail => (ground.policy(under), INSIDE.to_owned()),
+        Tier::Seccomp => {
+            let file = directory.path().join("policy.toml");
+            std::fs::write(&file, tier::policy_text(under, &ground.bin()))
+                .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+            (file, ground.bin().display().to_string())
+        }
+    };
+    words.push(policy.display().to_string());
     words.extend_from_slice(&account.degraded);
     words.extend(["--limit".to_owned(), format!("wall={WALL}s"), "--report".to_owned(), report.display().to_string()]);
     words.extend(["--limit", "net-connections=60000"].map(str::to_owned));
@@ -61,7 +77,7 @@ fn once(ground: &Ground, account: &Account, row: &Row, under: Under, around: &st
     for rule in ["{permitted}", "{slow}", "{closed}", "permitted.test:443", "192.0.2.7:443"] {
         words.extend(["--net".to_owned(), rule.to_owned()]);
     }
-    words.extend(["--".to_owned(), format!("{INSIDE}/attack"), row.name.to_owned(), "--tag".to_owned(), tag.clone()]);
+    words.extend(["--".to_owned(), format!("{bin}/attack"), row.name.to_owned(), "--tag".to_owned(), tag.clone()]);
     // All of them where nothing but the walls behind the filter holds, and for an ordinary user as it is used; else a part.
     let is_root = account.name == "root";
     let is_whole = is_root == (under == Under::Wide) && row.with.is_empty();
@@ -72,8 +88,10 @@ fn once(ground: &Ground, account: &Account, row: &Row, under: Under, around: &st
     let left = left_behind(&tag);
     let told = Told::read(&ended.stdout);
     let may_be_none = row.is_excused(under) || row.is_killed && told.ended == "signal 9";
-    let mut wrong = judge::of_the_outside(&told, if may_be_none { 0 } else { row.least });
-    wrong.extend(judge::of_the_job(&told, row, under, &report));
+    // What tier seccomp lacks, servers and messages among it, many of them need to come to more than one.
+    let least = if tier == Tier::Seccomp { row.least.min(u64::from(!row.has_few_descriptors())) } else { row.least };
+    let mut wrong = judge::of_the_outside(&told, if may_be_none { 0 } else { least });
+    wrong.extend(judge::of_the_job(&told, row, (under, tier), &report));
     wrong.extend(left.iter().map(|process| format!("left behind: {process}")));
     end(&left);
     if wrong.is_empty() {

@@ -56,6 +56,11 @@ impl Row {
         }
     }
 
+    /// Whether the sandbox has few descriptors.
+    pub(crate) fn has_few_descriptors(&self) -> bool {
+        self.words.starts_with("descriptors=")
+    }
+
     /// Whether it need not even be tried.
     pub(crate) fn is_excused(&self, under: Under) -> bool {
         self.only_wide && under == Under::Default

@@ -3,9 +3,10 @@
 use super::{Known, Shared};
 use lazaret_egress::{Name, Question, Told, Transport};
 use rustix::event::{PollFd, PollFlags, poll};
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -58,8 +59,9 @@ impl Server {
             if questions {
                 self.answer_questions();
             }
-            if streams && let Ok((stream, _)) = self.streams.accept() {
-                self.serve_stream(stream);
+            if streams && let Ok((accepted, _)) = self.streams.accept() {
+                // Where there is no thread to be had, it is closed.
+                drop(stream(&self.shared, accepted));
             }
         }
     }
@@ -122,29 +124,47 @@ impl Server {
             self.shared.leave_place();
         }
     }
+}
 
-    /// Has a thread answer the questions of a stream, until its other end, in the job, is closed.
-    fn serve_stream(&self, stream: TcpStream) {
-        if !self.shared.take_place() {
-            return;
-        }
-        let shared = Arc::clone(&self.shared);
-        let work = move || {
-            // However it ends, it is closed then.
-            drop(answer_stream(&shared, stream));
-            shared.leave_place();
-        };
-        if thread::Builder::new().name("lazaret-names".to_owned()).spawn(work).is_err() {
-            self.shared.leave_place();
-        }
+/// A connection that bytes come on.
+pub(super) trait Stream: io::Read + io::Write + Send + 'static {
+    /// Has it wait for either direction, for as long as that.
+    fn be_patient(&self, time: Duration) -> io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn be_patient(&self, time: Duration) -> io::Result<()> {
+        self.set_nonblocking(false)?;
+        self.set_read_timeout(Some(time))?;
+        self.set_write_timeout(Some(time))
     }
 }
 
+impl Stream for UnixStream {
+    fn be_patient(&self, time: Duration) -> io::Result<()> {
+        self.set_nonblocking(false)?;
+        self.set_read_timeout(Some(time))?;
+        self.set_write_timeout(Some(time))
+    }
+}
+
+/// Has a thread answer the questions of a stream, until its other end, in the job, is closed. One too many is closed.
+pub(super) fn stream(shared: &Arc<Shared>, stream: impl Stream) -> io::Result<()> {
+    if !shared.take_place() {
+        return Ok(());
+    }
+    let own = Arc::clone(shared);
+    let work = move || {
+        // However it ends, it is closed then.
+        drop(answer_stream(&own, stream));
+        own.leave_place();
+    };
+    thread::Builder::new().name("lazaret-names".to_owned()).spawn(work).map(drop).inspect_err(|_| shared.leave_place())
+}
+
 /// Source: RFC 7766: each message behind its length, as two bytes.
-fn answer_stream(shared: &Shared, mut stream: TcpStream) -> io::Result<()> {
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(SILENCE))?;
-    stream.set_write_timeout(Some(SILENCE))?;
+fn answer_stream(shared: &Shared, mut stream: impl Stream) -> io::Result<()> {
+    stream.be_patient(SILENCE)?;
     loop {
         let mut length = [0; 2];
         stream.read_exact(&mut length)?;

@@ -25,5 +25,5 @@ pub(super) fn tree(tree: &Tree) -> files::Tree {
         roots.push(RootPlan { guest: guest.to_path_buf(), access });
     }
     let own = [("/job", PathBuf::from(JOB_DIRECTORY)), ("/tmp", PathBuf::from("/tmp"))];
-    files::Tree { roots, exec: Exec::Held, processes: Processes::Own, own }
+    files::Tree { roots, exec: Exec::Held, processes: Processes::Own, own, files: Vec::new() }
 }

@@ -62,6 +62,10 @@ fn holds(
             no("the supervisor opens files, and nothing else exists for the job; it can enter other directories", NONE)
         }
         Layer::MountNamespace => no("Landlock confines files; names and attributes of others can be looked at", NONE),
+        Layer::NetworkNamespace if policy.network.has_rules() => {
+            let rules = policy.network.allow.len();
+            no(&format!("sockets reach nobody by themselves; {rules} rules on what the supervisor connects to"), NONE)
+        }
         Layer::NetworkNamespace => no("no socket can be made", NONE),
         Layer::IpcNamespace => no("System V objects and message queues are refused", NONE),
         Layer::UtsNamespace => no("the job sees the host's name", NONE),

@@ -4,6 +4,7 @@ use crate::probe::{SCOPE_ABI, Support};
 use lazaret_launch::error::PlanError;
 use lazaret_launch::files::{Access, Exec, Processes, RootPlan, Tree};
 use lazaret_launch::landlock::{LandlockPlan, LandlockRule};
+use lazaret_launch::network::names_by_tcp;
 use lazaret_policy::{Policy, ProcView, Source};
 use lazaret_sys::landlock::{NETWORK_KNOWN, SCOPE_KNOWN, access};
 use std::fs::{self, Metadata};
@@ -39,7 +40,22 @@ pub(super) fn tree(policy: &Policy, mut roots: Vec<RootPlan>, landlock: &Landloc
         LandlockPlan::Degraded => Exec::Refused,
     };
     let own = [("/job", place.join("job")), ("/tmp", place.join("tmp"))];
-    Tree { roots, exec, processes: Processes::Alone, own }
+    let files = if policy.network.has_rules() { names(&mut roots) } else { Vec::new() };
+    Tree { roots, exec, processes: Processes::Alone, own, files }
+}
+
+/// Where a job with a network asks for names, unless the policy names these files themselves.
+fn names(roots: &mut Vec<RootPlan>) -> Vec<(PathBuf, String)> {
+    let services = "passwd: files\ngroup: files\nhosts: files dns\n".to_owned();
+    let files = [("/etc/resolv.conf", names_by_tcp()), ("/etc/nsswitch.conf", services)];
+    let mut own = Vec::new();
+    for (guest, content) in files.map(|(guest, content)| (PathBuf::from(guest), content)) {
+        if !roots.iter().any(|root| root.guest == guest) {
+            roots.push(RootPlan { guest: guest.clone(), access: Access { read: true, ..Access::default() } });
+            own.push((guest, content));
+        }
+    }
+    own
 }
 
 /// Each path with rights of Landlock, once.

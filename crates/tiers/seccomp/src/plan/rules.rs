@@ -3,7 +3,7 @@
 use crate::attributes;
 use lazaret_filter::Action;
 use lazaret_launch::filter::OwnRules;
-use lazaret_policy::Mode;
+use lazaret_policy::{Brokered, Mode};
 
 const EPERM: u16 = 1;
 const ENOSYS: u16 = 38;
@@ -16,7 +16,7 @@ macro_rules! refuse {
 
 /// What every job of the tier is refused.
 ///
-/// Sockets: no filter sees where a path leads, so that a job with sockets could talk to every service of the host that
+/// Sockets ([`NO_NETWORK`], [`SILENT_SOCKETS`]): no filter sees where a path leads, so that a job with sockets could talk to every service of the host that
 /// listens at one (D-Bus, container engines, agents). A pair is connected already; a pair of datagrams can be sent
 /// elsewhere. io_uring makes sockets and sets attributes past the filter. Keys, System V objects and message queues have
 /// no owner but a user, or none at all. Calls that name a process by its number reach whatever has the job's user; those
@@ -26,7 +26,7 @@ macro_rules! refuse {
 ///
 /// Some things would hold memory or disk where nobody can look: shared memory without a name, which stays when it is not
 /// in any process's tables any more; descriptors in a message that nobody received; those of a thread with a table of its own.
-const COMMON: [(&str, Action); 77] = [
+const COMMON: [(&str, Action); 73] = [
     ("prlimit64(resource == 4, new != 0)", Action::Errno(0)),
     ("setrlimit(resource == 4)", Action::Errno(0)),
     ("memfd_create", Action::Refuse(ENOSYS)),
@@ -34,13 +34,9 @@ const COMMON: [(&str, Action); 77] = [
     ("io_uring_setup", Action::Refuse(ENOSYS)),
     ("io_uring_enter", Action::Refuse(ENOSYS)),
     ("io_uring_register", Action::Refuse(ENOSYS)),
-    ("socket", Action::Refuse(EPERM)),
     ("socketpair(domain != AF_UNIX)", Action::Refuse(EPERM)),
     ("socketpair(type & 0xf == SOCK_DGRAM)", Action::Refuse(EPERM)),
     ("socketpair(type & 0xf == SOCK_RAW)", Action::Refuse(EPERM)),
-    ("connect", Action::Refuse(EPERM)),
-    ("bind", Action::Refuse(EPERM)),
-    ("listen", Action::Refuse(EPERM)),
     ("sendto(addr != 0)", Action::Refuse(EPERM)),
     ("shmget", Action::Refuse(EPERM)),
     ("shmat", Action::Refuse(EPERM)),
@@ -106,6 +102,25 @@ const COMMON: [(&str, Action); 77] = [
     ("prctl(option == PR_SET_DUMPABLE)", Action::Refuse(EPERM)),
 ];
 
+/// What a job without a network is refused beside.
+const NO_NETWORK: [(&str, Action); 4] = refuse!["socket", "connect", "bind", "listen"];
+
+/// What a job with rules on hosts is: its sockets are of the host's network, so it has those alone that reach nobody by
+/// themselves. Both TCP and UDP reach whom they are connected to, and connecting is the supervisor's; sending that names an
+/// address, or has it in memory, is refused to all jobs of the tier. Joining a group tells the network of it.
+const SILENT_SOCKETS: [(&str, Action); 10] = refuse![
+    "socket(domain < AF_INET)",
+    "socket(domain > AF_INET, domain < AF_INET6)",
+    "socket(domain > AF_INET6)",
+    "socket(type & 0xc != 0)",
+    "socket(type & 0xf == 0)",
+    "socket(type & 0xf == SOCK_RAW)",
+    "socket(protocol > 0, protocol < 6)",
+    "socket(protocol > 6, protocol < 17)",
+    "socket(protocol > 17)",
+    "setsockopt(level == 0, name in [35, 36])",
+];
+
 /// What a job is refused beside that has the caller's id: whatever changes a file by its owner's right, which Landlock does
 /// not ask for. Not by descriptor either: one that is open for reading is enough.
 const ROOTLESS: [(&str, Action); 12] = refuse![
@@ -140,18 +155,23 @@ const fn joined<const N: usize>(parts: &[&[(&'static str, Action)]]) -> [(&'stat
 }
 
 const OF_ALL: usize = COMMON.len() + attributes::RULES.len();
+const WITHOUT: usize = OF_ALL + NO_NETWORK.len();
+const WITH: usize = OF_ALL + SILENT_SOCKETS.len();
 
-static WITH_OWN_ID: &[(&str, Action)] = &joined::<OF_ALL>(&[&COMMON, &attributes::RULES]);
-static WITH_THE_CALLERS_ID: &[(&str, Action)] =
-    &joined::<{ OF_ALL + ROOTLESS.len() }>(&[&COMMON, &attributes::RULES, &ROOTLESS]);
+static WITHOUT_NETWORK: [OwnRules; 2] = [
+    &joined::<WITHOUT>(&[&COMMON, &attributes::RULES, &NO_NETWORK]),
+    &joined::<{ WITHOUT + ROOTLESS.len() }>(&[&COMMON, &attributes::RULES, &NO_NETWORK, &ROOTLESS]),
+];
+static WITH_NETWORK: [OwnRules; 2] = [
+    &joined::<WITH>(&[&COMMON, &attributes::RULES, &SILENT_SOCKETS]),
+    &joined::<{ WITH + ROOTLESS.len() }>(&[&COMMON, &attributes::RULES, &SILENT_SOCKETS, &ROOTLESS]),
+];
 
-/// The rules behind those of a policy, for jobs of `mode`. Where calls on files are `brokered`, whoever makes them holds an
-/// owner's right too.
-pub fn own_rules(mode: Mode, brokered: bool) -> OwnRules {
-    match mode {
-        Mode::Rootless if !brokered => WITH_THE_CALLERS_ID,
-        Mode::Root | Mode::Rootless => WITH_OWN_ID,
-    }
+/// The rules behind those of a policy, for jobs of `mode` some of whose calls are `brokered`. Whoever makes those on files
+/// holds an owner's right too.
+pub fn own_rules(mode: Mode, brokered: Brokered) -> OwnRules {
+    let rules = if brokered.network { &WITH_NETWORK } else { &WITHOUT_NETWORK };
+    rules[usize::from(mode == Mode::Rootless && !brokered.files)]
 }
 
 #[cfg(test)]

@@ -23,7 +23,8 @@ fn policy(text: &str) -> Policy {
 }
 
 fn plan(policy: &Policy, support: &Support) -> Result<Plan, PlanError> {
-    let filter = FilterPlan::new(&policy.system_calls, own_rules(support.mode, false), support.notifier)?;
+    let filter =
+        FilterPlan::new(&policy.system_calls, own_rules(support.mode, policy.system_calls.brokered), support.notifier)?;
     Plan::new(policy, &Job::new("true"), support, Path::new("/tmp/lazaret-x"), 7, Arc::new(filter))
 }
 
