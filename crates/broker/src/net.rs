@@ -117,9 +117,9 @@ pub struct Setting {
     pub reader: Reader,
     /// Whether Landlock refuses the job to connect and bind TCP sockets.
     pub walled: bool,
-    /// Whether the job has no network namespace of its own. Its filter then refuses it all sockets but TCP and
-    /// UDP, and all sending that names an address; it connects to nobody but outside, by TCP, and asks for names at
-    /// [`NAME_SERVER`]. Such a job has to be walled, and there are no rules on requests.
+    /// Whether the job has no network namespace of its own. Its filter then refuses it all sockets but TCP,
+    /// and all sending that names an address; it connects to nobody but outside, and asks for names at [`NAME_SERVER`].
+    /// Such a job has to be walled, and there are no rules on requests.
     pub shared: bool,
     /// How many connections it may have.
     pub connections: Option<u32>,

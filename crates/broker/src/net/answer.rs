@@ -4,7 +4,7 @@ use super::address::{self, Written};
 use super::decide::{By, Permit, Refused};
 use super::pending::{self, Connecting, Pending};
 use super::place::Placed;
-use super::socket::{self, Begun, Facts};
+use super::socket::{self, Begun, Facts, State};
 use super::{NAME_SERVER, Net, pollers, replica};
 use crate::caller::{Caller, CallerError, Reply};
 use lazaret_connector::Intended;
@@ -186,9 +186,16 @@ impl Net {
         if let Some(placed) = self.placed.get(&cookie).copied().filter(|_| outside) {
             let same =
                 (placed.address.ip().to_canonical(), placed.address.port()) == (to.ip().to_canonical(), to.port());
-            if !socket::is_closed(object.as_fd()).map_err(CallerError::Own)? {
-                // On its way or there, whatever else is asked for: connect(2), EALREADY and EISCONN.
-                return self.connect_own(&Place { to: placed.address, ..here }, object);
+            // On its way or there, whatever else is asked for: connect(2), EALREADY and EISCONN. It is not connected by the
+            // kernel, which would begin once more what has ended meanwhile.
+            match socket::state(object.as_fd()).map_err(CallerError::Own)? {
+                State::Open if placed.told => return fails(libc::EISCONN),
+                State::Open => {
+                    self.placed.insert(cookie, Placed { told: true, ..placed });
+                    return Ok(DONE);
+                }
+                State::Opening => return self.wait_for_placed(&here, object),
+                State::Closed => {}
             }
             // What became of the last time, which is told once.
             let last = socket::error(object.as_fd()).map_err(CallerError::Own)?;
@@ -230,6 +237,15 @@ impl Net {
     fn connect_own(&mut self, here: &Place<'_, '_>, object: OwnedFd) -> Result<Next, CallerError> {
         let bytes = address::bytes(here.to, here.facts.is_v6());
         self.connect_by_hand(here, object, bytes)
+    }
+
+    /// For a connection that was begun for the job before, and that it has already.
+    fn wait_for_placed(&mut self, here: &Place<'_, '_>, object: OwnedFd) -> Result<Next, CallerError> {
+        let flags = rustix::fs::fcntl_getfl(&object).map_err(|errno| CallerError::Own(errno.into()))?;
+        if flags.contains(rustix::fs::OFlags::NONBLOCK) {
+            return fails(libc::EALREADY);
+        }
+        self.wait_for(here, Connecting::Placed(object), Vec::new())
     }
 
     fn connect_by_hand(&mut self, here: &Place<'_, '_>, object: OwnedFd, bytes: Vec<u8>) -> Result<Next, CallerError> {
@@ -276,7 +292,7 @@ impl Net {
                 0
             }
         };
-        let placed = Placed { address: permit.address, entry };
+        let placed = Placed { address: permit.address, entry, told: errno == 0 };
         self.put(here.caller, here.descriptor, socket, (cloexec, flags), placed)?;
         self.unused.keep(old);
         if errno == 0 { Ok(DONE) } else { fails(errno) }
@@ -359,7 +375,7 @@ impl Net {
         let until = match &socket {
             // The call itself knows when to end.
             Connecting::Own(_) => None,
-            Connecting::Replica { socket, .. } => patience(socket.as_fd()),
+            Connecting::Replica { socket, .. } | Connecting::Placed(socket) => patience(socket.as_fd()),
         };
         self.wait(Pending {
             notification: *here.caller.notification(),

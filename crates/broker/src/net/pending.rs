@@ -2,7 +2,7 @@
 
 use super::hands::Token;
 use super::place::Placed;
-use super::socket::{self, Begun};
+use super::socket::{self, Begun, State};
 use super::transcript::Entry;
 use super::{LOOK, Net, pollers};
 use crate::caller::{Caller, CallerError, Reply};
@@ -60,13 +60,15 @@ pub(super) enum Connecting {
         flags: OFlags,
         entry: Option<Entry>,
     },
+    /// One from outside that has taken its place already.
+    Placed(OwnedFd),
 }
 
 impl Pending {
     /// What becomes writable when it can be answered; a thread says so by itself.
     pub(super) fn interest(&self) -> Option<BorrowedFd<'_>> {
         match &self.socket {
-            Connecting::Replica { socket, .. } => Some(socket.as_fd()),
+            Connecting::Replica { socket, .. } | Connecting::Placed(socket) => Some(socket.as_fd()),
             Connecting::Own(_) => None,
         }
     }
@@ -86,6 +88,7 @@ impl Pending {
     fn outcome(&self, done: &[(Token, i32)]) -> io::Result<Option<i32>> {
         let socket = match &self.socket {
             Connecting::Own(own) => return Ok(done.iter().find(|(token, _)| token == own).map(|(_, errno)| *errno)),
+            Connecting::Placed(socket) => return became(socket.as_fd()),
             Connecting::Replica { socket, .. } => socket,
         };
         if !socket::is_settled(socket.as_fd()) {
@@ -98,6 +101,15 @@ impl Pending {
             Begun::Waiting => libc::EINPROGRESS,
         }))
     }
+}
+
+/// What became of a connection that the job has already, if that can be said. It can be ended by the job meanwhile.
+fn became(socket: BorrowedFd<'_>) -> io::Result<Option<i32>> {
+    Ok(match socket::state(socket)? {
+        State::Opening => None,
+        State::Open => Some(0),
+        State::Closed => Some(Some(socket::error(socket)?).filter(|errno| *errno != 0).unwrap_or(libc::ECONNABORTED)),
+    })
 }
 
 impl Net {
@@ -175,12 +187,20 @@ impl Net {
         let reply = |errno| if errno == 0 { Reply::Value(0) } else { Reply::Errno(errno) };
         match socket {
             Connecting::Own(_) => caller.answer(reply(error)),
+            Connecting::Placed(socket) => {
+                if error == 0
+                    && let Some(placed) = self.placed.get_mut(&socket::cookie(socket.as_fd())?)
+                {
+                    placed.told = true;
+                }
+                caller.answer(reply(error))
+            }
             Connecting::Replica { entry, .. } if !matches!(error, 0 | libc::EINPROGRESS) => {
                 self.transcript.failed(entry, error);
                 caller.answer(reply(error))
             }
             Connecting::Replica { socket, cloexec, flags, entry } => {
-                let placed = Placed { address, entry };
+                let placed = Placed { address, entry, told: error == 0 };
                 let put = self.put(&caller, descriptor, socket, (cloexec, flags), placed);
                 if error == 0 {
                     self.transcript.connected(entry);

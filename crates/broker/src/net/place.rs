@@ -14,6 +14,8 @@ pub(super) struct Placed {
     pub(super) address: SocketAddr,
     /// Its entry in the transcript.
     pub(super) entry: Option<Entry>,
+    /// Whether the job was told that it is connected.
+    pub(super) told: bool,
 }
 
 /// How many descriptors' flags are kept within reach.

@@ -120,13 +120,25 @@ pub(super) fn is_connected(object: BorrowedFd<'_>) -> bool {
     rustix::net::getpeername(object).is_ok()
 }
 
-/// `TCP_CLOSE` of the kernel's include/net/tcp_states.h.
-const CLOSED: u8 = 7;
+/// Where a TCP socket is with its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It has none, and none on its way.
+    Closed,
+    /// It is on its way.
+    Opening,
+    /// It is there, or was and has not ended.
+    Open,
+}
 
-/// Whether a TCP socket has no connection, and none on its way. Source: tcp(7), `TCP_INFO`.
-pub(super) fn is_closed(object: BorrowedFd<'_>) -> io::Result<bool> {
+/// Source: tcp(7), `TCP_INFO`; `TCP_SYN_SENT`, `TCP_SYN_RECV` and `TCP_CLOSE` of the kernel's include/net/tcp_states.h.
+pub(super) fn state(object: BorrowedFd<'_>) -> io::Result<State> {
     let [state] = option::beginning(object, libc::IPPROTO_TCP, libc::TCP_INFO)?;
-    Ok(state == CLOSED)
+    Ok(match state {
+        7 => State::Closed,
+        2 | 3 => State::Opening,
+        _ => State::Open,
+    })
 }
 
 /// What became of connecting: 0, or an errno.

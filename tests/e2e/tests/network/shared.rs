@@ -24,7 +24,8 @@ fn here<'a>(runner: &'a Runner, text: &str) -> Job<'a> {
 fn programs_reach_what_a_rule_names_and_nothing_else(runner: &Runner, _: &Internet) {
     let names = NameServer::start(&zone());
     let (web, other) = (Server::http("[::]:80", "here"), Server::http("[::]:81", "not here"));
-    let script = "curl -4 -sS http://www.example.com/ && curl -6 -sS http://www.example.com/ && \
+    // Of a curl that is asked for IPv6 alone a socket for datagrams says whether there is any.
+    let script = "curl -4 -sS http://www.example.com/ && wget -6 -q -O - http://www.example.com/ && \
                   wget -q -O - http://www.example.com/x && echo && \
                   for url in www.example.com:81 other.example.com 93.184.216.35 169.254.169.254 10.1.2.3 1.1.1.1 \
                   127.0.0.1 [::1] [2606:2800:220:1::249]; do curl -sS --max-time 5 http://$url/ 2>&1 && exit 9; done; exit 0";
@@ -62,7 +63,6 @@ def attempt(call, *arguments):
     try: return call(*arguments) and 'done' or 'done'
     except OSError as error: return errno.errorcode[error.errno]
 def stream(family=socket.AF_INET): return socket.socket(family, socket.SOCK_STREAM)
-def datagrams(family=socket.AF_INET): return socket.socket(family, socket.SOCK_DGRAM)
 "#;
 
 fn attempts<'a>(runner: &'a Runner, program: &str) -> Job<'a> {
@@ -74,22 +74,20 @@ fn nothing_is_sent_to_an_address(runner: &Runner, _: &Internet) {
     let _web = Server::http("[::]:80", "here");
     let program = r#"
 for family, address in ((socket.AF_INET, V4), (socket.AF_INET6, V6)):
-    one = datagrams(family)
+    one = stream(family)
     print(attempt(one.sendto, b'x', (address, 80)), attempt(one.sendmsg, [b'x'], [], 0, (address, 80)),
-          attempt(one.connect, (address, 80)), attempt(one.send, b'x'), attempt(stream(family).sendto, b'x', (address, 80)),
-          attempt(stream(family).sendto, b'x', 0x20000000, (address, 80)))
-for domain, kind, protocol in ((2, 3, 17), (2, 2, 1), (2, 1, 262), (2, 5, 132), (17, 3, 0), (16, 3, 0), (1, 1, 0), (1, 2, 0), (40, 1, 0)):
+          attempt(one.sendto, b'x', 0x20000000, (address, 80)), attempt(one.send, b'x', 0x4000), one.getsockname()[1])
+for domain, kind, protocol in (
+    (2, 2, 0), (10, 2, 17), (2, 3, 17), (2, 2, 1), (2, 1, 262), (2, 5, 132), (17, 3, 0), (16, 3, 0), (1, 1, 0), (1, 2, 0), (40, 1, 0)):
     print(attempt(socket.socket, domain, kind, protocol), end=' ')
-group = socket.inet_aton('239.1.2.3') + bytes(4)
-print(attempt(datagrams().setsockopt, 0, 35, group), attempt(datagrams(socket.AF_INET6).setsockopt, 41, 20, bytes(20)))
 "#;
     let ended = attempts(runner, program).run();
 
     let printed = ended.printed();
-    let sent = "EPERM EPERM EACCES EDESTADDRREQ EPERM ENOTSUP\n";
+    let sent = "EPERM EPERM ENOTSUP EPIPE 0\n";
     assert!(printed.starts_with(&sent.repeat(2)), "{}", ended.told());
     let others = printed.lines().nth(2).unwrap_or_default();
-    let refused = ["EPERM", "EAFNOSUPPORT", "EPROTONOSUPPORT", "ENOPROTOOPT"];
+    let refused = ["EPERM", "EAFNOSUPPORT", "EPROTONOSUPPORT"];
     assert_eq!(others.split(' ').filter(|made| refused.contains(made)).count(), 11, "{others}");
 }
 

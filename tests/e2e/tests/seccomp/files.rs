@@ -95,7 +95,7 @@ fn newer_calls_cannot_change_attributes_of_the_callers_files_either(runner: &Run
 }
 
 fn the_private_directory_is_gone_whatever_the_job_left(runner: &Runner) {
-    let program = "print $ENV{HOME}; for (1..200) { mkdir 'deeper'; chdir 'deeper' } open F, '>file'; \
+    let program = "$| = 1; print $ENV{HOME}; for (1..200) { mkdir 'deeper'; chdir 'deeper' } open F, '>file'; \
                    mkdir 'closed'; mkdir 'closed/in'; chmod 0, 'closed'; chdir $ENV{HOME}; chmod 0, 'deeper'; chmod 0, '.'";
     let ended = confined(runner).perl(program).run();
 

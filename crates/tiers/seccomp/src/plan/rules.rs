@@ -16,7 +16,7 @@ macro_rules! refuse {
 
 /// What every job of the tier is refused.
 ///
-/// Sockets ([`NO_NETWORK`], [`SILENT_SOCKETS`]): no filter sees where a path leads, so that a job with sockets could talk to every service of the host that
+/// Sockets ([`NO_NETWORK`], [`TCP_ALONE`]): no filter sees where a path leads, so that a job with sockets could talk to every service of the host that
 /// listens at one (D-Bus, container engines, agents). A pair is connected already; a pair of datagrams can be sent
 /// elsewhere. io_uring makes sockets and sets attributes past the filter. Keys, System V objects and message queues have
 /// no owner but a user, or none at all. Calls that name a process by its number reach whatever has the job's user; those
@@ -106,19 +106,16 @@ const COMMON: [(&str, Action); 73] = [
 const NO_NETWORK: [(&str, Action); 4] = refuse!["socket", "connect", "bind", "listen"];
 
 /// What a job with rules on hosts is: its sockets are of the host's network, so it has those alone that reach nobody by
-/// themselves. Both TCP and UDP reach whom they are connected to, and connecting is the supervisor's; sending that names an
-/// address, or has it in memory, is refused to all jobs of the tier. Joining a group tells the network of it.
-const SILENT_SOCKETS: [(&str, Action); 10] = refuse![
+/// themselves, and that nobody reaches. A TCP socket reaches whom it is connected to, and connecting is the supervisor's;
+/// sending that names an address, or has it in memory, is refused to all jobs of the tier. Of others the kernel binds even
+/// those that fail to send (Linux 6.18): they hear whoever sends to that port of the host.
+const TCP_ALONE: [(&str, Action); 6] = refuse![
     "socket(domain < AF_INET)",
     "socket(domain > AF_INET, domain < AF_INET6)",
     "socket(domain > AF_INET6)",
-    "socket(type & 0xc != 0)",
-    "socket(type & 0xf == 0)",
-    "socket(type & 0xf == SOCK_RAW)",
+    "socket(type & 0xf != SOCK_STREAM)",
     "socket(protocol > 0, protocol < 6)",
-    "socket(protocol > 6, protocol < 17)",
-    "socket(protocol > 17)",
-    "setsockopt(level == 0, name in [35, 36])",
+    "socket(protocol > 6)",
 ];
 
 /// What a job is refused beside that has the caller's id: whatever changes a file by its owner's right, which Landlock does
@@ -156,15 +153,15 @@ const fn joined<const N: usize>(parts: &[&[(&'static str, Action)]]) -> [(&'stat
 
 const OF_ALL: usize = COMMON.len() + attributes::RULES.len();
 const WITHOUT: usize = OF_ALL + NO_NETWORK.len();
-const WITH: usize = OF_ALL + SILENT_SOCKETS.len();
+const WITH: usize = OF_ALL + TCP_ALONE.len();
 
 static WITHOUT_NETWORK: [OwnRules; 2] = [
     &joined::<WITHOUT>(&[&COMMON, &attributes::RULES, &NO_NETWORK]),
     &joined::<{ WITHOUT + ROOTLESS.len() }>(&[&COMMON, &attributes::RULES, &NO_NETWORK, &ROOTLESS]),
 ];
 static WITH_NETWORK: [OwnRules; 2] = [
-    &joined::<WITH>(&[&COMMON, &attributes::RULES, &SILENT_SOCKETS]),
-    &joined::<{ WITH + ROOTLESS.len() }>(&[&COMMON, &attributes::RULES, &SILENT_SOCKETS, &ROOTLESS]),
+    &joined::<WITH>(&[&COMMON, &attributes::RULES, &TCP_ALONE]),
+    &joined::<{ WITH + ROOTLESS.len() }>(&[&COMMON, &attributes::RULES, &TCP_ALONE, &ROOTLESS]),
 ];
 
 /// The rules behind those of a policy, for jobs of `mode` some of whose calls are `brokered`. Whoever makes those on files
