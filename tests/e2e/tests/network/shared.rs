@@ -11,7 +11,7 @@ as_root_and_user_in_an_internet![
     nothing_is_sent_to_an_address,
     there_are_no_servers_and_no_services,
     names_are_asked_for_by_streams_and_no_others_leave,
-    whatever_names_it_a_file_of_the_hosts_names_is_not_shown,
+    the_files_of_names_are_its_own_also_where_all_of_etc_is_shown,
     bounds_hold,
 ];
 
@@ -125,7 +125,7 @@ fn names_are_asked_for_by_streams_and_no_others_leave(runner: &Runner, _: &Inter
 }
 
 /// A policy that shows all of /etc shows these files of the job's own there. One that names such a file means it.
-fn whatever_names_it_a_file_of_the_hosts_names_is_not_shown(runner: &Runner, _: &Internet) {
+fn the_files_of_names_are_its_own_also_where_all_of_etc_is_shown(runner: &Runner, _: &Internet) {
     let _names = NameServer::start(&zone());
     let script = "cat /etc/resolv.conf; for way in /etc/../etc/resolv.conf /proc/self/root/etc/resolv.conf; do cat $way; done; \
                   cd /etc && cat resolv.conf; echo x 2>&1 >> /etc/resolv.conf; true";
